@@ -1,0 +1,44 @@
+"""unnoise: train, sample, measure and edit with generative image models, diffusion first, on your own images.
+
+Names are imported on first use, so that `import unnoise` and `unnoise --help` stay quick: torch takes seconds to load.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "train": "unnoise.runs",
+    "load": "unnoise.runs",
+    "Run": "unnoise.runs",
+    "open_source": "unnoise.data",
+    "LinearBetas": "unnoise.process.schedule",
+    "CosineBetas": "unnoise.process.schedule",
+    "GeometricBetas": "unnoise.process.schedule",
+    "Cosine": "unnoise.process.schedule",
+    "VP": "unnoise.process.schedule",
+    "VE": "unnoise.process.schedule",
+    "Straight": "unnoise.process.schedule",
+    "Denoised": "unnoise.process.denoiser",
+    "GaussianMixture": "unnoise.process.analytic",
+    "UNet": "unnoise.networks.unet",
+    "Ancestral": "unnoise.samplers",
+    "DDIM": "unnoise.samplers",
+    "Diffusion": "unnoise.models.diffusion",
+    "Denoising": "unnoise.objectives.denoising",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'unnoise' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""The mathematics of corruption: schedules, closed forms, parametrizations. Imports torch only."""

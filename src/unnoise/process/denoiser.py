@@ -1,0 +1,78 @@
+"""What a model says about a noisy image, and who may say it.
+
+A Denoiser answers (x_t, t, cond) with a `Denoised`: the clean image and the noise that together make x_t. Guidance,
+clipping and posterior sampling are Denoisers around Denoisers; samplers cannot tell the difference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from unnoise.process.gaussian import per_row
+from unnoise.process.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class Denoised:
+    """A split of x_t into clean image and noise: x_t = alpha_t x_0 + sigma_t eps. Images (B, C, H, W) or any (B, *).
+
+    var_mix (B, *), where a model learns its variance: the v of log var = v log beta + (1 - v) log beta-tilde
+    (Nichol & Dhariwal 2021, equation 15), which holds for any pair (t, s).
+    schedule and t, () or (B,), say where x_t stands; without them there is no score, velocity or `with_x0`.
+    """
+
+    x_t: Tensor
+    x_0: Tensor
+    eps: Tensor
+    var_mix: Tensor | None = None
+    schedule: Schedule | None = None
+    t: Tensor | None = None
+
+    @property
+    def score(self) -> Tensor:
+        """The gradient of log q_t(x_t): -eps / sigma_t."""
+        schedule, t = self._place()
+        return -self.eps / per_row(schedule.sigma(t), self.eps)
+
+    @property
+    def velocity(self) -> Tensor:
+        """d x_t / d t along the probability-flow ODE: alpha'_t x_0 + sigma'_t eps."""
+        schedule, t = self._place()
+        return per_row(schedule.d_alpha(t), self.x_0) * self.x_0 + per_row(schedule.d_sigma(t), self.eps) * self.eps
+
+    def lerp(self, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """alpha x_0 + sigma eps: the same clean image and noise, mixed as at another time."""
+        return per_row(alpha, self.x_0) * self.x_0 + per_row(sigma, self.eps) * self.eps
+
+    def with_x0(self, x_0: Tensor) -> Denoised:
+        """The same x_t with another clean image: eps = (x_t - alpha_t x_0) / sigma_t follows."""
+        schedule, t = self._place()
+        alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+        eps = (self.x_t - per_row(alpha, x_0) * x_0) / per_row(sigma, x_0)
+        return replace(self, x_0=x_0, eps=eps)
+
+    def _place(self) -> tuple[Schedule, Tensor]:
+        if self.schedule is None or self.t is None:
+            raise ValueError("this Denoised was made without schedule and t, which score, velocity and with_x0 need")
+        return self.schedule, self.t
+
+
+class Denoiser(Protocol):
+    """(x_t, t, cond) -> Denoised, for x_t (B, *), t () or (B,) float64 in (0, schedule.t_max]."""
+
+    @property
+    def schedule(self) -> Schedule: ...
+
+    def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised: ...
+
+
+class FlowMap(Protocol):
+    """(x_t, t, s, cond) -> x_s in one call, s < t: what consistency models and their kin learn."""
+
+    @property
+    def schedule(self) -> Schedule: ...
+
+    def __call__(self, x_t: Tensor, t: Tensor, s: Tensor, cond: Any = None) -> Tensor: ...

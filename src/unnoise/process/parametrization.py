@@ -1,0 +1,125 @@
+"""What the network predicts. Every prediction type is one linear target `a_t x_0 + b_t eps`.
+
+A parametrization is a row (a_t, b_t); with x_t = alpha_t x_0 + sigma_t eps it makes a 2x2 system whose determinant is
+alpha b - sigma a, so the target and its inverse are written once, for all of them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unnoise.process.denoiser import Denoised
+from unnoise.process.gaussian import per_row, posterior
+from unnoise.process.schedule import Schedule
+
+Row = tuple[Tensor, Tensor]
+
+
+class Parametrization(ABC):
+    """A linear prediction target, and how the network is told where it stands. t: () or (B,), float64."""
+
+    @abstractmethod
+    def row(self, schedule: Schedule, t: Tensor) -> Row:
+        """(a_t, b_t) of the target a_t x_0 + b_t eps."""
+
+    def input_scale(self, schedule: Schedule, t: Tensor) -> Tensor:
+        """c_in: what x_t is multiplied by before the network; it gives data of unit variance unit variance."""
+        return (schedule.alpha(t) ** 2 + schedule.sigma(t) ** 2).rsqrt()
+
+    def noise_level(self, schedule: Schedule, t: Tensor) -> Tensor:
+        """What the network's time features are made from: time on a scale of 0 to 1000."""
+        return t * (1000 / schedule.t_max)
+
+    def target(self, schedule: Schedule, x_0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+        """a_t x_0 + b_t eps: what the network should answer."""
+        a, b = self.row(schedule, t)
+        return per_row(a, x_0) * x_0 + per_row(b, eps) * eps
+
+    def invert(self, schedule: Schedule, output: Tensor, x_t: Tensor, t: Tensor) -> Denoised:
+        """The (x_0, eps) for which `target` is `output` and x_t is x_t: the inverse of the 2x2 system."""
+        a, b = self.row(schedule, t)
+        alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+        determinant = alpha * b - sigma * a
+        x_0 = per_row(b / determinant, x_t) * x_t - per_row(sigma / determinant, x_t) * output
+        eps = per_row(alpha / determinant, x_t) * output - per_row(a / determinant, x_t) * x_t
+        return Denoised(x_t, x_0, eps, schedule=schedule, t=t)
+
+
+@dataclass(frozen=True)
+class X0(Parametrization):
+    """The clean image: (1, 0)."""
+
+    def row(self, schedule: Schedule, t: Tensor) -> Row:
+        return torch.ones_like(t), torch.zeros_like(t)
+
+
+@dataclass(frozen=True)
+class Eps(Parametrization):
+    """The noise: (0, 1) (Ho et al. 2020, equation 11)."""
+
+    def row(self, schedule: Schedule, t: Tensor) -> Row:
+        return torch.zeros_like(t), torch.ones_like(t)
+
+
+@dataclass(frozen=True)
+class Mean(Parametrization):
+    """The mean of q(x_{t-1} | x_t, x_0), on the native steps of a discrete schedule (Ho et al. 2020, equation 8)."""
+
+    def row(self, schedule: Schedule, t: Tensor) -> Row:
+        if schedule.grid is None:
+            raise ValueError(f"the posterior mean needs native steps 1..T, which {type(schedule).__name__} has not")
+        weight_t, weight_0, _ = posterior(schedule, t, t - 1)
+        return weight_t * schedule.alpha(t) + weight_0, weight_t * schedule.sigma(t)
+
+
+@dataclass(frozen=True)
+class V(Parametrization):
+    """v = alpha eps - sigma x_0: (-sigma, alpha) (Salimans & Ho 2022, appendix D)."""
+
+    def row(self, schedule: Schedule, t: Tensor) -> Row:
+        return -schedule.sigma(t), schedule.alpha(t)
+
+
+@dataclass(frozen=True)
+class Velocity(Parametrization):
+    """d x_t / d t = alpha' x_0 + sigma' eps; on the straight schedule eps - x_0 (Lipman et al. 2022)."""
+
+    def row(self, schedule: Schedule, t: Tensor) -> Row:
+        return schedule.d_alpha(t), schedule.d_sigma(t)
+
+
+@dataclass(frozen=True)
+class EDM(Parametrization):
+    """The preconditioned target of Karras et al. 2022 (table 1): D(x) = c_skip x + c_out F(c_in x; c_noise).
+
+    (a, b) = ((1 - c_skip alpha) / c_out, -c_skip sigma / c_out): unit variance at every t for data of deviation
+    `sigma_data`. With s^2 = sigma^2 + alpha^2 sigma_data^2: c_skip = alpha sigma_data^2 / s^2,
+    c_out = sigma sigma_data / s, c_in = 1 / s, c_noise = log(sigma / alpha) / 4; on VE these are the paper's.
+    """
+
+    sigma_data: float = 0.5
+
+    def row(self, schedule: Schedule, t: Tensor) -> Row:
+        alpha, sigma, c_in = schedule.alpha(t), schedule.sigma(t), self.input_scale(schedule, t)
+        # (1 - c_skip alpha) / c_out and -c_skip sigma / c_out with the common factors cancelled: finite at sigma = 0.
+        return sigma * c_in / self.sigma_data, -alpha * self.sigma_data * c_in
+
+    def input_scale(self, schedule: Schedule, t: Tensor) -> Tensor:
+        return (schedule.sigma(t) ** 2 + (schedule.alpha(t) * self.sigma_data) ** 2).rsqrt()
+
+    def noise_level(self, schedule: Schedule, t: Tensor) -> Tensor:
+        return -schedule.log_snr(t) / 8
+
+
+PARAMETRIZATIONS: dict[str, type[Parametrization]] = {
+    "x0": X0,
+    "eps": Eps,
+    "mean": Mean,
+    "v": V,
+    "velocity": Velocity,
+    "edm": EDM,
+}

@@ -1,0 +1,91 @@
+"""Objects from specs and specs from objects: the constructor is the schema.
+
+A spec is a table such as `{kind = "ddim", steps = 50}`. `kind` is a name in a table that stands beside the classes;
+every other key is a keyword of the class's constructor. Constructors store their arguments unchanged, so `spec_of`
+reads a spec back from an object.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, TypeVar, get_type_hints
+
+T = TypeVar("T")
+
+REQUIRED = inspect.Parameter.empty
+
+
+@dataclass(frozen=True)
+class Option:
+    """One keyword of a constructor: its name, annotation and default (`REQUIRED` when it has none)."""
+
+    name: str
+    type: Any
+    default: Any
+
+
+def suggest(name: str, allowed: Iterable[str]) -> str:
+    """The end of an error message: ', did you mean X?' where a near name exists, and what is allowed."""
+    allowed = sorted(allowed)
+    near = get_close_matches(name, allowed, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{hint}allowed: {', '.join(allowed)}"
+
+
+def lookup(table: Mapping[str, T], name: str, what: str) -> T:
+    """The entry of `table` called `name`; ValueError names the nearest when there is none."""
+    if name not in table:
+        raise ValueError(f"unknown {what} {name!r}; {suggest(name, table)}")
+    return table[name]
+
+
+def describe(cls: type) -> list[Option]:
+    """The keywords that the constructor of `cls` takes, in order: the help, the tables and the forms read this."""
+    hints = get_type_hints(cls.__init__)
+    parameters = list(inspect.signature(cls).parameters.values())
+    return [Option(p.name, hints.get(p.name, Any), p.default) for p in parameters]
+
+
+def check_keys(given: Iterable[str], allowed: Iterable[str], where: str) -> None:
+    """Raises ValueError naming the first key of `given` that is not allowed in `where`, and the nearest that is."""
+    allowed = list(allowed)
+    for key in given:
+        if key not in allowed:
+            raise ValueError(f"unknown key {key!r} in {where}; {suggest(key, allowed)}")
+
+
+def build(table: Mapping[str, type[T]], spec: str | Mapping[str, Any], what: str, **given: Any) -> T:
+    """Builds the object a spec describes.
+
+    table: name -> class. spec: a name, or a mapping with `kind` and keywords. what: the noun, for messages.
+    given: what the caller knows and a spec cannot (shapes found from the data); a spec may not set these.
+    Raises ValueError for an unknown kind, an unknown key or a missing one.
+    """
+    spec = {"kind": spec} if isinstance(spec, str) else dict(spec)
+    if "kind" not in spec:
+        raise ValueError(f"{what} needs a kind; allowed: {', '.join(sorted(table))}")
+    kind = spec.pop("kind")
+    cls = lookup(table, kind, what)
+    options = {option.name: option for option in describe(cls)}
+    check_keys(spec, [name for name in options if name not in given], f"{what} {kind!r}")
+    arguments = {**spec, **{name: value for name, value in given.items() if name in options}}
+    missing = [name for name, option in options.items() if option.default is REQUIRED and name not in arguments]
+    if missing:
+        raise ValueError(f"{what} {kind!r} needs {', '.join(missing)}")
+    return cls(**{name: _frozen(value) for name, value in arguments.items()})
+
+
+def spec_of(table: Mapping[str, type], obj: Any, without: Iterable[str] = ()) -> dict[str, Any]:
+    """The spec that builds `obj`: its kind and every constructor argument, defaults included, except `without`."""
+    kinds = [name for name, cls in table.items() if type(obj) is cls]
+    assert kinds, f"{type(obj).__name__} is in no table"
+    skipped = set(without)
+    arguments = {o.name: getattr(obj, o.name) for o in describe(type(obj)) if o.name not in skipped}
+    return {"kind": kinds[0], **arguments}
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
