@@ -11,7 +11,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "train": "unnoise.runs",
+    "train": "unnoise.training.start",
     "load": "unnoise.runs",
     "Run": "unnoise.runs",
     "open_source": "unnoise.data",

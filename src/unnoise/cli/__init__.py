@@ -1,0 +1,37 @@
+"""The command line: one module per command, each a thin call of the public API.
+
+Nothing here imports torch before a command runs, so that `unnoise --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from cyclopts import App
+
+import unnoise
+from unnoise.cli.data import data
+from unnoise.cli.demo import demo
+from unnoise.cli.doctor import doctor
+from unnoise.cli.sample import sample
+from unnoise.cli.train import train
+
+app = App(
+    name="unnoise",
+    help="Train, sample, measure and edit with generative image models, diffusion first, on your own images.",
+    version=unnoise.__version__,
+)
+for command in (train, sample, data, demo, doctor):
+    app.command(command)
+
+
+def main() -> None:
+    """The entry point: errors that speak to users are one line on standard error and exit status 1."""
+    try:
+        app()
+    except (ValueError, OSError, FloatingPointError, RuntimeError) as error:
+        print(f"unnoise: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("unnoise: stopped", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,55 @@
+"""unnoise data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from unnoise.cli.output import show
+
+
+def data(
+    source: str,
+    /,
+    *,
+    split: str = "train",
+    size: int | None = None,
+    channels: int | None = None,
+    sheet: Path | None = None,
+    pack: Path | None = None,
+    strict: Annotated[bool, Parameter(negative="")] = False,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Tell what is in a source: count, sizes, classes, broken files, duplicates; write a contact sheet.
+
+    Parameters
+    ----------
+    source
+        What `unnoise train` takes: a folder, an archive, arrays, or a built-in name.
+    split
+        train or test, where the source has both.
+    size
+        The shorter side in pixels; by default found from the data.
+    channels
+        1, 3 or 4; by default found from the data.
+    sheet
+        Where the contact sheet goes; by default SOURCE-sheet.png in the working folder.
+    pack
+        Also write the packed images and labels to this .npz.
+    strict
+        Refuse a source with broken files.
+    json
+        One JSON object on standard output.
+    """
+    from unnoise.data.inspect import contact_sheet, inspect, write_npz
+    from unnoise.data.pictures import save_png
+    from unnoise.data.sources import open_source
+
+    images = open_source(source, split=split, size=size, channels=channels, strict=strict)
+    report = inspect(images)
+    out = sheet or Path(f"{Path(source.replace(':', '-')).name.split('.')[0] or 'source'}-sheet.png")
+    save_png(contact_sheet(images), out)
+    packed = {} if pack is None else {"pack": str(write_npz(images, pack))}
+    show({**report.to_dict(), "sheet": str(out), **packed}, json, [*report.lines(), f"sheet       {out}"])

@@ -1,0 +1,16 @@
+"""Results: one JSON object on standard output, or lines for people; everything else goes to standard error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+def show(result: Mapping[str, Any], as_json: bool, lines: list[str] | None = None) -> None:
+    """Prints `result` as JSON, or `lines` (by default one 'key  value' line per entry)."""
+    if as_json:
+        print(json.dumps(result))
+        return
+    for line in lines if lines is not None else [f"{key:<18} {value}" for key, value in result.items()]:
+        print(line)

@@ -1,0 +1,76 @@
+"""unnoise sample."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from unnoise.cli.output import show
+
+
+def sample(
+    run: Path,
+    /,
+    *,
+    number: Annotated[int, Parameter(name=["--number", "-n"])] = 16,
+    sampler: str | None = None,
+    steps: int | None = None,
+    eta: float | None = None,
+    grid: str | None = None,
+    seed: int = 0,
+    label: str | None = None,
+    guidance: float = 1.0,
+    batch_size: int = 64,
+    out: Path | None = None,
+    device: str | None = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Draw images from a trained run.
+
+    Parameters
+    ----------
+    run
+        The folder of a run.
+    number
+        How many images.
+    sampler
+        ddpm or ddim; by default the recipe's.
+    steps
+        Network evaluations per image.
+    eta
+        DDIM's noise: 0 deterministic, 1 as much as DDPM.
+    grid
+        Which times are visited: trailing, uniform, quadratic.
+    seed
+        Image i has seed SEED + i: the same picture whatever the batch.
+    label
+        A class, by name or number, of a class-conditional run.
+    guidance
+        Classifier-free guidance scale; 1 is none.
+    batch_size
+        Images drawn at once; it changes speed and memory, not the pictures.
+    out
+        A .png (one grid), an .npy or .npz (uint8, N x C x H x W), or a folder (one .png per image);
+        by default a grid in the run's samples folder.
+    device
+        cpu, cuda, mps; by default the best there is.
+    json
+        One JSON object on standard output.
+    """
+    from unnoise.drawing import draw
+
+    options = {"steps": steps, "eta": eta, "grid": grid}
+    result = draw(
+        run,
+        range(seed, seed + number),
+        sampler=sampler,
+        options={name: value for name, value in options.items() if value is not None},
+        label=label,
+        guidance=guidance,
+        batch_size=batch_size,
+        out=out,
+        device=device,
+    )
+    show(result, json)

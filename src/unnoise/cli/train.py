@@ -1,0 +1,67 @@
+"""unnoise train."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from unnoise.cli.output import show
+
+
+def train(
+    source: str,
+    /,
+    *,
+    recipe: str = "ddpm",
+    out: Path | None = None,
+    set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
+    minutes: float | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    device: str | None = None,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    strict: Annotated[bool, Parameter(negative="")] = False,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Train a model on a source of images; the same command again resumes.
+
+    Ctrl-C finishes the step, saves and exits. Nothing is written outside the run's folder and the cache.
+
+    Parameters
+    ----------
+    source
+        A folder of images (sub-folders are classes), a zip or tar of one, an .npy/.npz, MNIST-style IDX files,
+        CIFAR-10's binary batches, or a built-in name: digits, glyphs, mnist, fashion-mnist, cifar10.
+    recipe
+        A built-in recipe (ddpm, ddpm-digits, ddpm-cifar10) or the path of a .toml file.
+    out
+        The run's folder; by default runs/SOURCE-RECIPE.
+    set_
+        KEY=VALUE, overriding the recipe: --set train.batch_size=32 --set model.schedule.kind=cosine-betas.
+    minutes
+        Stop after so many minutes of training, over all sessions of the run.
+    steps
+        Stop after so many steps, over all sessions of the run.
+    seed
+        Everything random follows from it.
+    device
+        cpu, cuda, cuda:1, mps; by default the best there is.
+    dry_run
+        Print the plan and stop.
+    strict
+        Refuse a source with broken files instead of skipping them.
+    json
+        One JSON object on standard output.
+    """
+    from unnoise.config import parse_overrides
+    from unnoise.training.start import train as run_training
+
+    overrides = {**parse_overrides(set_ or []), **({"data.strict": True} if strict else {})}
+    run = run_training(source, recipe, out, steps, minutes, seed, overrides, device=device, dry_run=dry_run)
+    assert run.plan is not None
+    if run.summary is None:
+        show(run.plan.to_dict(), json, run.plan.lines())
+        return
+    show(run.summary, json)

@@ -1,0 +1,34 @@
+"""Images in, batches out: folders, archives, arrays and built-in sets, packed once as uint8 and memory-mapped.
+
+Names are imported on first use: the processes that decode images load this package and must not load torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "Batch": "unnoise.data.batch",
+    "Broken": "unnoise.data.tree",
+    "Images": "unnoise.data.images",
+    "Loader": "unnoise.data.loader",
+    "Report": "unnoise.data.inspect",
+    "contact_sheet": "unnoise.data.inspect",
+    "image_grid": "unnoise.data.pictures",
+    "open_source": "unnoise.data.sources",
+    "save_png": "unnoise.data.pictures",
+    "to_uint8": "unnoise.data.pictures",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'unnoise.data' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

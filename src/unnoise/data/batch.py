@@ -1,0 +1,80 @@
+"""What a model is trained and measured on: images and what is known about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unnoise.data.images import Images
+
+
+@dataclass(frozen=True)
+class Batch:
+    """image: (B, C, H, W) float32 in [-1, 1].
+
+    cond: "label" (B,) int64; "caption" list of B texts; "map" (B, H, W) int64; only the keys that the source has.
+    """
+
+    image: Tensor
+    cond: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+
+def from_uint8(pixels: Tensor) -> Tensor:
+    """0..255 to [-1, 1] as float32: x / 127.5 - 1, the same bits on every device."""
+    return pixels.to(torch.float32).div_(127.5).sub_(1.0)
+
+
+class Gather:
+    """Batches of a set on a device.
+
+    resident: the whole set lies on the device as uint8 and is indexed there; otherwise rows are gathered from the
+    (memory-mapped) arrays and, for CUDA, sent through pinned memory.
+    """
+
+    def __init__(self, images: Images, device: str | torch.device, resident: bool = False) -> None:
+        self.images = images
+        self.device = torch.device(device)
+        arrays = {"image": images.pixels, "label": images.labels, "map": images.maps}
+        self._arrays = {name: array for name, array in arrays.items() if array is not None}
+        self._tensors = {name: _upload(array, self.device) for name, array in self._arrays.items()} if resident else {}
+
+    def batch(self, indices: np.ndarray, flip: np.ndarray | None = None) -> Batch:
+        """The images at `indices` (B,); those where `flip` (B,) is true are mirrored left to right, maps with them."""
+        parts = (
+            self._resident(indices) if self._tensors else {n: self._send(a[indices]) for n, a in self._arrays.items()}
+        )
+        if flip is not None and flip.any():
+            mirrored = self._send(flip)
+            parts = {n: p if n == "label" else _mirror(p, mirrored) for n, p in parts.items()}
+        cond: dict[str, Any] = {name: part.to(torch.int64) for name, part in parts.items() if name != "image"}
+        if self.images.captions is not None:
+            cond["caption"] = [self.images.captions[index] for index in indices]
+        return Batch(from_uint8(parts["image"]), cond)
+
+    def _resident(self, indices: np.ndarray) -> dict[str, Tensor]:
+        rows = self._send(indices)
+        return {name: tensor.index_select(0, rows) for name, tensor in self._tensors.items()}
+
+    def _send(self, array: np.ndarray) -> Tensor:
+        tensor = torch.from_numpy(np.ascontiguousarray(array))
+        if self.device.type != "cuda":
+            return tensor.to(self.device)
+        return tensor.pin_memory().to(self.device, non_blocking=True)
+
+
+def _mirror(part: Tensor, flip: Tensor) -> Tensor:
+    return torch.where(flip.view(-1, *[1] * (part.ndim - 1)), part.flip(-1), part)
+
+
+def _upload(array: np.ndarray, device: torch.device) -> Tensor:
+    tensor = torch.empty(array.shape, dtype=torch.uint8 if array.dtype == np.uint8 else torch.int64, device=device)
+    for start in range(0, len(array), 4096):
+        tensor[start : start + 4096] = torch.from_numpy(array[start : start + 4096].copy())
+    return tensor

@@ -1,0 +1,140 @@
+"""Packed sets on disk: one folder per source and settings, complete or not there at all.
+
+An entry is built in a folder of its own beside its place and renamed when it is whole. `meta.json` holds the digests
+of the arrays; an entry that does not match them is built again. A lock lets several processes ask for one set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+
+from unnoise.data.images import Images
+from unnoise.data.tree import Broken
+
+VERSION = 1  # of the entries' format and of what decoding means; a new one leaves old entries behind
+CHECKED = 64  # blocks of a file that are read to recognise damage: all of a file up to 64 MiB, spread over a longer one
+CHECK_BLOCK = 1 << 20
+ARRAYS = ("pixels", "labels", "maps")
+
+
+def cache_folder(cache: str | Path | None = None) -> Path:
+    """The given folder, $UNNOISE_CACHE, or the platform's place for caches."""
+    given = cache or os.environ.get("UNNOISE_CACHE")
+    if given:
+        return Path(given).expanduser().resolve()
+    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or Path.home() / ".cache"
+    return Path(base) / "unnoise"
+
+
+def cached(key: Any, folder: Path, make: Callable[[Path], Images]) -> Images:
+    """The set stored under `key` (anything JSON takes), made by `make(work folder)` where it is not there yet.
+
+    Raises ValueError when the cache folder cannot be written.
+    """
+    name = hashlib.sha256(json.dumps([VERSION, key]).encode()).hexdigest()[:32]
+    entry = folder / "packed" / name
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(str(entry) + ".lock")
+        lock.acquire()
+    except OSError as error:
+        raise ValueError(f"cannot write the cache {folder}: {error.strerror}; set UNNOISE_CACHE to a folder") from None
+    try:
+        return _load(entry) or _build(entry, make)
+    finally:
+        lock.release()
+
+
+def _build(entry: Path, make: Callable[[Path], Images]) -> Images:
+    work = entry.with_suffix(".partial")
+    shutil.rmtree(work, ignore_errors=True)
+    shutil.rmtree(entry, ignore_errors=True)
+    work.mkdir()
+    try:
+        _save(make(work), work)
+        work.rename(entry)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    images = _load(entry)
+    assert images is not None, f"{entry} does not match its own digests"
+    return images
+
+
+def _save(images: Images, folder: Path) -> None:
+    digests = {}
+    for name in ARRAYS:
+        array, path = getattr(images, name), folder / f"{name}.npy"
+        if array is None:
+            continue
+        if not isinstance(array, np.memmap) or Path(str(array.filename)) != path:
+            np.save(path, array)
+        digests[name] = _digest(path)
+    for stray in set(os.listdir(folder)) - {f"{name}.npy" for name in digests}:
+        (folder / stray).unlink()
+    meta = {
+        "digests": digests,
+        "classes": images.classes,
+        "captions": images.captions,
+        "fingerprint": images.fingerprint,
+        "source": images.source,
+        "broken": [astuple(item) for item in images.broken],
+        "sizes": [[*size, count] for size, count in images.sizes.items()],
+        "notes": images.notes,
+    }
+    text = json.dumps(meta)
+    (folder / "meta.json").write_text(json.dumps({"digest": _text_digest(text), "meta": text}), "utf-8")
+
+
+def _load(entry: Path) -> Images | None:
+    """The set of an entry, or None when it is missing or damaged."""
+    try:
+        outer = json.loads((entry / "meta.json").read_text("utf-8"))
+        if outer["digest"] != _text_digest(outer["meta"]):
+            return None
+        meta = json.loads(outer["meta"])
+        if any(_digest(entry / f"{name}.npy") != digest for name, digest in meta["digests"].items()):
+            return None
+        arrays = {name: np.load(entry / f"{name}.npy", mmap_mode="r") for name in meta["digests"]}
+        if "labels" in arrays:
+            arrays["labels"] = np.array(arrays["labels"])
+        return _images(meta, arrays)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _images(meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> Images:
+    return Images(
+        **arrays,
+        classes=tuple(meta["classes"]),
+        captions=meta["captions"],
+        fingerprint=meta["fingerprint"],
+        source=meta["source"],
+        broken=tuple(Broken(*item) for item in meta["broken"]),
+        sizes={(width, height): count for width, height, count in meta["sizes"]},
+        notes=tuple(meta["notes"]),
+    )
+
+
+def _digest(path: Path) -> str:
+    size = path.stat().st_size
+    step = max(CHECK_BLOCK, size // CHECKED)
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as file:
+        for start in [*range(0, size, step), max(0, size - CHECK_BLOCK)]:
+            file.seek(start)
+            digest.update(file.read(CHECK_BLOCK))
+    return digest.hexdigest()
+
+
+def _text_digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,129 @@
+"""What is in a source: the report behind `unnoise data`."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from unnoise.data.images import Images
+from unnoise.data.pictures import image_grid
+from unnoise.data.sources import open_source
+from unnoise.data.tree import Broken
+from unnoise.files import write_atomic
+
+SHOWN = 12  # items of a list that people are shown
+
+
+@dataclass(frozen=True)
+class Report:
+    """shape: (C, H, W) as packed. sizes: original (width, height) -> count. classes: name -> count. duplicates: images
+    whose pixels another image before them has. bytes: of the packed pixels."""
+
+    source: str
+    count: int
+    shape: tuple[int, int, int]
+    sizes: dict[tuple[int, int], int]
+    classes: dict[str, int]
+    captions: bool
+    maps: bool
+    duplicates: int
+    broken: tuple[Broken, ...]
+    notes: tuple[str, ...]
+    bytes: int
+    fingerprint: str
+
+    @property
+    def channels(self) -> int:
+        """1 grey, 3 RGB, 4 RGBA."""
+        return self.shape[0]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON types; a size is written '640x480'."""
+        sizes = {f"{width}x{height}": count for (width, height), count in self.sizes.items()}
+        return {**asdict(self), "shape": list(self.shape), "channels": self.channels, "sizes": sizes}
+
+    def lines(self) -> list[str]:
+        """For people: one fact a line, long lists shortened."""
+        channels, height, width = self.shape
+        kind = {1: "grey", 3: "RGB", 4: "RGBA"}[channels]
+        extras = [name for name, there in (("captions", self.captions), ("segmentation maps", self.maps)) if there]
+        sizes = [f"{w}x{h} ({count})" for (w, h), count in self.sizes.items()]
+        classes = [f"{name} ({count})" for name, count in self.classes.items()]
+        return [
+            f"source      {self.source}",
+            f"images      {self.count:,}, packed as {width}x{height} {kind} ({self.bytes / 2**20:.1f} MiB)",
+            *([f"sizes       {_shortened(sizes)}"] if sizes else []),
+            f"classes     {f'{len(classes)}: {_shortened(classes)}' if classes else 'none'}",
+            *([f"also        {', '.join(extras)}"] if extras else []),
+            f"duplicates  {self.duplicates}",
+            f"broken      {len(self.broken)}",
+            *(f"            {broken.name}: {broken.reason}" for broken in self.broken[:SHOWN]),
+            *(f"note        {note}" for note in self.notes),
+        ]
+
+
+def _shortened(items: list[str]) -> str:
+    more = f", and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
+    return ", ".join(items[:SHOWN]) + more
+
+
+def write_npz(images: Images, path: Path) -> Path:
+    """Writes the packed images as an .npz that every command takes: images (N, H, W, C) uint8, and labels."""
+    arrays = {"images": np.moveaxis(images.pixels, 1, -1)}
+    if images.labels is not None:
+        arrays["labels"] = images.labels
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)
+    write_atomic(path.with_suffix(".npz"), stream.getvalue())
+    return path.with_suffix(".npz")
+
+
+def inspect(source: Any, **options: Any) -> Report:
+    """Opens a source, with the options of `open_source`, and reports what is in it."""
+    images = open_source(source, **options)
+    return Report(
+        source=images.source,
+        count=len(images),
+        shape=images.shape,
+        sizes=dict(sorted(images.sizes.items(), key=lambda item: -item[1])),
+        classes=_class_counts(images),
+        captions=images.captions is not None,
+        maps=images.maps is not None,
+        duplicates=len(images)
+        - len({hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in images.pixels}),
+        broken=images.broken,
+        notes=images.notes,
+        bytes=images.pixels.nbytes,
+        fingerprint=images.fingerprint,
+    )
+
+
+def contact_sheet(images: Images, n: int = 64) -> Image.Image:
+    """A grid of n images spread over the set, as many of each class as of any other."""
+    return image_grid(images.pixels[_spread(images, n)])
+
+
+def _class_counts(images: Images) -> dict[str, int]:
+    if images.labels is None:
+        return {}
+    counts = np.bincount(images.labels, minlength=len(images.classes))
+    return {name: int(count) for name, count in zip(images.classes, counts, strict=True)}
+
+
+def _spread(images: Images, n: int) -> np.ndarray:
+    """n indices: the classes in turn, each in a fixed random order, so that every class is there as often as it can."""
+    order = np.random.default_rng(0).permutation(len(images))
+    if images.labels is not None:
+        labels = images.labels[order]
+        by_class = np.argsort(labels, kind="stable")
+        starts = np.searchsorted(labels[by_class], labels[by_class])
+        turn = np.empty(len(order), np.int64)
+        turn[by_class] = np.arange(len(order)) - starts
+        order = order[np.lexsort((labels, turn))]
+    return order[:n]

@@ -1,0 +1,70 @@
+"""The training stream: batch(step) is a function of (seed, step) alone, so that a resumed run needs no loader state."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from unnoise.data.batch import Batch, Gather
+from unnoise.data.images import Images
+
+ORDER, FLIP = 1, 2  # what a draw is for: part of its key
+RESIDENT_SHARE = 0.25  # of the free device memory: a set up to this size is kept on a CUDA device
+
+
+class Loader:
+    """Shuffled epochs without replacement, one after the other without a gap: a batch may span two epochs or more.
+
+    flip: each image is mirrored left to right with probability 1/2. The stream is endless; steps count from 0.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        batch_size: int,
+        seed: int,
+        device: str | torch.device = "cpu",
+        flip: bool = False,
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1; got {batch_size}")
+        if not len(images):
+            raise ValueError(f"{images.source} holds no images to train on")
+        self.images = images
+        self.batch_size = batch_size
+        self.seed = seed
+        self.flip = flip
+        self.device = torch.device(device)
+        self._gather = Gather(images, self.device, resident=_fits(images, self.device))
+        self._order = lru_cache(maxsize=2)(self._draw_order)
+
+    def indices(self, step: int) -> np.ndarray:
+        """(batch_size,) int64: which images make up the batch of a step."""
+        count = len(self.images)
+        start, stop = step * self.batch_size, (step + 1) * self.batch_size
+        parts = []
+        for epoch in range(start // count, (stop - 1) // count + 1):
+            begin = epoch * count
+            parts.append(self._order(epoch)[max(start - begin, 0) : stop - begin])
+        return np.concatenate(parts)
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step, on the device."""
+        flip = _draws(self.seed, step, FLIP).random(self.batch_size) < 0.5 if self.flip else None
+        return self._gather.batch(self.indices(step), flip)
+
+    def _draw_order(self, epoch: int) -> np.ndarray:
+        return _draws(self.seed, epoch, ORDER).permutation(len(self.images))
+
+
+def _draws(seed: int, number: int, purpose: int) -> np.random.Generator:
+    return np.random.default_rng([seed % 2**64, number, purpose])
+
+
+def _fits(images: Images, device: torch.device) -> bool:
+    if device.type != "cuda":
+        return False
+    free, _ = torch.cuda.mem_get_info(device)
+    return images.pixels.nbytes <= RESIDENT_SHARE * free

@@ -1,0 +1,73 @@
+"""Tensors and packed pixels as pictures."""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+VISIBLE = 64  # pixels: what the longer side of a small image is brought up to, as far as whole factors go
+PAPER = 255  # between the images of a grid
+
+
+def to_uint8(image: Tensor) -> np.ndarray:
+    """[-1, 1] to 0..255, any shape: (x + 1) * 127.5, clipped, rounded to the nearest, halves upwards; NaN is black."""
+    scaled = image.detach().float().add(1).mul(127.5).add(0.5).nan_to_num(0.0).floor().clamp(0, 255)
+    return scaled.byte().cpu().numpy()
+
+
+def image_grid(
+    pixels: np.ndarray | Tensor, columns: int | None = None, scale: int | None = None, padding: int = 2
+) -> Image.Image:
+    """One picture of many, in rows, on white.
+
+    pixels: (N, C, H, W), uint8, or float in [-1, 1]; C is 1 (grey), 3 (RGB) or 4 (RGBA). columns: None for a square.
+    scale: the whole factor by which pixels are enlarged; None enlarges small images so that they can be seen.
+    """
+    images = _bytes(pixels)
+    if images.ndim != 4 or not len(images) or images.shape[1] not in (1, 3, 4):
+        raise ValueError(f"a grid needs (N, C, H, W) with C 1, 3 or 4, and N at least 1; got {tuple(images.shape)}")
+    count, channels, height, width = images.shape
+    across = min(count, columns or math.ceil(math.sqrt(count)))
+    scale = scale or max(1, VISIBLE // max(height, width))
+    images = images.repeat(scale, axis=2).repeat(scale, axis=3).transpose(0, 2, 3, 1)
+    high, wide = height * scale + padding, width * scale + padding
+    sheet = np.full((math.ceil(count / across) * high + padding, across * wide + padding, channels), PAPER, np.uint8)
+    for index, image in enumerate(images):
+        top, left = padding + index // across * high, padding + index % across * wide
+        sheet[top : top + image.shape[0], left : left + image.shape[1]] = image
+    return Image.fromarray(sheet[..., 0] if channels == 1 else sheet)
+
+
+def save_png(image: Image.Image | np.ndarray | Tensor, path: str | Path) -> None:
+    """Writes a picture, or one image (C, H, W), as PNG; the file appears whole or not at all."""
+    picture = image if isinstance(image, Image.Image) else image_grid(_bytes(image)[None], scale=1, padding=0)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            picture.save(file, format="PNG")
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _bytes(pixels: np.ndarray | Tensor) -> np.ndarray:
+    if isinstance(pixels, np.ndarray):
+        if pixels.dtype == np.uint8:
+            return pixels
+        import torch
+
+        return to_uint8(torch.from_numpy(pixels))
+    return to_uint8(pixels) if pixels.is_floating_point() else pixels.detach().byte().cpu().numpy()

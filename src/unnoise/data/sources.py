@@ -1,0 +1,214 @@
+"""From whatever the user names to a packed set: the one table of what is recognised, and by what."""
+
+from __future__ import annotations
+
+import sys
+import tarfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from unnoise.data.archive import tar_tree, zip_tree
+from unnoise.data.arrays import Arrays, read_npy, read_npz, standard
+from unnoise.data.cache import cache_folder, cached
+from unnoise.data.cifar import is_cifar, read_cifar
+from unnoise.data.digits import read_digits
+from unnoise.data.download import PUBLIC, locate
+from unnoise.data.folder import EXTENSIONS, list_images
+from unnoise.data.glyphs import parse_glyphs
+from unnoise.data.idx import is_idx_file, is_idx_tree, label_name, read_idx_file, read_idx_tree
+from unnoise.data.images import Images
+from unnoise.data.pack import Files, some
+from unnoise.data.settings import Settings
+from unnoise.data.tree import Tree, folder_tree, walk
+from unnoise.registry import suggest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Content(Protocol):
+    """What a reader finds: files or arrays that can be packed."""
+
+    def pack(self, source: str, settings: Settings, work: Path, shown: bool) -> Images:
+        """The packed set; `work` is an empty folder that becomes the cache's entry."""
+        ...
+
+
+@dataclass(frozen=True)
+class Origin:
+    """key: what tells this source's content from any other, without reading it. read: reads it, given a folder."""
+
+    key: list[Any]
+    read: Callable[[Path], Content]
+
+
+def open_source(
+    source: str | Path | np.ndarray | Tensor | Images,
+    *,
+    split: str = "train",
+    size: int | tuple[int, int] | None = None,
+    channels: int | None = None,
+    strict: bool = False,
+    cache: str | Path | None = None,
+    progress: bool = True,
+    limit: int | None = None,
+) -> Images:
+    """Opens a set of images, packed once and memory-mapped afterwards.
+
+    source: a folder, zip or tar of images; .npz, .npy; IDX files; CIFAR-10's binary batches; a built-in name
+    (digits, glyphs, glyphs:64, glyphs:size=64,n=20000, mnist, fashion-mnist, cifar10); a uint8 array or tensor
+    (N, H, W[, C]) or (N, C, H, W); or Images, which are returned as they are.
+    split: train or test; sources without a split of their own have train alone.
+    size: None (see `geometry.plan_size`), the shorter side, or (height, width).
+    channels: None (1 when every image is grey, otherwise 3, transparency on white), 1, 3 or 4.
+    strict: refuse a set with files that cannot be read, instead of leaving them out.
+    cache: the cache folder; limit: at most so many images, drawn over the whole set.
+    Raises ValueError for what cannot be opened.
+    """
+    if isinstance(source, Images):
+        return source
+    settings = Settings(split, size, channels, limit)
+    if not isinstance(source, (str, Path)):
+        return _open_array(source, settings)
+    folder = cache_folder(cache)
+    origin = _origin(source, settings, folder, progress)
+    key = [origin.key, split, settings.size, channels, limit]
+    images = cached(key, folder, lambda work: origin.read(work).pack(str(source), settings, work, progress))
+    images = replace(images, source=str(source))
+    _tell(images, strict, progress)
+    return images
+
+
+def _open_array(source: Any, settings: Settings) -> Images:
+    torch = sys.modules.get("torch")
+    is_tensor = torch is not None and isinstance(source, torch.Tensor)
+    array = source.detach().cpu().numpy() if is_tensor else source
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"a source is a path, a name, an array or Images; got {type(source).__name__}")
+    if settings.split != "train":
+        raise ValueError("an array has no split of its own, so no 'test'; open it with split='train'")
+    return Arrays(standard(array, "the array", channels_last=not is_tensor)).pack("array", settings, None, False)
+
+
+def _tell(images: Images, strict: bool, shown: bool) -> None:
+    if images.broken and strict:
+        raise ValueError(f"{images.source} has {len(images.broken)} unusable files: {some(images.broken)}")
+    if shown and images.broken:
+        print(f"{images.source}: left out {len(images.broken)}: {some(images.broken)}", file=sys.stderr)
+    for note in images.notes if shown else ():
+        print(f"{images.source}: {note}", file=sys.stderr)
+
+
+def _origin(source: str | Path, settings: Settings, cache: Path, shown: bool) -> Origin:
+    name, _, options = str(source).partition(":")
+    if isinstance(source, str) and name in BUILT_IN:
+        return BUILT_IN[name](options, settings, cache, shown)
+    path = Path(source).expanduser()
+    if not path.exists():
+        raise ValueError(f"there is no file or folder {str(source)!r}, nor a built-in set; {suggest(name, BUILT_IN)}")
+    return _path_origin(path.resolve(), settings)
+
+
+def _path_origin(path: Path, settings: Settings) -> Origin:
+    if path.is_dir():
+        stamps = [[name, *_stamp(entry)] for name, entry in walk(path)]
+        return Origin([str(path), stamps], lambda work: read_tree(folder_tree(path), settings.split))
+    partner = path.with_name(label_name(path.name))
+    stamps = [_stamp(file) for file in (path, partner) if file.exists()]
+    return Origin([str(path), stamps], lambda work: _read_file(path, settings.split, work))
+
+
+def _stamp(file: Any) -> list[int]:
+    """Changes whenever the file's bytes do; the change time shows even a write that restores the modification time."""
+    status = file.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
+
+def read_tree(tree: Tree, split: str) -> Content:
+    """What a folder or an archive holds: IDX files, CIFAR-10's batches, or else images."""
+    for recognised, read in TREES:
+        if recognised(tree):
+            return read(tree, split)
+    return Files(list_images(tree, split))
+
+
+def _read_file(path: Path, split: str, work: Path) -> Content:
+    for recognised, read in FILES:
+        if recognised(path):
+            return read(path, split, work)
+    if path.suffix.lower() in EXTENSIONS:
+        raise ValueError(f"{path} is a single file; give the folder that holds the images")
+    raise ValueError(f"{path} is none of: zip, tar, npz, npy, IDX images")
+
+
+def _is_npy(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(6) == b"\x93NUMPY"
+
+
+def _is_npz(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    return bool(names) and all(name.endswith(".npy") for name in names)
+
+
+def _read_zip(path: Path, split: str, work: Path) -> Content:
+    return read_tree(zip_tree(path), split)
+
+
+def _read_tar(path: Path, split: str, work: Path) -> Content:
+    return read_tree(tar_tree(path, work), split)
+
+
+def _digits(options: str, settings: Settings, cache: Path, shown: bool) -> Origin:
+    if options:
+        raise ValueError(f"digits takes no options; got {options!r}")
+    return Origin(["digits"], lambda work: read_digits(settings.split))
+
+
+def _glyphs(options: str, settings: Settings, cache: Path, shown: bool) -> Origin:
+    import matplotlib
+    import PIL
+
+    glyphs = parse_glyphs(options)
+    if settings.size is not None:
+        glyphs = replace(glyphs, size=settings.size)  # drawn at the wanted size, not resized
+    drawn_by = [PIL.__version__, matplotlib.__version__]
+    return Origin(["glyphs", repr(glyphs), drawn_by], lambda work: glyphs.read(settings.split, shown))
+
+
+def _public(name: str, options: str, settings: Settings, cache: Path, shown: bool) -> Origin:
+    if options:
+        raise ValueError(f"{name} takes no options; got {options!r}")
+    origin, classes = _path_origin(locate(name, cache, shown).resolve(), settings), PUBLIC[name].classes
+    return Origin([name, origin.key], lambda work: _named(origin.read(work), classes))
+
+
+def _named(content: Content, classes: tuple[str, ...]) -> Content:
+    return replace(content, classes=classes) if classes and isinstance(content, Arrays) else content
+
+
+BUILT_IN: dict[str, Callable[[str, Settings, Path, bool], Origin]] = {
+    "digits": _digits,
+    "glyphs": _glyphs,
+    **{name: partial(_public, name) for name in PUBLIC},
+}
+TREES: tuple[tuple[Callable[[Tree], bool], Callable[[Tree, str], Content]], ...] = (
+    (is_idx_tree, read_idx_tree),
+    (is_cifar, read_cifar),
+)
+FILES: tuple[tuple[Callable[[Path], bool], Callable[[Path, str, Path], Content]], ...] = (
+    (_is_npy, read_npy),
+    (_is_npz, read_npz),
+    (zipfile.is_zipfile, _read_zip),
+    (is_idx_file, read_idx_file),
+    (tarfile.is_tarfile, _read_tar),
+)

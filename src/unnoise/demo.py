@@ -1,0 +1,110 @@
+"""The main job end to end, on the embedded digits: train, draw, and write a page that shows both."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from PIL.Image import Image
+
+from unnoise.data import image_grid, open_source, save_png, to_uint8
+from unnoise.drawing import draw_in_batches
+from unnoise.files import write_atomic
+from unnoise.models.diffusion import Diffusion
+from unnoise.runs import Run
+from unnoise.samplers import DDIM, Ancestral, Sampler
+from unnoise.training.start import train
+
+SAMPLES = 64
+STRIP_ROWS, STRIP_COLUMNS = 4, 13
+
+
+def run_demo(out: Path, minutes: float = 2.0, seed: int = 0) -> dict[str, Any]:
+    """Trains `ddpm-digits` on `digits`, draws 64 images with DDPM and with 50-step DDIM, and writes OUT/index.html."""
+    run = train("digits", "ddpm-digits", out, minutes=minutes, seed=seed)
+    assert run.summary is not None and run.plan is not None
+    model = run.load("cpu")
+    pictures = {
+        "real": _real_images(),
+        "ddpm": image_grid(_samples(model, Ancestral(steps=1000))),
+        "ddim": image_grid(_samples(model, DDIM(steps=50))),
+        "strip": reverse_strip(model, Ancestral(steps=1000)),
+        "loss": loss_curve(run),
+    }
+    for name, picture in pictures.items():
+        save_png(picture, out / "samples" / f"{name}.png")
+    page = _template().render(
+        summary=run.summary,
+        plan=run.plan,
+        samples=SAMPLES,
+        pictures={name: _data_url(picture) for name, picture in pictures.items()},
+    )
+    write_atomic(out / "index.html", page)
+    return {**run.summary, "page": str(out / "index.html")}
+
+
+def reverse_strip(model: Diffusion, sampler: Sampler) -> Image:
+    """Noise becoming images, left to right: rows are seeds, columns equal shares of the sampler's steps."""
+    seeds = range(STRIP_ROWS)
+    points = list(model.stream(seeds, sampler=sampler))
+    columns = [points[round(i)] for i in np.linspace(0, len(points) - 1, STRIP_COLUMNS)]
+    frames = np.stack([to_uint8(point.x.clamp(-1, 1)) for point in columns], axis=1)
+    return image_grid(frames.reshape(-1, *frames.shape[2:]), columns=STRIP_COLUMNS)
+
+
+def loss_curve(run: Run) -> Image:
+    """The training loss against steps, each point and its running mean, and the validation loss at checkpoints."""
+    from matplotlib.figure import Figure
+    from PIL import Image as images
+
+    lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    losses = [(line["step"], line["loss"]) for line in lines if "loss" in line]
+    validation = [(line["step"], line["validation_loss"]) for line in lines if "validation_loss" in line]
+    figure = Figure(figsize=(6.4, 3.2), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    steps, values = np.array(losses).T
+    axes.plot(steps, values, color="#9db4d6", linewidth=0.7, label="training")
+    axes.plot(steps, _running_mean(values), color="#1f4e9c", linewidth=1.5, label="training, running mean")
+    if validation:
+        axes.plot(
+            *np.array(validation).T, "o", color="#c4541a", markersize=4, label="held-out images, averaged weights"
+        )
+    axes.set(xlabel="step", ylabel="mean squared error of the noise", yscale="log")
+    axes.legend(frameon=False, fontsize=8)
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png")
+    return images.open(stream).convert("RGB")
+
+
+def _running_mean(values: np.ndarray, share: float = 0.05) -> np.ndarray:
+    width = max(1, int(len(values) * share))
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    starts = np.maximum(np.arange(1, len(values) + 1) - width, 0)
+    return np.array([(sums[stop] - sums[start]) / (stop - start) for stop, start in enumerate(starts, 1)])
+
+
+def _samples(model: Diffusion, sampler: Sampler) -> np.ndarray:
+    return draw_in_batches(model, range(SAMPLES), None, sampler)
+
+
+def _real_images() -> Image:
+    images = open_source("digits", progress=False)
+    rows = np.random.default_rng(0).permutation(len(images))[:SAMPLES]
+    return image_grid(images.pixels[np.sort(rows)])
+
+
+def _template() -> jinja2.Template:
+    text = resources.files("unnoise.templates").joinpath("demo.html").read_text()
+    return jinja2.Environment(autoescape=True).from_string(text)
+
+
+def _data_url(picture: Image) -> str:
+    stream = io.BytesIO()
+    picture.save(stream, format="PNG")
+    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"

@@ -1,0 +1,152 @@
+"""Drawing images from a run, in batches, to files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from torch import Tensor
+
+from unnoise.data import image_grid, save_png, to_uint8
+from unnoise.files import write_atomic
+from unnoise.guidance import ClassifierFree
+from unnoise.models.diffusion import Diffusion
+from unnoise.registry import build, lookup
+from unnoise.runs import Run
+from unnoise.samplers import SAMPLERS, Sampler
+
+
+def draw(
+    folder: str | Path,
+    seeds: Sequence[int],
+    *,
+    sampler: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    label: str | None = None,
+    guidance: float = 1.0,
+    batch_size: int = 64,
+    out: Path | None = None,
+    device: str | None = None,
+) -> dict[str, Any]:
+    """Draws one image per seed and writes them; returns images, shape, out, seconds, network_calls and how.
+
+    sampler: a name, or None for the recipe's; options: its keywords. label: a class of a conditional run.
+    out: a .png (grid), an .npy or .npz, or a folder of .png; None for a grid in the run's samples folder.
+    """
+    run = Run.open(folder)
+    chosen = choose_sampler(run, sampler, options or {})
+    if not seeds:
+        raise ValueError("need at least 1 image, got 0")
+    out = out or run.folder / "samples" / f"{sampler or run.config['sampler']['kind']}-{chosen.steps}-{seeds[0]}.png"
+    writer = _writer(out)
+    model = run.load(device)
+    cond = class_condition(model, run.classes, label)
+    guide = ClassifierFree(guidance) if guidance != 1 else None
+    if guide is not None and cond is None:
+        raise ValueError("--guidance needs a class-conditional run and a --label")
+    begun = time.perf_counter()
+    with counted_calls(model) as calls:
+        images = draw_in_batches(model, seeds, cond, chosen, guide, batch_size)
+    seconds = time.perf_counter() - begun
+    writer(images, out)
+    return {
+        "images": len(images),
+        "shape": list(images.shape),
+        "out": str(out),
+        "seconds": round(seconds, 3),
+        "network_calls": calls[0],
+        "sampler": repr(chosen),
+        "seeds": [seeds[0], seeds[-1]],
+    }
+
+
+def choose_sampler(run: Run, name: str | None, options: Mapping[str, Any]) -> Sampler:
+    """The recipe's sampler, or the one named, with some of its options set."""
+    spec = run.config["sampler"]
+    same = name is None or name == spec["kind"]
+    return build(SAMPLERS, {**(spec if same else {"kind": name}), **options}, "sampler")
+
+
+def class_condition(model: Diffusion, classes: Sequence[str], label: str | None) -> dict[str, Tensor] | None:
+    """The condition for one class, by name or number; ValueError where the run knows no classes or not this one."""
+    if label is None:
+        return None
+    if model.conditioner is None:
+        raise ValueError("this run is not class-conditional: train it with --set model.conditioner=class")
+    names = {name: index for index, name in enumerate(classes)} | {str(i): i for i in range(len(classes))}
+    number = lookup({**names, **{name: i for i, name in enumerate(classes)}}, label, "class")
+    return {"label": torch.tensor([number], device=model.device)}
+
+
+def draw_in_batches(
+    model: Diffusion,
+    seeds: Sequence[int],
+    cond: Mapping[str, Tensor] | None,
+    sampler: Sampler,
+    guidance: Any = None,
+    batch_size: int = 64,
+) -> np.ndarray:
+    """uint8 (N, C, H, W), with a progress bar on a terminal. cond: one row, repeated for every image."""
+    images = []
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("sampling", total=len(seeds) * sampler.steps)
+        for start in range(0, len(seeds), batch_size):
+            rows = seeds[start : start + batch_size]
+            repeated = cond and {name: value.expand(len(rows)) for name, value in cond.items()}
+            for point in model.stream(rows, repeated, sampler, guidance):
+                progress.advance(task, len(rows))
+            images.append(to_uint8(model.codec.decode(point.x)))
+    return np.concatenate(images)
+
+
+@contextmanager
+def counted_calls(model: Diffusion) -> Iterator[list[int]]:
+    """Yields a list whose only item counts the network's forward passes."""
+    calls = [0]
+
+    def count(*_: object) -> None:
+        calls[0] += 1
+
+    handle = model.network.register_forward_hook(count)
+    try:
+        yield calls
+    finally:
+        handle.remove()
+
+
+def _writer(out: Path) -> Any:
+    return {".png": _write_grid, ".npy": _write_array, ".npz": _write_array, "": _write_folder}.get(
+        out.suffix.lower()
+    ) or _refuse(out)
+
+
+def _refuse(out: Path) -> Any:
+    raise ValueError(f"cannot write {out}: --out takes a .png, an .npy, an .npz or a folder")
+
+
+def _write_grid(images: np.ndarray, out: Path) -> None:
+    save_png(image_grid(images), out)
+
+
+def _write_array(images: np.ndarray, out: Path) -> None:
+    import io
+
+    stream = io.BytesIO()
+    if out.suffix == ".npz":
+        np.savez(stream, images=images)
+    else:
+        np.save(stream, images)
+    write_atomic(out, stream.getvalue())
+
+
+def _write_folder(images: np.ndarray, out: Path) -> None:
+    for index, image in enumerate(images):
+        save_png(image_grid(image[None], scale=1, padding=0), out / f"{index:06d}.png")

@@ -1,0 +1,41 @@
+"""Classifier-free guidance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unnoise.process.denoiser import Denoised, Denoiser
+from unnoise.process.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class ClassifierFree:
+    """eps = eps(x_t) + scale (eps(x_t | cond) - eps(x_t)), and x_0 likewise (Ho & Salimans 2022, equation 6 with
+    scale = 1 + w). scale 1 is the conditional model itself, 0 the unconditional one.
+
+    Called on a Denoiser it gives the guided Denoiser.
+    """
+
+    scale: float
+
+    def __call__(self, denoiser: Denoiser) -> Denoiser:
+        return denoiser if self.scale == 1 else _Guided(denoiser, self.scale)
+
+
+@dataclass(frozen=True)
+class _Guided:
+    denoiser: Denoiser
+    scale: float
+
+    @property
+    def schedule(self) -> Schedule:
+        return self.denoiser.schedule
+
+    def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised:
+        with_cond, without = self.denoiser(x_t, t, cond), self.denoiser(x_t, t, None)
+        x_0 = torch.lerp(without.x_0, with_cond.x_0, self.scale)
+        return replace(with_cond, x_0=x_0, eps=torch.lerp(without.eps, with_cond.eps, self.scale))

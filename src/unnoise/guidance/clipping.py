@@ -1,0 +1,28 @@
+"""Keeping the denoised image in range."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from unnoise.process.denoiser import Denoised, Denoiser
+from unnoise.process.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class Clipped:
+    """x_0 is clamped to [low, high] and eps follows, so that alpha x_0 + sigma eps stays x_t (Ho et al. 2020's code)."""
+
+    denoiser: Denoiser
+    low: float = -1.0
+    high: float = 1.0
+
+    @property
+    def schedule(self) -> Schedule:
+        return self.denoiser.schedule
+
+    def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised:
+        denoised = self.denoiser(x_t, t, cond)
+        return denoised.with_x0(denoised.x_0.clamp(self.low, self.high))

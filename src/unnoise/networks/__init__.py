@@ -1,0 +1,9 @@
+"""Networks: tensors to tensors; they know nothing of diffusion."""
+
+from torch import nn
+
+from unnoise.networks.unet import UNet
+
+NETWORKS: dict[str, type[nn.Module]] = {"unet": UNet}
+
+__all__ = ["NETWORKS", "UNet"]

@@ -1,0 +1,113 @@
+"""The parts of a U-Net: normalisation, residual block, attention, resampling."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def zeroed(module: Module) -> Module:
+    """The module with all its parameters set to zero: a block that ends in it begins as the identity."""
+    for parameter in module.parameters():
+        nn.init.zeros_(parameter)
+    return module
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    """Group normalisation in as many groups as divide the channels, at most 32."""
+    groups = max(count for count in range(1, 33) if channels % count == 0)
+    return nn.GroupNorm(groups, channels)
+
+
+class AddTime(nn.Module):
+    """norm(h + W emb): plain addition (Ho et al. 2020)."""
+
+    def __init__(self, embedding_dim: int, channels: int) -> None:
+        super().__init__()
+        self.norm = group_norm(channels)
+        self.project = nn.Linear(embedding_dim, channels)
+
+    def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
+        return self.norm(h + self.project(embedding)[:, :, None, None])
+
+
+class AdaptiveGroupNorm(nn.Module):
+    """norm(h) (1 + scale) + shift, (scale, shift) = W emb (Dhariwal & Nichol 2021, section 3)."""
+
+    def __init__(self, embedding_dim: int, channels: int) -> None:
+        super().__init__()
+        self.norm = group_norm(channels)
+        self.project = nn.Linear(embedding_dim, 2 * channels)
+
+    def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
+        scale, shift = self.project(embedding)[:, :, None, None].chunk(2, dim=1)
+        return torch.addcmul(shift, self.norm(h), 1 + scale)
+
+
+TIME_INJECTIONS: dict[str, type[nn.Module]] = {"add": AddTime, "adagn": AdaptiveGroupNorm}
+
+
+class ResidualBlock(nn.Module):
+    """norm, SiLU, 3x3 convolution; time; SiLU, dropout, zero-initialised 3x3 convolution; plus the input."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, embedding_dim: int, time_injection: str, dropout: float
+    ) -> None:
+        super().__init__()
+        self.norm = group_norm(in_channels)
+        self.first = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.time = TIME_INJECTIONS[time_injection](embedding_dim, out_channels)
+        self.dropout = nn.Dropout(dropout)
+        self.second = zeroed(nn.Conv2d(out_channels, out_channels, 3, padding=1))
+        same = in_channels == out_channels
+        self.skip = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1)
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        h = self.first(F.silu(self.norm(x)))
+        h = F.silu(self.time(h, embedding))
+        return self.skip(x) + self.second(self.dropout(h))
+
+
+class SelfAttention(nn.Module):
+    """Scaled dot-product attention between all positions, added to the input; the last layer begins at zero."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = group_norm(channels)
+        self.qkv = nn.Conv2d(channels, 3 * channels, 1)
+        self.out = zeroed(nn.Conv2d(channels, channels, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, channels, height, width = x.shape
+        qkv = self.qkv(self.norm(x)).reshape(batch, 3, self.heads, channels // self.heads, height * width)
+        q, k, v = qkv.transpose(-1, -2).unbind(1)
+        h = F.scaled_dot_product_attention(q, k, v).transpose(-1, -2)
+        return x + self.out(h.reshape(batch, channels, height, width))
+
+
+class Downsample(nn.Module):
+    """A 3x3 convolution of stride 2."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.convolution(x)
+
+
+class Upsample(nn.Module):
+    """Each pixel four times, then a 3x3 convolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.convolution(F.interpolate(x, scale_factor=2.0, mode="nearest"))

@@ -1,0 +1,42 @@
+"""Learning to denoise: the objective of DDPM, EDM and rectified flow alike."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from unnoise.data.batch import Batch
+from unnoise.models.diffusion import Diffusion
+from unnoise.objectives.objective import Loss, Objective
+from unnoise.process.density import Density, OnGrid, Uniform
+from unnoise.process.gaussian import per_row, perturb
+from unnoise.process.weight import Flat, Weight
+from unnoise.seeding import Noise
+
+
+class Denoising(Objective):
+    """E[w(t) ||target - network(x_t, t)||^2 / D], t from `density`, x_t = alpha_t x_0 + sigma_t eps.
+
+    With Eps, native steps and the weight 1 this is L_simple (Ho et al. 2020, equation 14). density: by default uniform
+    on the native steps, or on (0, t_max] where there are none. weight: by default 1.
+    """
+
+    def __init__(self, model: Diffusion, density: Density | None = None, weight: Weight | None = None) -> None:
+        self.model: Diffusion = model
+        self.density = density or (Uniform() if model.schedule.grid is None else OnGrid())
+        self.weight = weight or Flat()
+
+    def loss(self, batch: Batch, noise: Noise) -> Loss:
+        x_0 = self.model.codec.encode(batch.image)
+        t = self.density.quantile(self.model.schedule, noise.uniform(len(x_0)))
+        errors = self._squared_errors(x_0, noise.normal(x_0), t, batch.cond)
+        total = (per_row(self._weights(t), errors) * errors).mean()
+        return Loss(total, {"loss": total.detach()})
+
+    def _squared_errors(self, x_0: Tensor, eps: Tensor, t: Tensor, cond: dict[str, object]) -> Tensor:
+        """The mean squared error of the target, per row (B,)."""
+        schedule, parametrization = self.model.schedule, self.model.parametrization
+        output, _ = self.model.predict(perturb(schedule, x_0, eps, t), t, cond)
+        return (output.to(x_0.dtype) - parametrization.target(schedule, x_0, eps, t)).square().flatten(1).mean(1)
+
+    def _weights(self, t: Tensor) -> Tensor:
+        return self.weight(self.model.schedule, self.model.parametrization, t)

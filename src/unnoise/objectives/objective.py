@@ -1,0 +1,45 @@
+"""The contract between an objective and the training loop, which knows only phases."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from unnoise.data.batch import Batch
+from unnoise.seeding import Noise
+
+
+class Loss(NamedTuple):
+    """total: the scalar that is minimised. parts: detached scalars worth logging, by name."""
+
+    total: Tensor
+    parts: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One optimizer's share of a step: what it trains, and on which loss."""
+
+    name: str
+    parameters: list[nn.Parameter]
+    loss: Callable[[Batch, Noise], Loss]
+
+
+class Objective(ABC):
+    """Turns batches into losses for a model. One phase by default; a GAN has two."""
+
+    model: nn.Module
+
+    def phases(self) -> list[Phase]:
+        return [Phase("model", [p for p in self.model.parameters() if p.requires_grad], self.loss)]
+
+    @abstractmethod
+    def loss(self, batch: Batch, noise: Noise) -> Loss:
+        """The loss of a batch; every random number comes from `noise`."""
+
+    def after_step(self, step: int) -> None:  # noqa: B027 (most objectives have nothing to do)
+        """Called when all phases of a step are done."""

@@ -1,0 +1,1 @@
+"""Recipes: commented TOML files, read by name."""

@@ -1,0 +1,64 @@
+"""DDPM's ancestral sampler and DDIM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from unnoise.process.denoiser import Denoiser
+from unnoise.process.gaussian import per_row, posterior
+from unnoise.process.variance import VARIANCES
+from unnoise.registry import lookup
+from unnoise.samplers.sampler import Sampler, Step
+from unnoise.seeding import Noise
+
+
+@dataclass(frozen=True)
+class Ancestral(Sampler):
+    """x_s ~ N(mu-tilde(x_t, x_0), exp(log_var)), and the mean alone at s = 0 (Ho et al. 2020, algorithm 2).
+
+    variance: 'beta-tilde' (that of q(x_s | x_t, x_0)), 'beta' (that of q(x_t | x_s)) or 'learned'.
+    """
+
+    steps: int = 1000
+    variance: str = "beta-tilde"
+
+    order: ClassVar[int] = 0
+
+    def step(
+        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
+    ) -> Step:
+        denoised = denoiser(x, t, cond)
+        mean = posterior(denoiser.schedule, t, s).mean(x, denoised.x_0)
+        if s == 0:
+            return Step(mean, denoised, None)
+        log_var = lookup(VARIANCES, self.variance, "variance")().log_var(denoised, denoiser.schedule, t, s)
+        std = (0.5 * log_var).exp()
+        return Step(mean + std.to(x.dtype) * noise.normal(x), denoised, None)
+
+
+@dataclass(frozen=True)
+class DDIM(Sampler):
+    """x_s = alpha_s x_0 + sqrt(sigma_s^2 - c^2) eps + c z, c = eta sqrt(beta-tilde) (Song et al. 2021, equation 12).
+
+    eta = 0 is deterministic; eta = 1 has the marginals of DDPM's ancestral sampler.
+    """
+
+    eta: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.eta <= 1:
+            raise ValueError(f"eta must lie in [0, 1], got {self.eta}")
+
+    def step(
+        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
+    ) -> Step:
+        schedule, denoised = denoiser.schedule, denoiser(x, t, cond)
+        drawn_var = self.eta**2 * posterior(schedule, t, s).var
+        kept_std = (schedule.sigma(s) ** 2 - drawn_var).clamp(min=0).sqrt()
+        x = denoised.lerp(schedule.alpha(s), kept_std)
+        if self.eta > 0 and s > 0:
+            x = x + per_row(drawn_var.sqrt(), x) * noise.normal(x)
+        return Step(x, denoised, None)

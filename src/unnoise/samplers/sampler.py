@@ -1,0 +1,77 @@
+"""The one sampling loop. A sampler adds a step; state goes in and out of it, so multistep methods need no own loop."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from unnoise.process.denoiser import Denoised, Denoiser
+from unnoise.process.schedule import Schedule
+from unnoise.samplers.grids import times
+from unnoise.seeding import Noise, SeededNoise
+
+
+class Step(NamedTuple):
+    """What a step gives: x at the next time, what the denoiser said at this one, and the sampler's state."""
+
+    x: Tensor
+    denoised: Denoised
+    state: Any
+
+
+class Point(NamedTuple):
+    """One item of a stream: x at time t, and the denoised image it was made from."""
+
+    t: float
+    x: Tensor
+    denoised: Denoised
+
+
+@dataclass(frozen=True)
+class Sampler(ABC):
+    """Frozen and stateless. steps: network evaluations of a first-order method; grid: a name in `GRIDS`."""
+
+    steps: int = 50
+    grid: str = "trailing"
+
+    order: ClassVar[int] = 1
+    """The power of the step size with which the error falls where no noise is drawn; 0 for samplers that draw it."""
+
+    def times(self, schedule: Schedule) -> Tensor:
+        """The times visited, falling to 0, (steps + 1,) float64."""
+        return times(schedule, self.grid, self.steps)
+
+    @abstractmethod
+    def step(
+        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
+    ) -> Step:
+        """From x at time t to x at time s < t. t, s: () float64 on the CPU; state: None at the first step."""
+
+    @torch.no_grad()
+    def stream(
+        self, denoiser: Denoiser, x_T: Tensor, seeds: Sequence[int] | None = None, cond: Any = None
+    ) -> Iterator[Point]:
+        """Yields a Point after every step, the last one at t = 0.
+
+        x_T (B, *): a draw of p(x_T). seeds: one per row, for samplers that draw noise (default: 0, 1, ...).
+        """
+        seeds = range(len(x_T)) if seeds is None else seeds
+        if len(seeds) != len(x_T):
+            raise ValueError(f"need one seed per row: {len(x_T)} rows, {len(seeds)} seeds")
+        noise, x, state = SeededNoise(seeds, purpose=1), x_T, None
+        for t, s in pairwise(self.times(denoiser.schedule)):
+            x, denoised, state = self.step(denoiser, x, t, s, state, noise, cond)
+            yield Point(float(s), x, denoised)
+
+    def run(self, denoiser: Denoiser, x_T: Tensor, seeds: Sequence[int] | None = None, cond: Any = None) -> Tensor:
+        """x_0 (B, *): the last item of `stream`."""
+        x = x_T
+        for point in self.stream(denoiser, x_T, seeds, cond):
+            x = point.x
+        return x

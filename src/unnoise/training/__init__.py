@@ -1,0 +1,1 @@
+"""The loop that trains any objective, and what it keeps."""

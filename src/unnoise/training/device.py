@@ -1,0 +1,74 @@
+"""Which device trains, in what precision and memory layout, and whether compiling pays."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from unnoise.training.settings import TrainSettings
+from unnoise.training.tuning import cpu_has_native_bf16, keep_pages
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How the steps of a run are computed. device: 'cpu', 'cuda', 'mps'; notes: what was chosen and why."""
+
+    device: str
+    bf16: bool
+    channels_last: bool
+    compile: bool
+    notes: tuple[str, ...] = ()
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """bf16 where it was chosen, else nothing."""
+        kind = torch.device(self.device).type
+        return torch.autocast(kind, dtype=torch.bfloat16) if self.bf16 else nullcontext()  # type: ignore[return-value]
+
+    def prepare(self, model: nn.Module) -> None:
+        """Moves the model to the device and layout, and compiles its network in place where chosen."""
+        model.to(self.device)
+        if self.channels_last:
+            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = getattr(model, "network", model)
+        if self.compile:
+            network.compile()
+
+
+def best_device() -> str:
+    """'cuda' where there is one, else 'mps', else 'cpu'."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def choose_engine(settings: TrainSettings, device: str | None = None) -> Engine:
+    """The engine for a device (default: the best there is), with every 'auto' of the settings decided.
+
+    Raises ValueError where bf16 is demanded of hardware that only emulates it.
+    """
+    device = device or best_device()
+    kind = torch.device(device).type
+    native = {"cuda": _cuda_has_bf16, "cpu": cpu_has_native_bf16}.get(kind, lambda: False)()
+    if settings.precision == "bf16" and not native:
+        raise ValueError(f"train.precision=bf16: this {kind} computes bf16 in software, far slower than fp32; use fp32")
+    notes = []
+    if kind == "cpu" and keep_pages():
+        notes.append("the C allocator keeps its pages (no page faults in the loop)")
+    return Engine(
+        device,
+        bf16=_decide(settings.precision, native, on="bf16"),
+        channels_last=_decide(settings.channels_last, kind == "cuda"),
+        compile=_decide(settings.compile, kind == "cuda"),
+        notes=tuple(notes),
+    )
+
+
+def _decide(choice: str, automatic: bool, on: str = "on") -> bool:
+    return automatic if choice == "auto" else choice == on
+
+
+def _cuda_has_bf16() -> bool:
+    return torch.cuda.is_bf16_supported(including_emulation=False)

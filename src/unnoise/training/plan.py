@@ -1,0 +1,138 @@
+"""What is about to happen, said before the first step."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unnoise.data.batch import Batch
+from unnoise.data.images import Images
+from unnoise.networks.flops import forward_flops
+from unnoise.seeding import StepNoise
+from unnoise.training.log import duration
+from unnoise.training.loop import Trainer
+from unnoise.training.step import split_batch
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The figures of a run before it starts. flops: forward, per image; memory: bytes; step_seconds: one step, measured.
+    left: seconds until it stops."""
+
+    run: str
+    images: int
+    shape: tuple[int, int, int]
+    classes: int
+    broken: int
+    parameters: int
+    flops: float
+    memory: int
+    device: str
+    how: str
+    step: int
+    steps: int
+    minutes: float
+    step_seconds: float
+    left: float
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """The plan for people."""
+        channels, height, width = self.shape
+        classes = f", {self.classes} classes" if self.classes else ""
+        broken = f", {self.broken} broken files skipped" if self.broken else ""
+        limit = f"{self.minutes:g} minutes or {self.steps} steps" if self.minutes else f"{self.steps} steps"
+        from_step = f" from step {self.step}" if self.step else ""
+        return [
+            f"data    {self.images:,} images {width}x{height}, {channels} channels{classes}{broken}",
+            f"model   {self.parameters / 1e6:.2f} M parameters, {self.flops / 1e9:.2f} GFLOP per image forward",
+            f"device  {self.device}, {self.how}; about {self.memory / 2**30:.1f} GiB for the step",
+            f"files   {self.run}",
+            f"stops   after {limit}{from_step}: about {duration(self.left)} at {self.step_seconds:.2f} s a step",
+            *(f"note    {note}" for note in self.notes),
+        ]
+
+
+def make_plan(trainer: Trainer, images: Images, folder: Path) -> Plan:
+    """Measures a trial step, which leaves no trace in the run, and adds up what the run needs."""
+    batch = split_batch(trainer.loader.batch(trainer.step), trainer.settings.accumulate)[0]
+    trial_step(trainer, batch)
+    seconds = trial_step(trainer, batch) * trainer.settings.accumulate
+    settings, engine = trainer.settings, trainer.engine
+    by_steps = (settings.steps - trainer.step) * seconds
+    by_time = settings.minutes * 60 - trainer.seconds if settings.minutes else math.inf
+    precision = "bf16 autocast" if engine.bf16 else "fp32"
+    layout = ", channels last" if engine.channels_last else ""
+    compiled = ", torch.compile" if engine.compile else ""
+    return Plan(
+        run=str(folder),
+        images=len(images),
+        shape=images.shape,
+        classes=len(images.classes),
+        broken=len(images.broken),
+        parameters=sum(parameter.numel() for parameter in trainer.model.parameters()),
+        flops=forward_flops(trainer.model.network, images.shape),  # type: ignore[arg-type]
+        memory=memory_bytes(trainer, batch),
+        device=engine.device,
+        how=f"{precision}{layout}{compiled}",
+        step=trainer.step,
+        steps=settings.steps,
+        minutes=settings.minutes,
+        step_seconds=seconds,
+        left=max(0.0, min(by_steps, by_time)),
+        notes=(*images.notes, *engine.notes),
+    )
+
+
+def trial_step(trainer: Trainer, batch: Batch) -> float:
+    """Seconds of a forward and backward pass of every phase; gradients are thrown away, no weight changes."""
+    trainer.model.train()
+    begun = time.perf_counter()
+    for phase in trainer.phases:
+        with torch.random.fork_rng(_cuda(trainer)), trainer.engine.autocast():
+            loss = phase.loss(batch, StepNoise(trainer.seed, trainer.step))
+        loss.total.backward()
+    float(loss.total.detach())
+    trainer.model.zero_grad(set_to_none=True)
+    return time.perf_counter() - begun
+
+
+def memory_bytes(trainer: Trainer, batch: Batch) -> int:
+    """Weights, gradients, two moments and the average, and the activations that backward keeps, from one image."""
+    held = 5 * sum(parameter.numel() * parameter.element_size() for parameter in trainer.model.parameters())
+    one = Batch(batch.image[:1], {name: value[:1] for name, value in batch.cond.items()})
+    return held + len(batch) * _saved_bytes(trainer, one)
+
+
+def _saved_bytes(trainer: Trainer, batch: Batch) -> int:
+    weights = {parameter.untyped_storage().data_ptr() for parameter in trainer.model.parameters()}
+    saved: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            saved[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    hooks = torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
+    with (
+        hooks,
+        torch.random.fork_rng(_cuda(trainer)),
+        trainer.engine.autocast(),
+        torch.compiler.set_stance("force_eager"),
+    ):
+        trainer.phases[0].loss(batch, StepNoise(trainer.seed, trainer.step))
+    return sum(saved.values())
+
+
+def _cuda(trainer: Trainer) -> list[int]:
+    return [torch.cuda.current_device()] if trainer.engine.device.startswith("cuda") else []

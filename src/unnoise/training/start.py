@@ -1,0 +1,214 @@
+"""From a source and a recipe to a trained run: the journey behind `unnoise train`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import unnoise
+from unnoise.config import Config, difference, override, plain, read_recipe, read_toml, to_toml
+from unnoise.data import Batch, Images, Loader, image_grid, open_source, save_png
+from unnoise.files import write_atomic
+from unnoise.models.assembly import build_model, model_spec
+from unnoise.models.diffusion import Diffusion
+from unnoise.objectives.assembly import build_objective, objective_spec
+from unnoise.registry import build, check_keys, describe, spec_of
+from unnoise.runs import CONFIG_FILE, Run
+from unnoise.samplers import SAMPLERS
+from unnoise.training.checkpoint import newest_valid
+from unnoise.training.device import choose_engine
+from unnoise.training.fit import Session
+from unnoise.training.log import TrainLog, drop_after
+from unnoise.training.loop import Trainer
+from unnoise.training.plan import Plan, make_plan
+from unnoise.training.settings import TrainSettings
+
+FREE_TO_CHANGE = {
+    "unnoise",
+    "recipe",
+    *(f"train.{name}" for name in ("steps", "minutes", "save_every", "draw_every", "log_every", "keep", "samples")),
+    "train.tensorboard",
+}
+"""Keys that a resumed run may give other values: none of them changes what a step computes."""
+
+VALIDATION_IMAGES = 256
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """The [data] section of a recipe: how a source is read (see `unnoise.open_source`), and whether images are mirrored
+    at random in training."""
+
+    size: int | tuple[int, int] | None = None
+    channels: int | None = None
+    flip: bool = False
+    strict: bool = False
+    limit: int | None = None
+
+
+def train(
+    source: Any,
+    recipe: str = "ddpm",
+    out: str | Path | None = None,
+    steps: int | None = None,
+    minutes: float | None = None,
+    seed: int = 0,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    device: str | None = None,
+    dry_run: bool = False,
+) -> Run:
+    """Trains a model on a source of images, or goes on where the same call stopped.
+
+    source: see `unnoise.open_source`. recipe: a built-in name or a .toml file. out: the run's folder. steps, minutes:
+    when to stop, over all sessions. overrides: dotted keys, such as {'train.batch_size': 32}. dry_run: plan only.
+    The run's `plan` and `summary` say what was about to happen and what did.
+    """
+    limits = {"train.steps": steps, "train.minutes": minutes}
+    given = {key: value for key, value in limits.items() if value is not None}
+    config = override(read_recipe(recipe), {**(overrides or {}), **given})
+    folder = Path(out or default_folder(source, recipe))
+    return _Start(source, recipe, config, seed, device).run(folder, dry_run)
+
+
+def default_folder(source: Any, recipe: str) -> Path:
+    """runs/SOURCE-RECIPE."""
+    name = Path(source).name.split(".")[0] if isinstance(source, (str, Path)) else "array"
+    return Path("runs") / f"{name.replace(':', '-')}-{Path(recipe).stem}"
+
+
+class _Start:
+    """Everything a session needs, built in order: data, model, objective, resolved configuration."""
+
+    def __init__(self, source: Any, recipe: str, config: Config, seed: int, device: str | None) -> None:
+        self.settings = _section(TrainSettings, config.get("train", {}), "train")
+        self.data = _section(DataSettings, config.get("data", {}), "data")
+        self.source, self.seed = source, seed
+        self.images = self._open("train")
+        classes = self.images.classes
+        self.engine = choose_engine(self.settings, device)
+        torch.manual_seed(seed)
+        model = build_model(config.get("model", {}), self.images.shape, len(classes))
+        assert isinstance(model, Diffusion)
+        self.objective = build_objective(config.get("objective", {}), model)
+        self.sampler = build(SAMPLERS, config.get("sampler", "ddim"), "sampler")
+        self.model = model
+        self.config = plain(
+            {
+                "unnoise": unnoise.__version__,
+                "recipe": recipe,
+                "source": _source_name(source),
+                "seed": seed,
+                "found": _found(self.images),
+                "data": asdict(self.data),
+                "model": model_spec(model),
+                "objective": objective_spec(self.objective),
+                "sampler": spec_of(SAMPLERS, self.sampler),
+                "train": asdict(self.settings),
+            }
+        )
+
+    def run(self, folder: Path, dry_run: bool) -> Run:
+        run = Run(folder, self.config)
+        self._check_same(folder)
+        if dry_run:
+            run.plan = self._plan(self._trainer(), folder)
+            return run
+        folder.mkdir(parents=True, exist_ok=True)
+        with run.lock():
+            write_atomic(folder / CONFIG_FILE, to_toml(self.config))
+            self._train(run)
+        return run
+
+    def _train(self, run: Run) -> None:
+        checkpoint, refused = newest_valid(run.folder / "checkpoints")
+        trainer = self._trainer()
+        if checkpoint is not None:
+            trainer.restore(checkpoint)
+        drop_after(run.folder, trainer.step)
+        total = self.settings.minutes or self.settings.steps
+        with TrainLog(
+            run.folder, total, by_time=self.settings.minutes > 0, tensorboard=self.settings.tensorboard
+        ) as log:
+            for message in refused:
+                log.say(f"passing over a corrupt checkpoint: {message}")
+            if checkpoint is not None:
+                log.say(f"resuming from step {trainer.step}")
+            run.plan = self._plan(trainer, run.folder)
+            for line in run.plan.lines():
+                log.say(line)
+            session = Session(trainer, run.folder, log, self._validation(), lambda step: self._draw(run.folder, step))
+            log.start()
+            summary = session.run()
+        resumed_from = None if checkpoint is None else checkpoint.step
+        run.summary = {"run": str(run.folder), **summary, "resumed_from": resumed_from}
+
+    def _trainer(self) -> Trainer:
+        self.engine.prepare(self.model)
+        loader = Loader(self.images, self.settings.batch_size, self.seed, self.engine.device, flip=self.data.flip)
+        return Trainer(self.objective, loader, self.settings, self.engine, self.seed)
+
+    def _plan(self, trainer: Trainer, folder: Path) -> Plan:
+        return make_plan(trainer, self.images, folder)
+
+    def _check_same(self, folder: Path) -> None:
+        if not (folder / CONFIG_FILE).is_file():
+            return
+        changed = difference(self.config, read_toml(folder / CONFIG_FILE), FREE_TO_CHANGE)
+        if changed:
+            raise ValueError(
+                f"{folder} holds another run: {changed}; give the same options to resume it, or another --out"
+            )
+
+    def _validation(self) -> list[Batch]:
+        """Images of the test split where the source has one, else of the training set, always the same."""
+        try:
+            images = self._open("test")
+        except ValueError:
+            images = self.images
+        count, size = min(VALIDATION_IMAGES, len(images)), self.settings.batch_size
+        return [
+            images.batch(range(start, min(start + size, count)), self.engine.device) for start in range(0, count, size)
+        ]
+
+    def _draw(self, folder: Path, step: int) -> None:
+        seeds = range(self.settings.samples)
+        cond = None
+        if self.model.conditioner is not None:
+            cond = {"label": torch.arange(len(seeds), device=self.engine.device) % len(self.images.classes)}
+        with self.engine.autocast():
+            samples = self.model.sample(seeds, cond, self.sampler)
+        save_png(image_grid(samples), folder / "samples" / f"{step}.png")
+
+    def _open(self, split: str) -> Images:
+        data = self.data
+        return open_source(
+            self.source, split=split, size=data.size, channels=data.channels, strict=data.strict, limit=data.limit
+        )
+
+
+def _section(cls: type, given: Mapping[str, Any], name: str) -> Any:
+    check_keys(given, [option.name for option in describe(cls)], f"[{name}]")
+    return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})
+
+
+def _found(images: Images) -> Config:
+    channels, height, width = images.shape
+    return {
+        "images": len(images),
+        "channels": channels,
+        "height": height,
+        "width": width,
+        "classes": list(images.classes),
+        "fingerprint": images.fingerprint,
+    }
+
+
+def _source_name(source: Any) -> str:
+    if isinstance(source, (str, Path)):
+        return str(Path(source).resolve()) if Path(source).exists() else str(source)
+    return "array"
