@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unnoise.data.images import Images
+from unnoise.data.images import Images, blocks
+
+MIRRORED = {"image", "map"}  # what a flip turns round
 
 
 @dataclass(frozen=True)
@@ -47,20 +49,26 @@ class Gather:
 
     def batch(self, indices: np.ndarray, flip: np.ndarray | None = None) -> Batch:
         """The images at `indices` (B,); those where `flip` (B,) is true are mirrored left to right, maps with them."""
-        parts = (
-            self._resident(indices) if self._tensors else {n: self._send(a[indices]) for n, a in self._arrays.items()}
-        )
-        if flip is not None and flip.any():
-            mirrored = self._send(flip)
-            parts = {n: p if n == "label" else _mirror(p, mirrored) for n, p in parts.items()}
+        parts = self._on_device(indices, flip) if self._tensors else self._from_arrays(indices, flip)
         cond: dict[str, Any] = {name: part.to(torch.int64) for name, part in parts.items() if name != "image"}
         if self.images.captions is not None:
             cond["caption"] = [self.images.captions[index] for index in indices]
         return Batch(from_uint8(parts["image"]), cond)
 
-    def _resident(self, indices: np.ndarray) -> dict[str, Tensor]:
-        rows = self._send(indices)
-        return {name: tensor.index_select(0, rows) for name, tensor in self._tensors.items()}
+    def _from_arrays(self, indices: np.ndarray, flip: np.ndarray | None) -> dict[str, Tensor]:
+        rows = {name: array[indices] for name, array in self._arrays.items()}
+        if flip is not None:
+            for name in rows.keys() & MIRRORED:
+                rows[name][flip] = rows[name][flip][..., ::-1]
+        return {name: self._send(part) for name, part in rows.items()}
+
+    def _on_device(self, indices: np.ndarray, flip: np.ndarray | None) -> dict[str, Tensor]:
+        chosen = self._send(indices)
+        rows = {name: tensor.index_select(0, chosen) for name, tensor in self._tensors.items()}
+        if flip is not None:
+            which = self._send(flip)
+            rows |= {name: _mirror(rows[name], which) for name in rows.keys() & MIRRORED}
+        return rows
 
     def _send(self, array: np.ndarray) -> Tensor:
         tensor = torch.from_numpy(np.ascontiguousarray(array))
@@ -74,7 +82,8 @@ def _mirror(part: Tensor, flip: Tensor) -> Tensor:
 
 
 def _upload(array: np.ndarray, device: torch.device) -> Tensor:
+    """In pieces, so that a memory-mapped set is never whole in the host's memory."""
     tensor = torch.empty(array.shape, dtype=torch.uint8 if array.dtype == np.uint8 else torch.int64, device=device)
-    for start in range(0, len(array), 4096):
-        tensor[start : start + 4096] = torch.from_numpy(array[start : start + 4096].copy())
+    for block in blocks(len(array), array[:1].nbytes):
+        tensor[block] = torch.from_numpy(array[block].copy())
     return tensor

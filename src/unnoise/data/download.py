@@ -108,7 +108,8 @@ def locate(name: str, cache: Path, shown: bool) -> Path:
             f"cannot download {name} ({error}); put {', '.join(remote.file for remote in files)} into {folder}, "
             f"or set UNNOISE_DATA to a folder that holds {name}/"
         ) from None
-    return folder if len(files) > 1 else folder / files[0].file
+    names = [remote.file for remote in files]
+    return folder / names[0] if len(names) == 1 else folder
 
 
 def _own_places(name: str) -> list[Path]:

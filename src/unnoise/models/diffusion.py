@@ -82,7 +82,7 @@ class Diffusion(ImageModel):
     ) -> Tensor:
         """Images (N, C, H, W) in [-1, 1] on the CPU's or the model's device, image i from seed i alone.
 
-        sampler: DDIM(steps=50) by default. guidance: wraps the denoiser, for example a classifier-free guidance.
+        sampler: `default_sampler()` unless given. guidance: wraps the denoiser, for example a classifier-free guidance.
         """
         image = torch.empty(0, *self.shape, device=self.device)
         for _, image, _ in self.stream(seeds, cond, sampler, guidance):
@@ -104,7 +104,12 @@ class Diffusion(ImageModel):
         if self.clip:
             denoiser = Clipped(denoiser)
         x_T = self.schedule.prior_std * SeededNoise(seeds).normal(self._empty_latents(len(seeds)))
-        yield from (sampler or DDIM()).stream(denoiser, x_T, seeds, cond)
+        yield from (sampler or self.default_sampler()).stream(denoiser, x_T, seeds, cond)
+
+    def default_sampler(self) -> Sampler:
+        """DDIM in 50 steps, or in as many as the schedule has."""
+        native = self.schedule.grid
+        return DDIM(steps=50 if native is None else min(50, len(native)))
 
     def _empty_latents(self, count: int) -> Tensor:
         return torch.empty(count, *self.codec.shape(self.shape), device=self.device)

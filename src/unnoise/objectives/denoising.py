@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from unnoise.data.batch import Batch
@@ -24,6 +25,7 @@ class Denoising(Objective):
         self.model: Diffusion = model
         self.density = density or (Uniform() if model.schedule.grid is None else OnGrid())
         self.weight = weight or Flat()
+        self.density.quantile(model.schedule, torch.zeros(1))  # a density that the schedule lacks fails here, not later
 
     def loss(self, batch: Batch, noise: Noise) -> Loss:
         x_0 = self.model.codec.encode(batch.image)

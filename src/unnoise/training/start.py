@@ -96,6 +96,7 @@ class _Start:
         assert isinstance(model, Diffusion)
         self.objective = build_objective(config.get("objective", {}), model)
         self.sampler = build(SAMPLERS, config.get("sampler", "ddim"), "sampler")
+        self.sampler.times(model.schedule)  # a sampler that cannot run on this schedule fails here, not at the end
         self.model = model
         self.config = plain(
             {
