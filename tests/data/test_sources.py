@@ -247,7 +247,7 @@ WRONG = {
     "no limit": ("digits", {"limit": 0}, "at least 1"),
     "floats": (np.zeros((2, 4, 4), np.float32), {}, "must be uint8"),
     "a single picture": (np.zeros((4, 4), np.uint8), {}, "shape"),
-    "two-channel arrays": (np.zeros((2, 4, 4, 2), np.uint8), {}, "C 1, 3 or 4"),
+    "two-channel arrays": (np.zeros((2, 5, 5, 2), np.uint8), {}, "C 1, 3 or 4"),
     "no images": (np.zeros((0, 4, 4), np.uint8), {}, "no images"),
     "a number": (7, {}, "got int"),
 }
@@ -282,6 +282,25 @@ def test_sixteen_bit_and_boolean_arrays() -> None:
     assert open_source(np.array([[[False, True]]])).pixels.ravel().tolist() == [0, 255]
 
 
+def test_captions_and_maps_in_numpy_files(tmp_path: Path) -> None:
+    maps = np.arange(COUNT)[:, None, None] * np.ones((1, SIDE, SIDE), int)
+    np.savez(tmp_path / "set.npz", x=COLOUR, masks=maps, captions=[f"no {i}" for i in range(COUNT)])
+    images = open_source(tmp_path / "set.npz", size=8, progress=False)
+    assert images.captions is not None
+    assert images.maps is not None
+    assert images.captions[3] == "no 3"
+    np.testing.assert_array_equal(images.maps, maps[:, :8, :8])
+    np.savez(tmp_path / "set.npz", x=COLOUR, masks=maps[:, :5])
+    with pytest.raises(ValueError, match="as large as the images"):
+        open_source(tmp_path / "set.npz", progress=False)
+    np.savez(tmp_path / "set.npz", x=COLOUR, y=LABELS[:5])
+    with pytest.raises(ValueError, match="12 images, but 5 y"):
+        open_source(tmp_path / "set.npz", progress=False)
+    np.savez(tmp_path / "set.npz", weights=COLOUR)
+    with pytest.raises(ValueError, match="holds weights; images are looked for under"):
+        open_source(tmp_path / "set.npz", progress=False)
+
+
 def test_grey_and_transparency_in_arrays() -> None:
     same = np.repeat(GREY[..., None], 3, axis=3)
     np.testing.assert_array_equal(open_source(same).pixels[:, 0], GREY)
@@ -308,7 +327,8 @@ def test_truncated_binary_files_are_told(tmp_path: Path) -> None:
 
 
 def test_opening_a_set_does_not_load_torch(tmp_path: Path) -> None:
-    code = f"import sys, unnoise.data as d; d.open_source({str(colour_folder(tmp_path))!r}); sys.exit('torch' in sys.modules)"
+    folder = str(colour_folder(tmp_path))
+    code = f"import sys, unnoise.data as d; d.open_source({folder!r}); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from lzma import LZMAError
 from pathlib import Path
+from typing import BinaryIO
 
 from unnoise.data.tree import MAX_BYTES, Broken, Place, Slice, Tree, ZipMember, visible
 
@@ -43,17 +44,26 @@ def tar_tree(path: Path, work: Path) -> Tree:
     return Tree(str(path), places, tuple(broken))
 
 
-def _copy_member(archive, member, out, blob: str, places: dict[str, Place], broken: list[Broken]) -> None:
+def _copy_member(
+    archive: tarfile.TarFile,
+    member: tarfile.TarInfo,
+    out: BinaryIO,
+    blob: str,
+    places: dict[str, Place],
+    broken: list[Broken],
+) -> None:
     name = _clean(member.name)
     if not member.isreg() or not visible(name):
         return
     if member.size > MAX_BYTES:
         broken.append(Broken(name, f"{member.size} bytes, more than the limit of {MAX_BYTES}"))
         return
-    start = out.tell()
-    shutil.copyfileobj(archive.extractfile(member), out, 1 << 20)
+    start, content = out.tell(), archive.extractfile(member)
+    assert content is not None, "regular files have content"
+    shutil.copyfileobj(content, out, 1 << 20)
     places[name] = Slice(blob, start, out.tell() - start)
 
 
 def _clean(name: str) -> str:
-    return posixpath.normpath(name.replace("\\", "/")).lstrip("/")
+    """Without a way out of the archive: '../../x' and '/x' are x."""
+    return posixpath.normpath("/" + name.replace("\\", "/")).lstrip("/")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -107,17 +108,17 @@ def read_npz(path: Path, split: str, work: Path) -> Arrays:
         captions = None if caption is None else [str(text) for text in _member(file, caption, path)]
     _check_lengths(path, len(pixels), {label: values, segmentation: maps, caption: captions})
     labels, classes = (None, ()) if values is None else class_table(values.tolist())
-    return Arrays(pixels, labels, classes, captions, None if maps is None else _small(maps, path))
+    return Arrays(pixels, labels, classes, captions, None if maps is None else _small(maps, path, pixels.shape[2:]))
 
 
-def _load(path: Path):
+def _load(path: Path) -> Any:
     try:
         return np.load(path, mmap_mode="r" if path.suffix == ".npy" else None, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise ValueError(f"{path} cannot be read as a numpy file: {error}") from None
 
 
-def _member(file, key: str, path: Path) -> np.ndarray:
+def _member(file: Mapping[str, np.ndarray], key: str, path: Path) -> np.ndarray:
     try:
         return file[key]
     except Exception as error:  # zip, zlib and numpy each have their own
@@ -129,15 +130,15 @@ def _find(names: Sequence[str], keys: Sequence[str], part: str) -> str | None:
     return next((name for want in wanted for name in names if name.lower() == want), None)
 
 
-def _check_lengths(path: Path, count: int, parts: dict) -> None:
+def _check_lengths(path: Path, count: int, parts: dict[str | None, Any]) -> None:
     for key, part in parts.items():
         if part is not None and len(part) != count:
             raise ValueError(f"{path}: {count} images, but {len(part)} {key}")
 
 
-def _small(maps: np.ndarray, path: Path) -> np.ndarray:
-    if maps.ndim != 3 or maps.dtype.kind not in "iub" or maps.min() < 0 or maps.max() > 255:
-        raise ValueError(f"{path}: maps must be (N, H, W) integers in 0..255")
+def _small(maps: np.ndarray, path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    if maps.shape[1:] != shape or maps.dtype.kind not in "iub" or maps.min() < 0 or maps.max() > 255:
+        raise ValueError(f"{path}: maps must be (N, H, W) integers in 0..255, as large as the images")
     return maps.astype(np.uint8)
 
 

@@ -8,15 +8,18 @@ frames the first counts. 32-bit integers beyond 65535 and floating-point pixels 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from unnoise.data.geometry import crop_box
 from unnoise.data.tree import Place
+
+T = TypeVar("T")
 
 FILTER = Image.Resampling.LANCZOS
 ORIENTATION = 0x0112  # the EXIF tag
@@ -87,6 +90,8 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
 
 def _probe(place: Place) -> tuple[int, int]:
     with place.open() as stream, Image.open(stream) as picture:
+        if picture.format == "TIFF":  # Pillow turns these by itself
+            return picture.size
         # the base class's reader: a PNG's own would decode the whole picture to look for a late EXIF chunk
         turned = Image.Image.getexif(picture).get(ORIENTATION) in TURNED
         return (picture.height, picture.width) if turned else picture.size
@@ -128,7 +133,7 @@ def _write_rows(path: str, offset: int, first: int, rows: np.ndarray) -> None:
         file.write(rows.tobytes())
 
 
-def _attempt(function, *arguments):
+def _attempt(function: Callable[..., T], *arguments: Any) -> T | str:
     """The result, or the reason for a failure: decoders raise anything on damaged files."""
     try:
         return function(*arguments)
@@ -137,7 +142,7 @@ def _attempt(function, *arguments):
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         return f"more than {Image.MAX_IMAGE_PIXELS} pixels"
     except Exception as error:
-        return str(error).strip() or type(error).__name__
+        return " ".join(str(error).split()) or type(error).__name__
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,7 +96,7 @@ def _decode_tasks(listing: Listing, target: Target) -> list[tuple]:
     return [(number * CHUNK, part, target) for number, part in enumerate(_parts(files))]
 
 
-def _in_chunks(workers: Workers, function, tasks: list[tuple], advance: Advance) -> list:
+def _in_chunks(workers: Workers, function: Callable[..., list], tasks: list[tuple], advance: Advance) -> list:
     results: list = []
     for part in workers.map(function, tasks):
         results += part

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from unnoise.data import Images
+from unnoise.data.inspect import contact_sheet, inspect
+
+
+def test_the_report_counts_what_is_there(tmp_path: Path, draw) -> None:
+    for name, seed in (("a/1", 1), ("a/2", 1), ("a/3", 2), ("b/1", 3)):
+        draw(f"{name}.png", 8, 12, 3, seed=seed)
+    (tmp_path / "set" / "a" / "bad.png").write_text("bad")
+    report = inspect(tmp_path / "set", progress=False)
+    facts = report.to_dict()
+    assert json.loads(json.dumps(facts)) == facts | {"broken": list(facts["broken"]), "notes": list(facts["notes"])}
+    assert facts["count"] == 4
+    assert (facts["shape"], facts["channels"]) == ([3, 8, 12], 3)
+    assert facts["sizes"] == {"12x8": 4}
+    assert facts["classes"] == {"a": 3, "b": 1}
+    assert facts["duplicates"] == 1
+    assert facts["broken"] == ({"name": "a/bad.png", "reason": "not an image"},)
+    assert facts["bytes"] == 4 * 3 * 8 * 12
+    assert (facts["captions"], facts["maps"]) == (False, False)
+
+
+def test_a_contact_sheet_shows_every_class_alike() -> None:
+    labels = np.array([0] * 90 + [1] * 5 + [2] * 5)
+    pixels = np.broadcast_to((labels * 100).astype(np.uint8)[:, None, None, None], (100, 1, 64, 64)).copy()
+    sheet = np.asarray(contact_sheet(Images(pixels, labels, ("a", "b", "c")), n=9))
+    shown = sheet[34::66, 34::66].ravel()
+    assert np.bincount(shown // 100).tolist() == [3, 3, 3]
