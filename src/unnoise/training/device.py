@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
 from unnoise.training.settings import TrainSettings
 from unnoise.training.tuning import cpu_has_native_bf16, keep_pages
+
+
+COMPILE_PAYS_FROM = 2000
+"""Steps on a GPU: compiling takes about a minute there."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +36,14 @@ class Engine:
         model.to(self.device)
         if self.channels_last:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        network = getattr(model, "network", model)
         if self.compile:
-            network.compile()
+            _network(model).compile()
+
+    def without_compile(self, model: nn.Module, reason: str) -> Engine:
+        """The engine to go on with when compiling has failed: the network runs eagerly again."""
+        _network(model)._compiled_call_impl = None
+        note = f"torch.compile failed, going on without it: {reason.strip().splitlines()[0][:200]}"
+        return replace(self, compile=False, notes=(*self.notes, note))
 
 
 def best_device() -> str:
@@ -54,16 +63,29 @@ def choose_engine(settings: TrainSettings, device: str | None = None) -> Engine:
     native = {"cuda": _cuda_has_bf16, "cpu": cpu_has_native_bf16}.get(kind, lambda: False)()
     if settings.precision == "bf16" and not native:
         raise ValueError(f"train.precision=bf16: this {kind} computes bf16 in software, far slower than fp32; use fp32")
-    notes = []
+    compiled = _decide(settings.compile, kind == "cuda" and settings.steps >= COMPILE_PAYS_FROM)
+    notes = [f"torch.compile is {'on' if compiled else 'off'}: {_why(settings, kind)}"]
     if kind == "cpu" and keep_pages():
-        notes.append("the C allocator keeps its pages (no page faults in the loop)")
+        notes.append("the C allocator keeps freed pages: fewer page faults")
     return Engine(
         device,
         bf16=_decide(settings.precision, native, on="bf16"),
         channels_last=_decide(settings.channels_last, kind == "cuda"),
-        compile=_decide(settings.compile, kind == "cuda"),
+        compile=compiled,
         notes=tuple(notes),
     )
+
+
+def _why(settings: TrainSettings, kind: str) -> str:
+    if settings.compile != "auto":
+        return "as train.compile asks"
+    if kind == "cuda":
+        return f"it pays from about {COMPILE_PAYS_FROM} steps on a GPU"
+    return f"on {kind} compiling takes longer than it saves in most runs; train.compile=on forces it"
+
+
+def _network(model: nn.Module) -> nn.Module:
+    return getattr(model, "network", model)
 
 
 def _decide(choice: str, automatic: bool, on: str = "on") -> bool:

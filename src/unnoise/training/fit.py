@@ -37,6 +37,7 @@ class Session:
         self.settings = trainer.settings
         self._begun, self._begun_seconds, self._begun_step = time.monotonic(), trainer.seconds, trainer.step
         self._saved = self._drawn = self._begun
+        self._stepping = 0.0
         self.loss = math.nan
 
     def run(self) -> dict[str, Any]:
@@ -44,7 +45,7 @@ class Session:
         devices = [torch.cuda.current_device()] if self.trainer.engine.device.startswith("cuda") else []
         with Interrupt() as interrupt, torch.random.fork_rng(devices):
             while not self._finished() and not interrupt.asked:
-                results = self.trainer.advance()
+                results = self._step()
                 self.trainer.seconds = self._begun_seconds + time.monotonic() - self._begun
                 if self.trainer.step % self.settings.log_every == 0 or self._finished():
                     self._report(results)
@@ -67,8 +68,10 @@ class Session:
         return not self._finished() and time.monotonic() - last >= minutes * 60
 
     def _report(self, results: dict[str, StepResult]) -> None:
+        begun = time.monotonic()  # reading a value waits for the device, which is stepping time too
         values = {name: float(value) for result in results.values() for name, value in result.parts.items()}
         values["grad_norm"] = max(float(result.grad_norm) for result in results.values())
+        self._stepping += time.monotonic() - begun
         self.loss = next(iter(values.values()))
         values["loss"] = self.loss
         if not math.isfinite(self.loss):
@@ -81,9 +84,15 @@ class Session:
         self.log.record(self.trainer.step, {name: round(value, 6) for name, value in values.items()})
         self.log.progress(self.trainer.step, self.trainer.seconds / 60, self._left(), values)
 
+    def _step(self) -> dict[str, StepResult]:
+        begun = time.monotonic()
+        results = self.trainer.advance()
+        self._stepping += time.monotonic() - begun
+        return results
+
     def _rate(self) -> float:
-        """Steps per second of this session."""
-        return (self.trainer.step - self._begun_step) / max(1e-9, time.monotonic() - self._begun)
+        """Steps per second of this session, without the time for checkpoints and pictures."""
+        return (self.trainer.step - self._begun_step) / max(1e-9, self._stepping)
 
     def _left(self) -> float:
         by_steps = (self.settings.steps - self.trainer.step) / max(1e-9, self._rate())
@@ -115,6 +124,6 @@ class Session:
             "images": trainer.step * self.settings.batch_size,
             "seconds": round(trainer.seconds, 3),
             "images_per_second": round(self._rate() * self.settings.batch_size, 2),
-            "loss": None if math.isnan(self.loss) else self.loss,
+            "loss": None if math.isnan(self.loss) else round(self.loss, 6),
             "stopped": stopped,
         }

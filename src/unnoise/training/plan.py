@@ -65,7 +65,7 @@ class Plan:
 def make_plan(trainer: Trainer, images: Images, folder: Path) -> Plan:
     """Measures a trial step, which leaves no trace in the run, and adds up what the run needs."""
     batch = split_batch(trainer.loader.batch(trainer.step), trainer.settings.accumulate)[0]
-    trial_step(trainer, batch)
+    _first_step(trainer, batch)
     seconds = trial_step(trainer, batch) * trainer.settings.accumulate
     settings, engine = trainer.settings, trainer.engine
     by_steps = (settings.steps - trainer.step) * seconds
@@ -91,6 +91,18 @@ def make_plan(trainer: Trainer, images: Images, folder: Path) -> Plan:
         left=max(0.0, min(by_steps, by_time)),
         notes=(*images.notes, *engine.notes),
     )
+
+
+def _first_step(trainer: Trainer, batch: Batch) -> None:
+    """A trial step that, where the network is compiled, compiles it; a compiler that fails is done without."""
+    try:
+        trial_step(trainer, batch)
+    except Exception as error:
+        if not trainer.engine.compile:
+            raise
+        trainer.engine = trainer.engine.without_compile(trainer.model, str(error))
+        trainer.model.zero_grad(set_to_none=True)
+        trial_step(trainer, batch)
 
 
 def trial_step(trainer: Trainer, batch: Batch) -> float:

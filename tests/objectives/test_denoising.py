@@ -1,0 +1,119 @@
+"""The contract of the denoising objective, on several sentences."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from unnoise.data.batch import Batch
+from unnoise.models.assembly import build_model
+from unnoise.models.diffusion import Diffusion
+from unnoise.objectives import OBJECTIVES, Denoising
+from unnoise.objectives.assembly import build_objective, objective_spec
+from unnoise.process.density import DENSITIES, OnGrid
+from unnoise.process.schedule import LinearBetas, Straight
+from unnoise.process.weight import WEIGHTS
+from unnoise.samplers import DDIM
+from unnoise.seeding import StepNoise
+
+NETWORK = {"kind": "unet", "channels": 16, "multipliers": [1, 2], "blocks": 1, "time_injection": "adagn"}
+SENTENCES = {
+    "DDPM": ({"schedule": "linear-betas", "parametrization": "eps"}, {}),
+    "v, min-SNR": ({"schedule": "cosine-betas", "parametrization": "v"}, {"weight": "min-snr"}),
+    "EDM": ({"schedule": "ve", "parametrization": "edm"}, {"density": "log-normal-sigma"}),
+    "rectified flow": ({"schedule": "straight", "parametrization": "velocity"}, {"density": "logit-normal"}),
+}
+every_sentence = pytest.mark.parametrize(("model", "objective"), SENTENCES.values(), ids=SENTENCES)
+
+
+def make(model: dict[str, object], objective: dict[str, object]) -> Denoising:
+    torch.manual_seed(0)
+    built = build_model({"network": NETWORK, **model}, (1, 8, 8), classes=0)
+    assert isinstance(built, Diffusion)
+    made = build_objective(objective, built)
+    assert isinstance(made, Denoising)
+    return made
+
+
+def images(n: int = 8) -> Batch:
+    draws = torch.Generator().manual_seed(5)
+    return Batch(torch.where(torch.rand(n, 1, 8, 8, generator=draws) < 0.4, 1.0, -1.0), {})
+
+
+@every_sentence
+def test_gradients_reach_the_phases_parameters_alone(model: dict[str, object], objective: dict[str, object]) -> None:
+    made, batch = make(model, objective), images()
+    batch.image.requires_grad_()
+    (phase,) = made.phases()
+    phase.loss(batch, StepNoise(0)).total.backward()
+    assert {id(p) for p in phase.parameters} == {id(p) for p in made.model.parameters()}
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in phase.parameters)
+
+
+@every_sentence
+def test_the_loss_is_a_function_of_batch_and_noise(model: dict[str, object], objective: dict[str, object]) -> None:
+    made = make(model, objective)
+    first, again = (made.loss(images(), StepNoise(3, 1)).total for _ in range(2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, made.loss(images(), StepNoise(3, 2)).total)
+
+
+@every_sentence
+def test_an_untrained_network_answers_zero_and_pays_the_targets_power(
+    model: dict[str, object], objective: dict[str, object]
+) -> None:
+    """With output 0 the loss is E w |target|^2, computed here by hand from the rows."""
+    made, batch = make(model, objective), images(4096)
+    noise = StepNoise(1)
+    t = made.density.quantile(made.model.schedule, noise.uniform(4096))
+    a, b = made.model.parametrization.row(made.model.schedule, t)
+    expected = (made.weight(made.model.schedule, made.model.parametrization, t) * (a**2 + b**2)).mean()
+    got = made.loss(batch, StepNoise(1)).total
+    torch.testing.assert_close(got.double(), expected, rtol=0.03, atol=0.0)
+
+
+@every_sentence
+@pytest.mark.slow
+def test_memorises_eight_images(model: dict[str, object], objective: dict[str, object]) -> None:
+    made, batch = make(model, objective), images()
+    optimizer = torch.optim.AdamW(made.model.parameters(), lr=3e-3)
+    big = replace(batch, image=batch.image.repeat(8, 1, 1, 1))
+    for step in range(1500):
+        optimizer.param_groups[0]["lr"] = 3e-3 * (1 - step / 1500)
+        made.loss(big, StepNoise(0, step)).total.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    drawn = made.model.eval().sample(seeds=range(16), sampler=DDIM(steps=100))
+    distance = (drawn[:, None] - batch.image).abs().mean((2, 3, 4)).min(1).values
+    assert distance.median() < 0.1, distance
+
+
+@pytest.mark.parametrize("name", DENSITIES)
+def test_densities_stay_on_the_schedule_and_rise(name: str) -> None:
+    schedule = LinearBetas() if name == "grid" else Straight()
+    u = torch.linspace(0, 1 - 1e-9, 1001, dtype=torch.float64)
+    t = DENSITIES[name]().quantile(schedule, u)
+    t = t.flip(0) if t[0] > t[-1] else t
+    assert (t.diff() >= 0).all()
+    assert t.min() > 0
+    assert t.max() <= schedule.t_max
+
+
+def test_the_grid_density_is_uniform_on_native_steps() -> None:
+    u = (torch.arange(5000, dtype=torch.float64) + 0.5) / 5000
+    counts = OnGrid().quantile(LinearBetas(), u).long().bincount()
+    assert counts[0] == 0
+    assert (counts[1:] == 5).all()
+    with pytest.raises(ValueError, match="no native steps"):
+        OnGrid().quantile(Straight(), u)
+
+
+def test_spec_round_trips() -> None:
+    for weight in WEIGHTS:
+        made = make(SENTENCES["DDPM"][0], {"density": "grid", "weight": weight})
+        spec = objective_spec(made)
+        assert spec["weight"]["kind"] == weight
+        assert objective_spec(build_objective(spec, made.model)) == spec
+    assert set(OBJECTIVES) == {"denoising"}
