@@ -1,0 +1,126 @@
+"""The commands, as a user types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+SMALL = [
+    "--set=model.network.channels=8",
+    "--set=model.network.blocks=1",
+    "--set=model.schedule.T=20",
+    "--set=sampler.steps=5",
+    "--set=train.batch_size=8",
+]
+
+
+def unnoise(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "unnoise.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=ENVIRONMENT, timeout=120)
+
+
+def size_of(file: Path) -> tuple[int, int]:
+    with Image.open(file) as image:
+        return image.size
+
+
+def fails(result: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert result.returncode != 0
+    assert "Traceback" not in result.stderr
+    for word in words:
+        assert word in result.stderr
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cli")
+    result = unnoise(
+        "train", "digits", "--recipe", "ddpm-digits", "--steps", 3, *SMALL, "--out", "run", "--json", cwd=folder
+    )
+    assert result.returncode == 0, result.stderr
+    summary = json.loads(result.stdout)
+    assert {"run", "steps", "images", "seconds", "images_per_second", "loss", "resumed_from"} <= summary.keys()
+    assert {path.name for path in folder.iterdir()} == {"run"}, "nothing outside the run's folder"
+    return folder / "run"
+
+
+def test_help_loads_no_torch(tmp_path: Path) -> None:
+    check = "import sys; sys.argv = ['unnoise', '--help']\nfrom unnoise.cli import app\ntry: app()\nexcept SystemExit: pass\nassert not {'torch', 'numpy', 'matplotlib'} & set(sys.modules), sorted(sys.modules)"  # fmt: skip  # noqa: E501
+    result = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "sample" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["train", "sample", "data", "demo", "doctor"])
+def test_every_command_explains_itself(command: str, tmp_path: Path) -> None:
+    result = unnoise(command, "--help", cwd=tmp_path)
+    assert result.returncode == 0
+    assert "--json" in result.stdout
+
+
+@pytest.mark.parametrize("out", ["grid.png", "images.npy", "images.npz", "folder"])
+def test_samples_go_where_they_are_asked_to(run: Path, tmp_path: Path, out: str) -> None:
+    result = unnoise("sample", run, "-n", 5, "--steps", 4, "--out", out, "--batch-size", 2, "--json", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    summary = json.loads(result.stdout)
+    assert summary["shape"] == [5, 1, 8, 8]
+    assert summary["network_calls"] == 3 * 4
+    assert {"images", "out", "seconds"} <= summary.keys()
+    if out == "folder":
+        assert [size_of(file) for file in sorted((tmp_path / out).iterdir())] == [(8, 8)] * 5
+    elif out == "images.npy":
+        assert np.load(tmp_path / out, allow_pickle=False).shape == (5, 1, 8, 8)
+    else:
+        assert (tmp_path / out).stat().st_size > 0
+
+
+def test_the_batch_size_changes_no_picture(run: Path, tmp_path: Path) -> None:
+    for name, size in (("a", 1), ("b", 4)):
+        unnoise("sample", run, "-n", 4, "--sampler", "ddpm", "--steps", 20, "--batch-size", size, "--out", f"{name}.npy", cwd=tmp_path)  # fmt: skip  # noqa: E501
+    a, b = (np.load(tmp_path / f"{name}.npy").astype(int) for name in "ab")
+    assert np.abs(a - b).max() <= 1
+
+
+def test_data_reports_and_draws_a_contact_sheet(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    for label in ("cat", "dog"):
+        (folder / label).mkdir(parents=True)
+        for index in range(3):
+            Image.new("RGB", (12, 10), (40 * index, 90, 30)).save(folder / label / f"{index}.png")
+    (folder / "cat" / "text.png").write_text("not an image")
+    result = unnoise("data", "mine", "--json", "--pack", "packed.npz", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert report["count"] == 6
+    assert report["classes"] == {"cat": 3, "dog": 3}
+    assert [broken["name"] for broken in report["broken"]] == ["cat/text.png"]
+    assert size_of(tmp_path / report["sheet"])[0] > 12
+    assert unnoise("data", "packed.npz", "--json", cwd=tmp_path).returncode == 0
+    fails(unnoise("data", "mine", "--strict", cwd=tmp_path), "cat/text.png")
+
+
+def test_doctor_tells_versions(tmp_path: Path) -> None:
+    report = json.loads(unnoise("doctor", "--json", cwd=tmp_path).stdout)
+    assert report["torch"]
+    assert report["device"] in ("cpu", "cuda", "mps")
+
+
+def test_bad_input_gets_one_line_and_a_non_zero_exit(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    fails(unnoise("train", "empty", cwd=tmp_path), "empty")
+    fails(unnoise("train", "digits", "--recipe", "dppm", cwd=tmp_path), "did you mean 'ddpm'")
+    fails(unnoise("train", "digits", "--set", "train.lr=3", cwd=tmp_path), "unknown key 'lr'")
+    fails(unnoise("sample", tmp_path / "empty", cwd=tmp_path), "no run")
+    fails(unnoise("sample", run, "--sampler", "dim", cwd=tmp_path), "did you mean 'ddim'")
+    fails(unnoise("sample", run, "--steps", 21, cwd=tmp_path), "at most 20")
+    fails(unnoise("sample", run, "--label", "3", cwd=tmp_path), "not class-conditional")
+    fails(unnoise("sample", run, "--out", "x.jpeg", "--steps", 2, cwd=tmp_path), "--out takes")
+    fails(unnoise("train", "digits", "--recipee", "ddpm", cwd=tmp_path), "--recipe")
