@@ -28,7 +28,8 @@ STRIP_ROWS, STRIP_COLUMNS = 4, 13
 def run_demo(out: Path, minutes: float = 2.0, seed: int = 0) -> dict[str, Any]:
     """Trains `ddpm-digits` on `digits`, draws 64 images with DDPM and with 50-step DDIM, and writes OUT/index.html."""
     run = train("digits", "ddpm-digits", out, minutes=minutes, seed=seed)
-    assert run.summary is not None and run.plan is not None
+    assert run.summary is not None
+    assert run.plan is not None
     model = run.load("cpu")
     pictures = {
         "real": _real_images(),

@@ -103,7 +103,8 @@ def draw_in_batches(
             repeated = cond and {name: value.expand(len(rows)) for name, value in cond.items()}
             for point in model.stream(rows, repeated, sampler, guidance):
                 progress.advance(task, len(rows))
-            images.append(to_uint8(model.codec.decode(point.x)))
+                if point.t == 0:
+                    images.append(to_uint8(model.codec.decode(point.x)))
     return np.concatenate(images)
 
 

@@ -92,5 +92,5 @@ def test_loading_runs_no_code(tmp_path: Path) -> None:
     (tmp_path / "1" / "state.json").write_text(json.dumps(state))
     checkpoint, _ = newest_valid(tmp_path)
     assert checkpoint is not None
-    with pytest.raises(Exception, match="[Uu]nsupported|weights_only|Weights only"):
+    with pytest.raises(Exception, match=r"weights_only|Weights only"):
         checkpoint.optimizers()

@@ -75,11 +75,11 @@ def _shortened(items: list[str]) -> str:
 
 def write_npz(images: Images, path: Path) -> Path:
     """Writes the packed images as an .npz that every command takes: images (N, H, W, C) uint8, and labels."""
-    arrays = {"images": np.moveaxis(images.pixels, 1, -1)}
-    if images.labels is not None:
-        arrays["labels"] = images.labels
-    stream = io.BytesIO()
-    np.savez_compressed(stream, **arrays)
+    pixels, stream = np.moveaxis(images.pixels, 1, -1), io.BytesIO()
+    if images.labels is None:
+        np.savez_compressed(stream, images=pixels)
+    else:
+        np.savez_compressed(stream, images=pixels, labels=images.labels)
     write_atomic(path.with_suffix(".npz"), stream.getvalue())
     return path.with_suffix(".npz")
 

@@ -13,7 +13,7 @@ from unnoise.process.schedule import Schedule
 
 @dataclass(frozen=True)
 class Clipped:
-    """x_0 is clamped to [low, high] and eps follows, so that alpha x_0 + sigma eps stays x_t (Ho et al. 2020's code)."""
+    """x_0 is clamped to [low, high], and eps follows so that alpha x_0 + sigma eps stays x_t (Ho et al. 2020)."""
 
     denoiser: Denoiser
     low: float = -1.0

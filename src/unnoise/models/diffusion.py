@@ -84,12 +84,11 @@ class Diffusion(ImageModel):
 
         sampler: `default_sampler()` unless given. guidance: wraps the denoiser, for example a classifier-free guidance.
         """
-        image = torch.empty(0, *self.shape, device=self.device)
-        for _, image, _ in self.stream(seeds, cond, sampler, guidance):
-            pass
-        return self.codec.decode(image)
+        if len(seeds) == 0:
+            return torch.empty(0, *self.shape, device=self.device)
+        sampler = sampler or self.default_sampler()
+        return self.codec.decode(sampler.run(self.guided(guidance), self.prior(seeds), seeds, cond))
 
-    @torch.no_grad()
     def stream(
         self,
         seeds: Sequence[int],
@@ -98,18 +97,20 @@ class Diffusion(ImageModel):
         guidance: Guidance | None = None,
     ) -> Iterator[Point]:
         """The sampler's stream of Points for these seeds: what progress bars, strips and pages read."""
-        if len(seeds) == 0:
-            return
+        sampler = sampler or self.default_sampler()
+        return sampler.stream(self.guided(guidance), self.prior(seeds), seeds, cond)
+
+    def guided(self, guidance: Guidance | None = None) -> Denoiser:
+        """The denoiser that sampling uses: guided, then clipped where the model clips."""
         denoiser: Denoiser = self if guidance is None else guidance(self)
-        if self.clip:
-            denoiser = Clipped(denoiser)
-        x_T = self.schedule.prior_std * SeededNoise(seeds).normal(self._empty_latents(len(seeds)))
-        yield from (sampler or self.default_sampler()).stream(denoiser, x_T, seeds, cond)
+        return Clipped(denoiser) if self.clip else denoiser
+
+    def prior(self, seeds: Sequence[int]) -> Tensor:
+        """x_T ~ p(x_T), one row per seed, on the model's device."""
+        like = torch.empty(len(seeds), *self.codec.shape(self.shape), device=self.device)
+        return self.schedule.prior_std * SeededNoise(seeds).normal(like)
 
     def default_sampler(self) -> Sampler:
         """DDIM in 50 steps, or in as many as the schedule has."""
         native = self.schedule.grid
         return DDIM(steps=50 if native is None else min(50, len(native)))
-
-    def _empty_latents(self, count: int) -> Tensor:
-        return torch.empty(count, *self.codec.shape(self.shape), device=self.device)

@@ -33,7 +33,7 @@ class Stage(nn.Module):
 
 
 class UNet(nn.Module):
-    """(x (B, in_channels, H, W), noise_level (B,), conditioning) -> (B, out_channels, H, W) (Ho et al. 2020, appendix B).
+    """(x (B, in_channels, H, W), noise_level (B,), conditioning) -> (B, out_channels, H, W) (Ho et al. 2020).
 
     multipliers: one level each, of channels * multiplier channels, half the resolution of the one before; blocks:
     residual blocks per level on the way down, one more on the way up. attention: resolutions; each picks the finest

@@ -22,10 +22,14 @@ class Denoising(Objective):
     """
 
     def __init__(self, model: Diffusion, density: Density | None = None, weight: Weight | None = None) -> None:
-        self.model: Diffusion = model
+        self._model = model
         self.density = density or (Uniform() if model.schedule.grid is None else OnGrid())
         self.weight = weight or Flat()
         self.density.quantile(model.schedule, torch.zeros(1))  # a density that the schedule lacks fails here, not later
+
+    @property
+    def model(self) -> Diffusion:
+        return self._model
 
     def loss(self, batch: Batch, noise: Noise) -> Loss:
         x_0 = self.model.codec.encode(batch.image)

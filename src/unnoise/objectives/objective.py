@@ -32,7 +32,10 @@ class Phase:
 class Objective(ABC):
     """Turns batches into losses for a model. One phase by default; a GAN has two."""
 
-    model: nn.Module
+    @property
+    @abstractmethod
+    def model(self) -> nn.Module:
+        """The model that is trained, averaged and saved."""
 
     def phases(self) -> list[Phase]:
         return [Phase("model", [p for p in self.model.parameters() if p.requires_grad], self.loss)]

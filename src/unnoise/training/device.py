@@ -11,7 +11,6 @@ from torch import nn
 from unnoise.training.settings import TrainSettings
 from unnoise.training.tuning import cpu_has_native_bf16, keep_pages
 
-
 COMPILE_PAYS_FROM = 2000
 """Steps on a GPU: compiling takes about a minute there."""
 

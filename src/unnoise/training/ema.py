@@ -19,14 +19,14 @@ class EMA:
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
         self._model = model
-        self._live = list(model.parameters())
+        self._live: list[Tensor] = list(model.parameters())
         self._average = [parameter.detach().clone() for parameter in self._live]
 
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Takes in the weights after `step` steps (1 after the first)."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self._average, self._live, 1 - decay)
+        torch._foreach_lerp_(self._average, self._live, 1 - decay)  # type: ignore[attr-defined, arg-type]
 
     def state_dict(self) -> dict[str, Tensor]:
         """The model's state dict with the averaged weights in place of its own; tensors are shared, not copied."""

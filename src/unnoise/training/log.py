@@ -30,10 +30,9 @@ class TrainLog:
         self._total, self._by_time = total, by_time
         self._last_line = 0.0
         self._writer = _tensorboard_writer(folder) if tensorboard else None
-        self._bar = Progress(
-            TextColumn("[bold]{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[text]}"),
-            console=self._console, disable=not self._console.is_terminal,
-        )  # fmt: skip
+        text = TextColumn("{task.fields[text]}")
+        columns = TextColumn("[bold]{task.description}"), BarColumn(), TaskProgressColumn(), text
+        self._bar = Progress(*columns, console=self._console, disable=not self._console.is_terminal)
         self._task = self._bar.add_task("training", total=total, text="")
 
     def __enter__(self) -> TrainLog:

@@ -22,8 +22,10 @@ from unnoise.training.step import split_batch
 
 @dataclass(frozen=True)
 class Plan:
-    """The figures of a run before it starts. flops: forward, per image; memory: bytes; step_seconds: one step, measured.
-    left: seconds until it stops."""
+    """The figures of a run before it starts.
+
+    flops: forward, per image; memory: bytes; step_seconds: one step, measured; left: seconds until it stops.
+    """
 
     run: str
     images: int
@@ -113,7 +115,7 @@ def trial_step(trainer: Trainer, batch: Batch) -> float:
         with torch.random.fork_rng(_cuda(trainer)), trainer.engine.autocast():
             loss = phase.loss(batch, StepNoise(trainer.seed, trainer.step))
         loss.total.backward()
-    float(loss.total.detach())
+        float(loss.total.detach())  # waits for the device
     trainer.model.zero_grad(set_to_none=True)
     return time.perf_counter() - begun
 

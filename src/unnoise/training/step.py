@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ class StepResult(NamedTuple):
 def train_step(
     phase: Phase,
     optimizer: torch.optim.Optimizer,
-    draws: list[tuple[Batch, Noise]],
+    draws: Sequence[tuple[Batch, Noise]],
     clip: float,
     autocast: Callable[[], AbstractContextManager[None]],
 ) -> StepResult:

@@ -14,8 +14,8 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 def cpu_has_native_bf16() -> bool:
     """Whether this CPU multiplies bf16 matrices in hardware (AMX tiles).
 
-    Measured: with AMX a U-Net's training step runs 1.7 to 2.4 times as fast as in fp32; CPUs without native bf16 emulate
-    it hundreds of times slower than fp32.
+    Measured: with AMX a U-Net's training step runs 1.7 to 2.4 times as fast as in fp32; CPUs without native bf16
+    emulate it hundreds of times slower than fp32.
     """
     return torch.cpu._is_amx_tile_supported()
 
