@@ -10,7 +10,7 @@ from torch import Tensor
 from unnoise.process.denoiser import Denoiser
 from unnoise.process.gaussian import per_row, posterior
 from unnoise.process.variance import VARIANCES
-from unnoise.registry import lookup
+from unnoise.registry import build
 from unnoise.samplers.sampler import Sampler, Step
 from unnoise.seeding import Noise
 
@@ -34,7 +34,7 @@ class Ancestral(Sampler):
         mean = posterior(denoiser.schedule, t, s).mean(x, denoised.x_0)
         if s == 0:
             return Step(mean, denoised, None)
-        log_var = lookup(VARIANCES, self.variance, "variance")().log_var(denoised, denoiser.schedule, t, s)
+        log_var = build(VARIANCES, self.variance, "variance").log_var(denoised, denoiser.schedule, t, s)
         std = (0.5 * log_var).exp()
         return Step(mean + std.to(x.dtype) * noise.normal(x), denoised, None)
 

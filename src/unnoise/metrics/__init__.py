@@ -1,0 +1,1 @@
+"""Numbers about models and image sets, each with its conditions."""
