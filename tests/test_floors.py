@@ -15,7 +15,8 @@ FLOORS = {
     "samplers": 1, "guidance": 1, "editing": 1, "metrics": 1,
     "models": 2,
     "objectives": 3,
-    "training": 4, "config": 4, "runs": 4, "drawing": 4, "demo": 4, "doctor": 4, "recipes": 4, "templates": 4,
+    "training": 4, "config": 4, "runs": 4, "recipes": 4, "templates": 4,
+    "drawing": 4, "evaluation": 4, "demo": 4, "doctor": 4,
     "cli": 5,
 }  # fmt: skip
 APART = {"networks", "process", "data"}

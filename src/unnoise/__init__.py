@@ -14,6 +14,7 @@ _HOMES = {
     "train": "unnoise.training.start",
     "load": "unnoise.runs",
     "Run": "unnoise.runs",
+    "evaluate": "unnoise.evaluation",
     "open_source": "unnoise.data",
     "LinearBetas": "unnoise.process.schedule",
     "CosineBetas": "unnoise.process.schedule",
@@ -35,6 +36,7 @@ _HOMES = {
     "DDIM": "unnoise.samplers",
     "Diffusion": "unnoise.models.diffusion",
     "Denoising": "unnoise.objectives.denoising",
+    "Variational": "unnoise.objectives.variational",
 }
 
 __all__ = ["__version__", *_HOMES]

@@ -116,4 +116,4 @@ def test_spec_round_trips() -> None:
         spec = objective_spec(made)
         assert spec["weight"]["kind"] == weight
         assert objective_spec(build_objective(spec, made.model)) == spec
-    assert set(OBJECTIVES) == {"denoising"}
+    assert set(OBJECTIVES) == {"denoising", "variational"}

@@ -13,7 +13,9 @@ import unnoise
 from unnoise.cli.data import data
 from unnoise.cli.demo import demo
 from unnoise.cli.doctor import doctor
+from unnoise.cli.evaluate import evaluate
 from unnoise.cli.sample import sample
+from unnoise.cli.score import score
 from unnoise.cli.train import train
 
 app = App(
@@ -21,7 +23,7 @@ app = App(
     help="Train, sample, measure and edit with generative image models, diffusion first, on your own images.",
     version=unnoise.__version__,
 )
-for command in (train, sample, data, demo, doctor):
+for command in (train, sample, evaluate, score, data, demo, doctor):
     app.command(command)
 
 

@@ -86,9 +86,17 @@ def variational_bound(
     _warn_of_signal(float(prior.mean()))
     denoising, per_t = walk.transitions(times, visits(len(times) - 1, x_0, draws, sampled, seed))
     decoding = walk.decoding(times[0], log_prob)
-    means = [float(term.mean()) for term in (prior, denoising, decoding)]
     per_image = prior + denoising + decoding
-    return Bound(sum(means), *means, stderr(per_image), times[1:], per_t, per_image)
+    return Bound(
+        total=float(per_image.mean()),
+        prior=float(prior.mean()),
+        denoising=float(denoising.mean()),
+        decoder=float(decoding.mean()),
+        stderr=stderr(per_image),
+        times=times[1:],
+        per_t=per_t,
+        per_image=per_image,
+    )
 
 
 def prior_kl(schedule: Schedule, x_0: Tensor, t: Tensor) -> Tensor:

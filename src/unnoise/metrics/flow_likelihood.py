@@ -99,7 +99,7 @@ TRACES: dict[str, Callable[..., _Probes]] = {"exact": _basis, "hutchinson": _sig
 
 @dataclass(frozen=True)
 class _Flow:
-    """d (z, log-density / D) / d angle on a flat float64 state, z (B, *) first."""
+    """d (z, log-determinant) / d angle on a flat float64 state: z (B, *), then one number a row."""
 
     denoiser: Denoiser
     cond: Any
@@ -126,7 +126,7 @@ class _Flow:
             denoised = self.denoiser(scale.to(z.dtype) * z, t, self.cond)
             slope = denoised.lerp(-torch.sin(torch.tensor(angle)), torch.cos(torch.tensor(angle)))
             divergence = sum(self._along(slope, z, p.expand_as(z)) for p in self.probes.directions)
-        divergence = self.probes.weight / z[0].numel() * torch.as_tensor(divergence)
+        divergence = self.probes.weight * torch.as_tensor(divergence)
         return np.concatenate([wide(part.detach()).cpu().numpy().ravel() for part in (slope, divergence)])
 
     @staticmethod
@@ -153,9 +153,9 @@ def _integrate(flow: _Flow, span: tuple[float, float], rtol: float, atol: float)
         solver.step()
     if solver.status == "failed":
         raise RuntimeError("the ODE's solver failed: the denoiser's answers are not finite or not smooth")
-    z, divergence = flow.unpack(solver.y)
+    z, log_det = flow.unpack(solver.y)
     scale, prior_std = float(flow.scale(last)[1]), flow.denoiser.schedule.prior_std
     normal = torch.distributions.Normal(0.0, prior_std / scale)
     # log p(x_0) at sigma_min is that of z there times the Jacobian of z = cos(angle) x_0.
-    log_prob = normal.log_prob(z).flatten(1).sum(1) + dims * (divergence + math.log(math.cos(first)))
+    log_prob = normal.log_prob(z).flatten(1).sum(1) + log_det + dims * math.log(math.cos(first))
     return log_prob, solver.nfev

@@ -8,8 +8,9 @@ computed from the denoiser.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,14 +41,14 @@ class Beta(Variance):
 class BetaTilde(Variance):
     """The variance of q(x_s | x_t, x_0): beta-tilde_t on native steps.
 
-    It is 0 at s = 0, where its log is taken at the pair (2t, t) instead: on native steps beta-tilde_2, as in Nichol &
-    Dhariwal 2021.
+    It is 0 at s = 0. There it takes the value of the next step of an even grid, the pair (2t, t): on native steps
+    beta-tilde_2, as Nichol & Dhariwal 2021 clip it. Where 2t lies past t_max it is the pair (t_max, t_max / 2).
     """
 
     def log_var(self, denoised: Denoised, schedule: Schedule, t: Tensor, s: Tensor) -> Tensor:
-        first = s == 0
-        later, earlier = torch.where(first, (2 * t).clamp(max=schedule.t_max), t), torch.where(first, t, s)
-        return per_row(posterior(schedule, later, earlier).var.log(), denoised.x_t)
+        first, later = s == 0, (2 * t).clamp(max=schedule.t_max)
+        pair = torch.where(first, later, t), torch.where(first, later / 2, s)
+        return per_row(posterior(schedule, *pair).var.log(), denoised.x_t)
 
 
 @dataclass(frozen=True)
@@ -63,20 +64,30 @@ class Learned(Variance):
 
 @dataclass(frozen=True)
 class Analytic(Variance):
-    """The optimum for a given denoiser: beta-tilde + (weight_0 sigma_t / alpha_t)^2 (1 - gamma_t)
-    (Bao et al. 2022, theorem 1), gamma_t = E ||E[eps | x_t]||^2 / D.
+    """The optimum for a given denoiser: beta-tilde + weight_0^2 var_0, where var_0 = (sigma_t / alpha_t)^2
+    (1 - gamma_t) is the mean variance of q(x_0 | x_t), and gamma_t = E ||E[eps | x_t]||^2 / D
+    (Bao et al. 2022, theorem 1).
 
-    gammas: at the rising `times`, from `estimate_gammas`; interpolated linearly in time.
+    gammas, below 1: at the rising `times`, from `estimate_gammas`. Between them log(1 - gamma) is linear in log-SNR.
+    Before the first time gamma stays as it is; after the last one var_0 does, which nears that of the data there.
     """
 
     times: tuple[float, ...]
     gammas: tuple[float, ...]
 
+    def __post_init__(self) -> None:
+        if not self.gammas or len(self.gammas) != len(self.times) or max(self.gammas) >= 1:
+            raise ValueError(f"need one gamma below 1 per time, got {len(self.gammas)} for {len(self.times)} times")
+
     def log_var(self, denoised: Denoised, schedule: Schedule, t: Tensor, s: Tensor) -> Tensor:
-        gamma = torch.from_numpy(np.asarray(np.interp(t.numpy(), self.times, self.gammas)))
-        weight_0, var = posterior(schedule, t, s)[1:]
-        spread = (weight_0 * schedule.sigma(t) / schedule.alpha(t)) ** 2 * (1 - gamma).clamp(min=0)
-        return per_row((var + spread).log(), denoised.x_t)
+        _, weight_0, var = posterior(schedule, t, s)
+        return per_row((var + weight_0**2 * self._var_0(schedule, t)).log(), denoised.x_t)
+
+    def _var_0(self, schedule: Schedule, t: Tensor) -> Tensor:
+        knots = -schedule.log_snr(torch.tensor(self.times, dtype=torch.float64)).numpy()
+        place = (-schedule.log_snr(t)).clamp(max=float(knots[-1]))
+        log_unknown = np.interp(place.numpy(), knots, np.log1p(-np.asarray(self.gammas)))
+        return torch.exp(place + torch.as_tensor(log_unknown))
 
 
 VARIANCES: dict[str, type[Variance]] = {
@@ -88,11 +99,20 @@ VARIANCES: dict[str, type[Variance]] = {
 
 
 @torch.no_grad()
-def estimate_gammas(denoiser: Denoiser, x_0: Tensor, times: Sequence[float], seed: int = 0) -> Analytic:
-    """The analytic variance of a denoiser: gamma_t from one noising of x_0 (B, *) per time (Bao et al. 2022, eq. 8)."""
+def estimate_gammas(
+    denoiser: Denoiser, x_0: Tensor, times: Iterable[float], seed: int = 0, cond: Any = None
+) -> Analytic:
+    """The analytic variance of a denoiser, from one noising of x_0 (B, *), in one batch, at each time with alpha > 0.
+
+    gamma_t = 1 - E ||eps - E[eps | x_t]||^2 / D. For the exact denoiser that is E ||E[eps | x_t]||^2 / D, without the
+    cancellation of 1 - gamma where nearly all is noise. For a trained one it makes `Analytic` the best variance around
+    the mean that the denoiser does give.
+    """
+    rising = tuple(sorted(float(time) for time in times))
     gammas = []
-    for index, time in enumerate(sorted(times)):
+    for index, time in enumerate(rising):
         t = torch.tensor(time, dtype=torch.float64)
-        x_t = perturb(denoiser.schedule, x_0, StepNoise(seed, index).normal(x_0), t)
-        gammas.append(float(denoiser(x_t, t).eps.double().square().mean()))
-    return Analytic(tuple(sorted(times)), tuple(gammas))
+        eps = StepNoise(seed, index).normal(x_0)
+        said = denoiser(perturb(denoiser.schedule, x_0, eps, t), t, cond).eps
+        gammas.append(1 - max(1e-15, float((eps - said).double().square().mean())))
+    return Analytic(rising, tuple(gammas))
