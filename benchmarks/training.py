@@ -1,12 +1,12 @@
 """Images per second of one full training step: unnoise against other libraries, in turns.
 
-Each contender lives in a process of its own (allocator and thread settings are a process's), and only one computes at a
-time; the others wait on a pipe. A round gives each a turn of a few steps; the first rounds warm up. Medians over rounds,
-and the median of the ratios of the same round, which the machine's moods hit alike.
+Each contender lives in a process of its own (allocator and thread settings are a process's), and only one computes at
+a time; the others wait on a pipe. A round gives each a turn of a few steps; the first rounds warm up. Medians over
+rounds, and the median of the ratios of the same round, which the machine's moods hit alike.
 
     python benchmarks/training.py [--sizes small large] [--rounds 7] [--steps-per-turn 2] [--json FILE] [--quick]
 
-Peers are the extra `bench`; one that cannot be imported is reported as absent.
+A peer that cannot be imported is reported as absent, with the pip line that installs it.
 """
 
 from __future__ import annotations
@@ -25,18 +25,25 @@ from statistics import median
 from typing import Any
 
 import torch
-from contenders import CONTENDERS, SIZES, forward_flops
 from rich.console import Console
 from rich.table import Table
 
+from contenders import CONTENDERS, SIZES, forward_flops
+
 WARM_UP = 2
+WIDTH = 150
+"""Of the table, in columns."""
 OURS = ("unnoise", "unnoise fp32", "unnoise fp32, plain allocator")
-"""The contenders that every other is divided into, where they take part."""
-DISTRIBUTIONS = {
-    "diffusers": ("diffusers",),
-    "denoising-diffusion-pytorch": ("denoising-diffusion-pytorch", "ema-pytorch"),
-    "azula": ("azula",),
+"""The contenders that every other is compared with, where they take part."""
+PINNED = f"torch=={torch.__version__.split('+')[0]}"
+INSTALL = {
+    "diffusers": f"{PINNED} diffusers",
+    "denoising-diffusion-pytorch": f"{PINNED} accelerate && pip install --no-deps denoising-diffusion-pytorch"
+    " ema-pytorch pytorch-fid einops",
+    "azula": "--no-deps azula einops",
 }
+"""What follows `pip install`: the pin and --no-deps keep pip from fetching another torch, or torchvision."""
+PEERS = ("diffusers", "denoising-diffusion-pytorch", "ema-pytorch", "azula")
 WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0", "PYTHONWARNINGS": "ignore"}
 """Threads of a process whose turn is over sleep instead of spinning on the cores that the next one needs."""
 
@@ -46,7 +53,7 @@ class Worker:
 
     def __init__(self, name: str, size: str, threads: int) -> None:
         self.name = name
-        self._errors = tempfile.TemporaryFile("w+")  # a full pipe would stop the worker
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed in close(); a full pipe would stop the worker
         self._process = subprocess.Popen(
             [sys.executable, __file__, "--worker", name, size],
             stdin=subprocess.PIPE,
@@ -129,9 +136,9 @@ def table(size: str, rows: dict[str, Any]) -> Table:
     pixels, batch = SIZES[size].pixels, SIZES[size].batch
     channels = SIZES[size].image_channels
     shown = Table(title=f"{size}: one training step, {pixels}x{pixels}x{channels}, batch {batch}")
-    ours = [name for name in OURS if name in rows]
+    ours = [name for name in OURS[:2] if name in rows]
     shown.add_column("contender")
-    for column in ("M parameters", "GFLOP/image", "images/s", *(f"{name} / it" for name in ours)):
+    for column in ("M parameters", "GFLOP/image", "images/s", *(f"{name} is faster by" for name in ours)):
         shown.add_column(column, justify="right")
     reference = next((rows[name] for name in ours), None)
     for name, row in rows.items():
@@ -156,12 +163,9 @@ def _ratio(faster_by: dict[str, Any], ours: str) -> str:
 
 
 def to_install(rows: dict[str, Any]) -> list[str]:
-    """One pip line for each absent peer; the pin keeps pip from fetching another torch."""
+    """One pip line for each absent peer."""
     absent = {name.split(" + ")[0]: row["absent"] for name, row in rows.items() if "absent" in row}
-    pin = f"torch=={torch.__version__.split('+')[0]}"
-    return [
-        f"{peer} is absent ({why}): pip install {pin} {' '.join(DISTRIBUTIONS[peer])}" for peer, why in absent.items()
-    ]
+    return [f"{peer} is absent ({why}): pip install {INSTALL[peer]}" for peer, why in absent.items()]
 
 
 def conditions(options: argparse.Namespace) -> dict[str, Any]:
@@ -169,14 +173,13 @@ def conditions(options: argparse.Namespace) -> dict[str, Any]:
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     model = next((line for line in lines if line.startswith("model name")), platform.processor())
     installed = {dist.metadata["Name"]: dist.version for dist in metadata.distributions()}
-    named = ["unnoise", *(name for names in DISTRIBUTIONS.values() for name in names)]
     return {
         "cpu": model.split(":")[-1].strip(),
         "capability": torch.backends.cpu.get_cpu_capability(),
         "amx": torch.cpu._is_amx_tile_supported(),
         "onednn_max_isa": os.environ.get("ONEDNN_MAX_CPU_ISA", "default"),
         "torch": torch.__version__,
-        "versions": {name: installed.get(name, "absent") for name in named},
+        "versions": {name: installed.get(name, "absent") for name in ("unnoise", *PEERS)},
         "threads": options.threads,
         "rounds": options.rounds,
         "steps_per_turn": options.steps_per_turn,
@@ -205,7 +208,7 @@ def main() -> None:
     found = conditions(options)
     results = {size: compare(size, options, console) for size in options.sizes}
     for size, rows in results.items():
-        Console().print(table(size, rows))
+        Console(width=max(console.width, WIDTH)).print(table(size, rows))
         for line in to_install(rows):
             console.print(line, highlight=False, markup=False)
     if options.json:

@@ -11,6 +11,7 @@ from typing import Any
 
 import jinja2
 import numpy as np
+from PIL import Image as images
 from PIL.Image import Image
 
 from unnoise.data import image_grid, open_source, save_png, to_uint8
@@ -23,6 +24,7 @@ from unnoise.training.start import train
 
 SAMPLES = 64
 STRIP_ROWS, STRIP_COLUMNS = 4, 13
+ENLARGED = 8
 
 
 def run_demo(out: Path, minutes: float = 2.0, seed: int = 0) -> dict[str, Any]:
@@ -32,9 +34,9 @@ def run_demo(out: Path, minutes: float = 2.0, seed: int = 0) -> dict[str, Any]:
     assert run.plan is not None
     model = run.load("cpu")
     pictures = {
-        "real": _real_images(),
-        "ddpm": image_grid(_samples(model, Ancestral(steps=1000))),
-        "ddim": image_grid(_samples(model, DDIM(steps=50))),
+        "real": image_grid(enlarged(_real_images())),
+        "ddpm": image_grid(enlarged(_samples(model, Ancestral(steps=1000)))),
+        "ddim": image_grid(enlarged(_samples(model, DDIM(steps=50)))),
         "strip": reverse_strip(model, Ancestral(steps=1000)),
         "loss": loss_curve(run),
     }
@@ -56,13 +58,19 @@ def reverse_strip(model: Diffusion, sampler: Sampler) -> Image:
     points = list(model.stream(seeds, sampler=sampler))
     columns = [points[round(i)] for i in np.linspace(0, len(points) - 1, STRIP_COLUMNS)]
     frames = np.stack([to_uint8(point.x.clamp(-1, 1)) for point in columns], axis=1)
-    return image_grid(frames.reshape(-1, *frames.shape[2:]), columns=STRIP_COLUMNS)
+    return image_grid(enlarged(frames.reshape(-1, *frames.shape[2:])), columns=STRIP_COLUMNS)
+
+
+def enlarged(pixels: np.ndarray) -> np.ndarray:
+    """(N, 1, H, W) uint8, enlarged by bicubic interpolation: the squares of 8x8 pixels hide what they show."""
+    height, width = (side * ENLARGED for side in pixels.shape[2:])
+    pictures = [images.fromarray(image[0]).resize((width, height), images.Resampling.BICUBIC) for image in pixels]
+    return np.stack([np.asarray(picture) for picture in pictures])[:, None]
 
 
 def loss_curve(run: Run) -> Image:
     """The training loss against steps, each point and its running mean, and the validation loss at checkpoints."""
     from matplotlib.figure import Figure
-    from PIL import Image as images
 
     lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
     losses = [(line["step"], line["loss"]) for line in lines if "loss" in line]
@@ -76,7 +84,7 @@ def loss_curve(run: Run) -> Image:
         axes.plot(
             *np.array(validation).T, "o", color="#c4541a", markersize=4, label="held-out images, averaged weights"
         )
-    axes.set(xlabel="step", ylabel="mean squared error of the noise", yscale="log")
+    axes.set(xlabel="step", ylabel="loss", yscale="log")
     axes.legend(frameon=False, fontsize=8)
     stream = io.BytesIO()
     figure.savefig(stream, format="png")
@@ -94,10 +102,9 @@ def _samples(model: Diffusion, sampler: Sampler) -> np.ndarray:
     return draw_in_batches(model, range(SAMPLES), None, sampler)
 
 
-def _real_images() -> Image:
-    images = open_source("digits", progress=False)
-    rows = np.random.default_rng(0).permutation(len(images))[:SAMPLES]
-    return image_grid(images.pixels[np.sort(rows)])
+def _real_images() -> np.ndarray:
+    digits = open_source("digits", progress=False)
+    return digits.pixels[np.random.default_rng(0).permutation(len(digits))[:SAMPLES]]
 
 
 def _template() -> jinja2.Template:

@@ -17,8 +17,8 @@ from unnoise.metrics.rows import batch_rows, blocks, row_normal, stderr, take, w
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.gaussian import discretised_log_prob, gaussian_kl, gaussian_log_prob, per_row, perturb, posterior
 from unnoise.process.schedule import Schedule
-from unnoise.process.variance import Beta, Variance
-from unnoise.registry import lookup
+from unnoise.process.variance import VARIANCES, Variance
+from unnoise.registry import build, lookup
 
 LogProb = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -56,7 +56,7 @@ def variational_bound(
     x_0: Tensor,
     *,
     decoder: str = "discretised",
-    variance: Variance | None = None,
+    variance: Variance | str = "beta",
     steps: int | Tensor | None = None,
     cond: Any = None,
     seed: int = 0,
@@ -69,8 +69,8 @@ def variational_bound(
 
     x_0 (N, *) in [-1, 1], on the denoiser's device; its dtype is the network's, the KLs are float64.
     decoder: 'discretised' (the mass of a pixel's level, 2/255 wide) or 'gaussian' (a density).
-    variance: `Beta()` unless given. steps: a number of steps or rising times (n,); by default the native steps, or
-    1000 on schedules without them. cond: N rows, as the denoiser takes it.
+    variance: a Variance or the name of one. steps: a number of steps or rising times (n,); by default the native steps,
+    or 1000 on schedules without them. cond: N rows, as the denoiser takes it.
     draws: eps per image and time; the second of each two is the negative of the first.
     sampled: times per image, drawn without bias and stratified over the grid. By default every transition is taken,
     as long as images x transitions x dimensions x draws is at most 1e8, and as many as that allows otherwise.
@@ -81,7 +81,8 @@ def variational_bound(
         raise ValueError(f"need at least one image and one draw, got {len(x_0)} and {draws}")
     log_prob = lookup(DECODERS, decoder, "decoder")
     times = rising_times(denoiser.schedule, steps)
-    walk = _Walk(denoiser, variance or Beta(), x_0, cond, seed, draws, batch_rows(x_0, batch_size))
+    chosen = build(VARIANCES, variance, "variance") if isinstance(variance, str) else variance
+    walk = _Walk(denoiser, chosen, x_0, cond, seed, draws, batch_rows(x_0, batch_size))
     prior = prior_kl(denoiser.schedule, x_0, times[-1])
     _warn_of_signal(float(prior.mean()))
     denoising, per_t = walk.transitions(times, visits(len(times) - 1, x_0, draws, sampled, seed))

@@ -57,7 +57,8 @@ def ode_log_likelihood(
     trace: 'exact' takes D backward passes a call; 'hutchinson' takes `probes`, with fixed random signs per image.
     The solver is Dormand and Prince's 5(4), a batch at a time, its error held to rtol and atol over the batch.
     sigma_min: the noise level sigma / alpha at which the ODE starts. There x_0 is read as a draw of the model's
-    distribution, which changes log p by about D sigma_min^2 / (2 s^2) for data with details of size s.
+    distribution, which changes log p by about D sigma_min^2 / (2 s^2) for data with details of size s. A discrete-time
+    network knows nothing below its first step: give it that step's sigma / alpha.
     Raises ValueError for an unknown trace, probes below 1, no image, or a sigma_min out of (0, the largest level).
     """
     if len(x_0) < 1 or probes < 1:

@@ -8,7 +8,7 @@ computed from the denoiser.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,7 +100,7 @@ VARIANCES: dict[str, type[Variance]] = {
 
 @torch.no_grad()
 def estimate_gammas(
-    denoiser: Denoiser, x_0: Tensor, times: Iterable[float], seed: int = 0, cond: Any = None
+    denoiser: Denoiser, x_0: Tensor, times: Tensor | Sequence[float], seed: int = 0, cond: Any = None
 ) -> Analytic:
     """The analytic variance of a denoiser, from one noising of x_0 (B, *), in one batch, at each time with alpha > 0.
 
@@ -108,7 +108,7 @@ def estimate_gammas(
     cancellation of 1 - gamma where nearly all is noise. For a trained one it makes `Analytic` the best variance around
     the mean that the denoiser does give.
     """
-    rising = tuple(sorted(float(time) for time in times))
+    rising = tuple(sorted(torch.as_tensor(times, dtype=torch.float64).tolist()))
     gammas = []
     for index, time in enumerate(rising):
         t = torch.tensor(time, dtype=torch.float64)
