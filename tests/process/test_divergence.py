@@ -24,8 +24,11 @@ def test_edges() -> None:
 
 
 def test_js_is_symmetric_and_bounded() -> None:
-    p, q = torch.rand(2, 50, 7, generator=torch.Generator().manual_seed(0)).softmax(-1)
-    torch.testing.assert_close(js_discrete(p.double().softmax(-1), q.double().softmax(-1)), js_discrete(q.double().softmax(-1), p.double().softmax(-1)))  # fmt: skip  # noqa: E501
+    p, q = (4 * torch.randn(2, 50, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)).softmax(-1)
+    torch.testing.assert_close(js_discrete(p, q), js_discrete(q, p))
+    assert (js_discrete(p, q) > 0).all()
+    assert (js_discrete(p, q) < math.log(2)).all()
+    assert (js_discrete(p, p) == 0).all()
 
 
 def test_gaussian_kl_equals_torchs() -> None:
@@ -41,3 +44,20 @@ def test_js_of_gaussians_on_the_line() -> None:
     assert js_gaussian(0, 1, 0, 1) == pytest.approx(0, abs=1e-9)
     assert js_gaussian(0, 0.01, 50, 0.01) == pytest.approx(math.log(2), rel=1e-6)
     assert js_gaussian(0, 1, 1, 2) == pytest.approx(js_gaussian(1, 2, 0, 1), rel=1e-9)
+
+
+def test_js_of_gaussians_is_the_mean_of_their_kls_to_the_mixture() -> None:
+    draws = torch.Generator().manual_seed(0)
+    p, q = torch.distributions.Normal(0.0, 1.0), torch.distributions.Normal(0.7, 0.4)
+    terms = torch.zeros(400_000)
+    for own in (p, q):
+        x = own.mean + own.stddev * torch.randn(len(terms), generator=draws)
+        terms += 0.5 * (own.log_prob(x) - torch.logaddexp(p.log_prob(x), q.log_prob(x)) + math.log(2))
+    assert js_gaussian(0, 1, 0.7, 0.4) == pytest.approx(float(terms.mean()), abs=4 * float(terms.std()) / 632)
+
+
+def test_near_distributions_do_not_cancel() -> None:
+    """KL is half the chi-squared distance to first order."""
+    p = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
+    step = 1e-4 * torch.tensor([1.0, 0.0, -1.0], dtype=torch.float64)
+    assert kl_discrete(p + step, p).item() == pytest.approx(0.5 * float((step**2 / p).sum()), rel=1e-3)

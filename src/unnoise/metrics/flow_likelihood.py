@@ -59,7 +59,8 @@ def ode_log_likelihood(
     sigma_min: the noise level sigma / alpha at which the ODE starts. There x_0 is read as a draw of the model's
     distribution, which changes log p by about D sigma_min^2 / (2 s^2) for data with details of size s. A discrete-time
     network knows nothing below its first step: give it that step's sigma / alpha.
-    Raises ValueError for an unknown trace, probes below 1, no image, or a sigma_min out of (0, the largest level).
+    Raises ValueError for an unknown trace, probes below 1, no image, or a sigma_min out of (0, the largest level), and
+    RuntimeError where the denoiser's answers are not finite or not smooth.
     """
     if len(x_0) < 1 or probes < 1:
         raise ValueError(f"need at least one image and one probe, got {len(x_0)} and {probes}")
@@ -128,7 +129,10 @@ class _Flow:
             slope = denoised.lerp(-torch.sin(torch.tensor(angle)), torch.cos(torch.tensor(angle)))
             divergence = sum(self._along(slope, z, p.expand_as(z)) for p in self.probes.directions)
         divergence = self.probes.weight * torch.as_tensor(divergence)
-        return np.concatenate([wide(part.detach()).cpu().numpy().ravel() for part in (slope, divergence)])
+        change = np.concatenate([wide(part.detach()).cpu().numpy().ravel() for part in (slope, divergence)])
+        if not np.isfinite(change).all():  # the solver would try ever smaller steps, for ever
+            raise RuntimeError(f"the denoiser's answers are not finite at t = {float(t):.4g}")
+        return change
 
     @staticmethod
     def _along(slope: Tensor, z: Tensor, probe: Tensor) -> Tensor:
@@ -153,7 +157,7 @@ def _integrate(flow: _Flow, span: tuple[float, float], rtol: float, atol: float)
     while solver.status == "running":
         solver.step()
     if solver.status == "failed":
-        raise RuntimeError("the ODE's solver failed: the denoiser's answers are not finite or not smooth")
+        raise RuntimeError("the ODE's solver failed: the denoiser's answers are not smooth enough for these tolerances")
     z, log_det = flow.unpack(solver.y)
     scale, prior_std = float(flow.scale(last)[1]), flow.denoiser.schedule.prior_std
     normal = torch.distributions.Normal(0.0, prior_std / scale)
