@@ -31,8 +31,8 @@ class Size:
 
 SIZES = {"small": Size(1, 24, (1, 2, 2)), "large": Size(3, 64, (1, 2, 2))}
 
-DDP_DIMS = {24: 24, 64: 64}
-AZULA_WIDTHS = {24: (24, 48, 64), 64: (64, 128, 176)}
+DDP_DIMS = {24: 24, 64: 72}
+AZULA_WIDTHS = {24: (28, 48, 48), 64: (80, 128, 128)}
 """Widths at which the peers have about as many parameters as the topology of base width 24 or 64."""
 
 Contender = tuple[Callable[[], None], nn.Module, Callable[[Tensor], Any]]
@@ -134,10 +134,10 @@ def azula(size: Size) -> Contender:
     from azula.nn.unet import UNet  # type: ignore[import-not-found]
 
     widths = AZULA_WIDTHS[size.channels]
-    model = UNet(size.image_channels, size.image_channels, hid_channels=widths, mod_features=4 * widths[0])
+    model = UNet(size.image_channels, size.image_channels, hid_channels=widths, mod_features=2 * widths[0])
     average = copy.deepcopy(model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
-    images, embed = _images(size), nn.Linear(1, 4 * widths[0])
+    images, embed = _images(size), nn.Linear(1, 2 * widths[0])
 
     def step() -> None:
         noise, t = torch.randn_like(images), torch.rand(size.batch, 1, 1, 1)

@@ -44,8 +44,9 @@ INSTALL = {
 }
 """What follows `pip install`: the pin and --no-deps keep pip from fetching another torch, or torchvision."""
 PEERS = ("diffusers", "denoising-diffusion-pytorch", "ema-pytorch", "azula")
-WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0", "PYTHONWARNINGS": "ignore"}
-"""Threads of a process whose turn is over sleep instead of spinning on the cores that the next one needs."""
+ENVIRONMENT = {"PYTHONWARNINGS": "ignore"}
+"""Threads wait as users have them wait: forbidding them to spin halves everybody's rate on an idle machine, and allowing it
+costs as much on a busy one, so run this with nothing else running."""
 
 
 class Worker:
@@ -60,7 +61,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
-            env={**os.environ, **WAITING, "OMP_NUM_THREADS": str(threads)},
+            env={**os.environ, **ENVIRONMENT, "OMP_NUM_THREADS": str(threads)},
         )
         self.facts: dict[str, Any] = self._read()
 
@@ -78,7 +79,7 @@ class Worker:
         line = self._process.stdout.readline()
         if not line:
             self._errors.seek(0)
-            raise RuntimeError(f"{self.name} failed:\n{self._errors.read()}")
+            raise RuntimeError(f"{self.name} ended with status {self._process.wait()}:\n{self._errors.read()}")
         return json.loads(line)
 
 
