@@ -45,8 +45,8 @@ INSTALL = {
 """What follows `pip install`: the pin and --no-deps keep pip from fetching another torch, or torchvision."""
 PEERS = ("diffusers", "denoising-diffusion-pytorch", "ema-pytorch", "azula")
 ENVIRONMENT = {"PYTHONWARNINGS": "ignore"}
-"""Threads wait as users have them wait: forbidding them to spin halves everybody's rate on an idle machine, and allowing it
-costs as much on a busy one, so run this with nothing else running."""
+"""Threads wait as users have them wait: forbidding them to spin halves every rate on an idle machine, and allowing it
+costs as much on a busy one. Run this with nothing else running."""
 
 
 class Worker:
