@@ -9,7 +9,7 @@ demo: $(READY)
 	$(BIN)/unnoise demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow" -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2  # a thread each: two workers with two would fight
 
 test-all: $(READY)
 	$(BIN)/python -m pytest
