@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 import shutil
 from collections.abc import Mapping
@@ -102,13 +103,15 @@ def save_checkpoint(
         with new_folder(folder) as partial:
             for name, values in tensors.items():
                 save_file({k: v.detach().contiguous() for k, v in values.items()}, partial / f"{name}.safetensors")
-            torch.save(optimizers, partial / OPTIMIZERS_FILE)
+            buffer = io.BytesIO()  # torch's own file writer hides why a write failed
+            torch.save(optimizers, buffer)
+            (partial / OPTIMIZERS_FILE).write_bytes(buffer.getbuffer())
             files = {file.name: digest(file) for file in sorted(partial.iterdir())}
             (partial / STATE_FILE).write_text(json.dumps({**state, "files": files}, indent=1))
     except (OSError, RuntimeError, safetensors.SafetensorError) as error:
         good = [checkpoint.step for checkpoint in checkpoints(root)]
         kept = f"the last good checkpoint is step {good[-1]}" if good else "no checkpoint has been written yet"
-        reason = "the disk is full" if _disk_is_full(root, error) else str(error)
+        reason = "the disk is full" if _disk_is_full(error) else str(error)
         raise OSError(f"could not save step {state['step']} in {root}: {reason}; {kept}") from error
     return Checkpoint(folder)
 
@@ -126,7 +129,5 @@ def digest(file: Path) -> str:
         return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-def _disk_is_full(root: Path, error: BaseException) -> bool:
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return True
-    return "No space left" in str(error) or shutil.disk_usage(root).free < 1 << 20
+def _disk_is_full(error: BaseException) -> bool:
+    return (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "No space left" in str(error)
