@@ -195,3 +195,10 @@ def test_class_conditioner_drops_labels_in_training_only() -> None:
     assert abs(dropped - 0.3) < 0.03
     conditioner.eval()
     assert not (conditioner(labels, 4000).vector == nothing).all(1).any()
+
+
+@pytest.mark.parametrize("channels", [2, 7, 8, 24, 32, 64])
+def test_added_time_survives_the_norm_that_follows(channels: int) -> None:
+    layer = TIME_INJECTIONS["add"](4, channels)
+    h, one, two = torch.randn(1, channels, 5, 5), torch.randn(1, 4), torch.randn(1, 4)
+    assert (layer(h, one) - layer(h, two)).abs().max() > 0.05

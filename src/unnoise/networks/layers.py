@@ -19,8 +19,11 @@ def zeroed(module: Module) -> Module:
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
-    """Group normalisation in as many groups as divide the channels, at most 32."""
-    groups = max(count for count in range(1, 33) if channels % count == 0)
+    """Group normalisation in as many groups as divide the channels, at most 32, of at least two channels each.
+
+    A group of one channel would subtract whatever was added to that channel everywhere, such as the time.
+    """
+    groups = max(count for count in range(1, 33) if channels % count == 0 and (channels >= 2 * count or count == 1))
     return nn.GroupNorm(groups, channels)
 
 
