@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import math
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
+
+from unnoise.files import write_atomic
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,17 +51,9 @@ def image_grid(
 def save_png(image: Image.Image | np.ndarray | Tensor, path: str | Path) -> None:
     """Writes a picture, or one image (C, H, W), as PNG; the file appears whole or not at all."""
     picture = image if isinstance(image, Image.Image) else image_grid(_bytes(image)[None], scale=1, padding=0)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            picture.save(file, format="PNG")
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    stream = io.BytesIO()
+    picture.save(stream, format="PNG")
+    write_atomic(Path(path), stream.getvalue())
 
 
 def _bytes(pixels: np.ndarray | Tensor) -> np.ndarray:
