@@ -45,8 +45,7 @@ INSTALL = {
 """What follows `pip install`: the pin and --no-deps keep pip from fetching another torch, or torchvision."""
 PEERS = ("diffusers", "denoising-diffusion-pytorch", "ema-pytorch", "azula")
 ENVIRONMENT = {"PYTHONWARNINGS": "ignore"}
-"""Threads wait as users have them wait: forbidding them to spin halves every rate on an idle machine, and allowing it
-costs as much on a busy one. Run this with nothing else running."""
+"""Threads wait as users have them wait. Run this with nothing else running: busy cores distort every rate."""
 
 
 class Worker:
