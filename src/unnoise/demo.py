@@ -32,7 +32,7 @@ def run_demo(out: Path, minutes: float = 2.0, seed: int = 0) -> dict[str, Any]:
     run = train("digits", "ddpm-digits", out, minutes=minutes, seed=seed)
     assert run.summary is not None
     assert run.plan is not None
-    model = run.load("cpu")
+    model = run.diffusion("the demo", "cpu")
     pictures = {
         "real": image_grid(enlarged(_real_images())),
         "ddpm": image_grid(enlarged(_samples(model, Ancestral(steps=1000)))),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from torch import Tensor
 from unnoise.data import image_grid, save_png, to_uint8
 from unnoise.files import write_atomic
 from unnoise.guidance import ClassifierFree
-from unnoise.models.diffusion import Diffusion
-from unnoise.registry import build, lookup
+from unnoise.models import CanSample, Diffusion, ImageModel
+from unnoise.registry import build, lookup, spec_of
 from unnoise.runs import Run
 from unnoise.samplers import SAMPLERS, Sampler
 
@@ -41,10 +42,11 @@ def draw(
     out: a .png (grid), an .npy or .npz, or a folder of .png; None for a grid in the run's samples folder.
     """
     run = Run.open(folder)
-    chosen = choose_sampler(run, sampler, options or {})
+    needed = "sampler" in run.config or sampler or options
+    chosen = choose_sampler(run, sampler, options or {}) if needed else None
     if not seeds:
         raise ValueError("need at least 1 image, got 0")
-    out = out or run.folder / "samples" / f"{sampler or run.config['sampler']['kind']}-{chosen.steps}-{seeds[0]}.png"
+    out = out or run.folder / "samples" / f"{_how(run, sampler, chosen)}-{seeds[0]}.png"
     writer = _writer(out)
     model = run.load(device)
     cond = class_condition(model, run.classes, label)
@@ -62,23 +64,27 @@ def draw(
         "out": str(out),
         "seconds": round(seconds, 3),
         "network_calls": calls[0],
-        "sampler": repr(chosen),
+        "sampler": None if chosen is None else repr(chosen),
         "seeds": [seeds[0], seeds[-1]],
     }
 
 
 def choose_sampler(run: Run, name: str | None, options: Mapping[str, Any]) -> Sampler:
     """The recipe's sampler, or the one named, with some of its options set."""
-    spec = run.config["sampler"]
+    spec = spec_of(SAMPLERS, run.sampler())
     same = name is None or name == spec["kind"]
     return build(SAMPLERS, {**(spec if same else {"kind": name}), **options}, "sampler")
 
 
-def class_condition(model: Diffusion, classes: Sequence[str], label: str | None) -> dict[str, Tensor] | None:
+def _how(run: Run, name: str | None, sampler: Sampler | None) -> str:
+    return "drawn" if sampler is None else f"{name or run.config['sampler']['kind']}-{sampler.steps}"
+
+
+def class_condition(model: ImageModel, classes: Sequence[str], label: str | None) -> dict[str, Tensor] | None:
     """The condition for one class, by name or number; ValueError where the run knows no classes or not this one."""
     if label is None:
         return None
-    if model.conditioner is None:
+    if getattr(model, "conditioner", None) is None:
         raise ValueError("this run is not class-conditional: train it with --set model.conditioner=class")
     names = {name: index for index, name in enumerate(classes)} | {str(i): i for i in range(len(classes))}
     number = lookup({**names, **{name: i for i, name in enumerate(classes)}}, label, "class")
@@ -86,37 +92,82 @@ def class_condition(model: Diffusion, classes: Sequence[str], label: str | None)
 
 
 def draw_in_batches(
-    model: Diffusion,
+    model: ImageModel,
     seeds: Sequence[int],
-    cond: Mapping[str, Tensor] | None,
-    sampler: Sampler,
+    cond: Mapping[str, Any] | None = None,
+    sampler: Sampler | None = None,
     guidance: Any = None,
     batch_size: int = 64,
 ) -> np.ndarray:
-    """uint8 (N, C, H, W), with a progress bar on a terminal. cond: one row, repeated for every image."""
+    """uint8 (N, C, H, W), with a progress bar on a terminal.
+
+    cond: one row, repeated for every image, or a row each. sampler, guidance: of diffusion models.
+    Raises ValueError for a model that does not claim to sample.
+    """
+    if not isinstance(model, CanSample):
+        raise ValueError(cannot_sample(model))
+    steps = sampler.steps if sampler is not None else 1
     images = []
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("sampling", total=len(seeds) * sampler.steps)
+    with progress_bar() as progress:
+        task = progress.add_task("sampling", total=len(seeds) * steps)
         for start in range(0, len(seeds), batch_size):
             rows = seeds[start : start + batch_size]
-            repeated = cond and {name: value.expand(len(rows)) for name, value in cond.items()}
-            for point in model.stream(rows, repeated, sampler, guidance):
-                progress.advance(task, len(rows))
-                if point.t == 0:
-                    images.append(to_uint8(model.codec.decode(point.x)))
+            chosen = cond and {name: _rows(value, start, len(rows)) for name, value in cond.items()}
+            advance = partial(progress.advance, task, len(rows))
+            images.append(to_uint8(_draw_batch(model, rows, chosen, sampler, guidance, advance)))
     return np.concatenate(images)
 
 
+def _draw_batch(
+    model: Any,
+    seeds: Sequence[int],
+    cond: Mapping[str, Any] | None,
+    sampler: Sampler | None,
+    guidance: Any,
+    advance: Callable[[], None],
+) -> Tensor:
+    """Calls `advance` after every step of a diffusion model, and once for any other."""
+    if not isinstance(model, Diffusion):
+        image = model.sample(seeds, cond)
+        advance()
+        return image
+    x = torch.empty(0)
+    for point in model.stream(seeds, cond, sampler, guidance):
+        x = point.x
+        advance()
+    return model.codec.decode(x)
+
+
+def _rows(value: Any, start: int, count: int) -> Any:
+    if len(value) == 1:
+        return value.expand(count, *value.shape[1:]) if isinstance(value, Tensor) else list(value) * count
+    return value[start : start + count]
+
+
+def cannot_sample(model: ImageModel) -> str:
+    """Why a model draws nothing, and what does."""
+    return (
+        f"a {type(model).__name__.lower()} has no prior to draw codes from, so it cannot sample; "
+        "train a vae, a gan or a diffusion model on the same images"
+    )
+
+
+def progress_bar() -> Progress:
+    """A bar on standard error where that is a terminal, nothing elsewhere."""
+    console = Console(stderr=True)
+    return Progress(console=console, disable=not console.is_terminal)
+
+
 @contextmanager
-def counted_calls(model: Diffusion) -> Iterator[list[int]]:
-    """Yields a list whose only item counts the network's forward passes."""
+def counted_calls(model: ImageModel) -> Iterator[list[int]]:
+    """Yields a list whose only item counts the forward passes of a diffusion model's network, or of a whole model."""
     calls = [0]
 
     def count(*_: object) -> None:
         calls[0] += 1
 
-    handle = model.network.register_forward_hook(count)
+    counted = model.network if isinstance(model, Diffusion) else model
+    handle = counted.register_forward_hook(count)
     try:
         yield calls
     finally:

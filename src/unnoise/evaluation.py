@@ -68,7 +68,7 @@ def evaluate(
     chosen = [lookup(METRICS, name, "metric") for name in metrics]
     opened = Run.open(run)
     images, used = open_for(opened, data, split, n)
-    model = opened.load(device)
+    model = opened.diffusion("bits per dimension", device)
     subject = Subject(model, images.batch(range(len(images)), model.device).image, seed, batch_size)
     begun = time.perf_counter()
     values = {name: value for measure in chosen for name, value in measure(subject).items()}
@@ -132,7 +132,7 @@ def score(
     """
     opened = Run.open(run)
     images, used = open_for(opened, data, split, n)
-    model = opened.load(device)
+    model = opened.diffusion("scoring", device)
     x_0 = images.batch(range(len(images)), model.device).image
     bound = measured_bound(Subject(model, x_0, seed, 256))
     return {

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from unnoise.config import Config, read_toml
 from unnoise.models.assembly import build_model
 from unnoise.models.diffusion import Diffusion
+from unnoise.models.image_model import ImageModel
 from unnoise.registry import build
 from unnoise.samplers import SAMPLERS, Sampler
 from unnoise.training.checkpoint import newest_valid
@@ -54,17 +55,24 @@ class Run:
     def classes(self) -> list[str]:
         return self.config["found"]["classes"]
 
-    def model(self) -> Diffusion:
+    def model(self) -> ImageModel:
         """The model with the weights it is built with, untrained."""
-        model = build_model(self.config["model"], self.shape, len(self.classes))
-        assert isinstance(model, Diffusion)
-        return model
+        return build_model(self.config["model"], self.shape, len(self.classes))
 
     def sampler(self) -> Sampler:
-        """The sampler of the recipe."""
+        """The sampler of the recipe; ValueError for a model that needs none."""
+        if "sampler" not in self.config:
+            raise ValueError(f"{self.folder} is a {self.config['model']['kind']}, which has no sampler to choose")
         return build(SAMPLERS, self.config["sampler"], "sampler")
 
-    def load(self, device: str | None = None) -> Diffusion:
+    def diffusion(self, purpose: str, device: str | None = None) -> Diffusion:
+        """`load` for what only a diffusion model can do; ValueError says so for other runs."""
+        model = self.load(device)
+        if not isinstance(model, Diffusion):
+            raise ValueError(f"{purpose} needs a diffusion model; {self.folder} is a {self.config['model']['kind']}")
+        return model
+
+    def load(self, device: str | None = None) -> ImageModel:
         """The model of the newest sound checkpoint: EMA weights, eval mode. Corrupt checkpoints are
         passed over, naming them on standard error; ValueError when there is none to read."""
         checkpoint, refused = newest_valid(self.folder / "checkpoints")
@@ -92,6 +100,6 @@ class Run:
             yield
 
 
-def load(path: str | Path, device: str | None = None) -> Diffusion:
+def load(path: str | Path, device: str | None = None) -> ImageModel:
     """The trained model of a run folder: EMA weights, eval mode."""
     return Run.open(path).load(device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,16 +10,38 @@ import torch
 from torch import Tensor, nn
 
 from unnoise.guidance.clipping import Clipped
-from unnoise.models.codec import Codec, Pixels
+from unnoise.models.codec import CODECS, Codec, Pixels
 from unnoise.models.image_model import ImageModel
+from unnoise.networks import NETWORKS
+from unnoise.networks.conditioning import CONDITIONERS
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.gaussian import per_row
-from unnoise.process.parametrization import Parametrization
-from unnoise.process.schedule import Schedule
+from unnoise.process.parametrization import PARAMETRIZATIONS, Parametrization
+from unnoise.process.schedule import SCHEDULES, Schedule
+from unnoise.registry import build, check_keys, spec_of
 from unnoise.samplers import DDIM, Point, Sampler
 from unnoise.seeding import SeededNoise
 
 Guidance = Callable[[Denoiser], Denoiser]
+
+PARTS: dict[str, dict[str, type]] = {
+    "network": NETWORKS,
+    "schedule": SCHEDULES,
+    "parametrization": PARAMETRIZATIONS,
+    "codec": CODECS,
+    "conditioner": CONDITIONERS,
+}
+"""The nouns that a diffusion model's sentence is made of, each with its table of names."""
+
+DEFAULTS = {"network": "unet", "schedule": "linear-betas", "parametrization": "eps", "codec": "pixels"}
+
+FOUND = {
+    "network": ("in_channels", "out_channels", "image_size", "vector_dim"),
+    "conditioner": ("classes",),
+}
+"""Arguments that come from the data or from another part, and are not keys of a configuration."""
+
+OPTIONS = ("clip", "learned_variance")
 
 
 class Diffusion(ImageModel):
@@ -51,6 +73,43 @@ class Diffusion(ImageModel):
         self.conditioner = conditioner
         self.clip = clip
         self.learned_variance = learned_variance
+
+    @classmethod
+    def build(cls, spec: Mapping[str, Any], shape: tuple[int, int, int], classes: int) -> Diffusion:
+        """The sentence that `spec` writes: a spec for each of PARTS, and OPTIONS."""
+        check_keys(spec, (*PARTS, *OPTIONS), "model")
+        parts = {**DEFAULTS, **spec}
+        codec = build(CODECS, parts["codec"], "codec")
+        conditioner = _conditioner(spec, classes)
+        learned_variance = bool(spec.get("learned_variance", False))
+        channels, *size = codec.shape(shape)
+        network = build(
+            NETWORKS,
+            parts["network"],
+            "network",
+            in_channels=channels,
+            out_channels=channels * (2 if learned_variance else 1),
+            image_size=tuple(size),
+            vector_dim=0 if conditioner is None else conditioner.dim,
+        )
+        return cls(
+            network,
+            build(SCHEDULES, parts["schedule"], "schedule"),
+            build(PARAMETRIZATIONS, parts["parametrization"], "parametrization"),
+            shape=shape,
+            codec=codec,
+            conditioner=conditioner,
+            clip=bool(spec.get("clip", True)),
+            learned_variance=learned_variance,
+        )
+
+    def spec(self) -> dict[str, Any]:
+        parts = {
+            name: spec_of(table, getattr(self, name), without=FOUND.get(name, ()))
+            for name, table in PARTS.items()
+            if getattr(self, name) is not None
+        }
+        return {**{name: getattr(self, name) for name in OPTIONS}, **parts}
 
     def predict(self, x_t: Tensor, t: Tensor, cond: Any = None) -> tuple[Tensor, Tensor | None]:
         """The network's answers: the target (B, C, H, W) and, where learned, v (B, C, H, W) in [0, 1].
@@ -114,3 +173,11 @@ class Diffusion(ImageModel):
         """DDIM in 50 steps, or in as many as the schedule has."""
         native = self.schedule.grid
         return DDIM(steps=50 if native is None else min(50, len(native)))
+
+
+def _conditioner(spec: Mapping[str, Any], classes: int) -> Any:
+    if spec.get("conditioner") is None:
+        return None
+    if classes == 0:
+        raise ValueError("model.conditioner needs labels, and the images have none: put each class in its own folder")
+    return build(CONDITIONERS, spec["conditioner"], "conditioner", classes=classes)

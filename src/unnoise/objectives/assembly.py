@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from unnoise.models.diffusion import Diffusion
+from unnoise.models.image_model import ImageModel
 from unnoise.objectives import OBJECTIVES, Objective
 from unnoise.process.density import DENSITIES
 from unnoise.process.weight import WEIGHTS
-from unnoise.registry import build, spec_of
+from unnoise.registry import build, describe, lookup, spec_of
 
 PARTS: dict[str, dict[str, type]] = {"density": DENSITIES, "weight": WEIGHTS}
 
 
-def build_objective(spec: Mapping[str, Any], model: Diffusion) -> Objective:
-    """The objective that `spec` describes, for a model."""
+def build_objective(spec: Mapping[str, Any], model: ImageModel) -> Objective:
+    """The objective that `spec` describes, for a model; ValueError when it is for another kind of model."""
     spec = {"kind": "denoising", **spec}
+    _check_model(lookup(OBJECTIVES, spec["kind"], "objective"), spec["kind"], model)
     parts = {name: build(table, spec.pop(name), name) for name, table in PARTS.items() if name in spec}
     return build(OBJECTIVES, {**spec, **parts}, "objective", model=model)
 
@@ -25,3 +26,10 @@ def objective_spec(objective: Objective) -> dict[str, Any]:
     """The [objective] section that builds `objective`, every default included."""
     spec = spec_of(OBJECTIVES, objective, without=("model",))
     return {name: spec_of(PARTS[name], value) if name in PARTS else value for name, value in spec.items()}
+
+
+def _check_model(cls: type[Objective], kind: str, model: ImageModel) -> None:
+    """The annotation of the constructor's `model` says what it trains."""
+    wanted = next(option.type for option in describe(cls) if option.name == "model")
+    if not isinstance(model, wanted):
+        raise ValueError(f"objective {kind!r} trains a {wanted.__name__}; model.kind gives a {type(model).__name__}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +12,21 @@ import torch
 
 import unnoise
 from unnoise.config import Config, difference, override, plain, read_recipe, read_toml, to_toml
-from unnoise.data import Batch, Images, Loader, image_grid, open_source, save_png
+from unnoise.data import Batch, Images, Loader, open_source, save_png
 from unnoise.files import write_atomic
+from unnoise.models import Diffusion, ImageModel
 from unnoise.models.assembly import build_model, model_spec
-from unnoise.models.diffusion import Diffusion
 from unnoise.objectives.assembly import build_objective, objective_spec
 from unnoise.registry import build, check_keys, describe, spec_of
 from unnoise.runs import CONFIG_FILE, Run
-from unnoise.samplers import SAMPLERS
+from unnoise.samplers import SAMPLERS, Sampler
 from unnoise.training.checkpoint import newest_valid
 from unnoise.training.device import choose_engine
 from unnoise.training.fit import Session
 from unnoise.training.log import TrainLog, drop_after
 from unnoise.training.loop import Trainer
 from unnoise.training.plan import Plan, make_plan
+from unnoise.training.previews import preview, preview_rows
 from unnoise.training.settings import TrainSettings
 
 FREE_TO_CHANGE = {
@@ -92,12 +94,9 @@ class _Start:
         classes = self.images.classes
         self.engine = choose_engine(self.settings, device)
         torch.manual_seed(seed)
-        model = build_model(config.get("model", {}), self.images.shape, len(classes))
-        assert isinstance(model, Diffusion)
-        self.objective = build_objective(config.get("objective", {}), model)
-        self.sampler = build(SAMPLERS, config.get("sampler", "ddim"), "sampler")
-        self.sampler.times(model.schedule)  # a sampler that cannot run on this schedule fails here, not at the end
-        self.model = model
+        self.model = build_model(config.get("model", {}), self.images.shape, len(classes))
+        self.objective = build_objective(config.get("objective", {}), self.model)
+        self.sampler = _sampler(self.model, config.get("sampler"))
         self.config = plain(
             {
                 "unnoise": unnoise.__version__,
@@ -106,9 +105,9 @@ class _Start:
                 "seed": seed,
                 "found": _found(self.images),
                 "data": asdict(self.data),
-                "model": model_spec(model),
+                "model": model_spec(self.model),
                 "objective": objective_spec(self.objective),
-                "sampler": spec_of(SAMPLERS, self.sampler),
+                "sampler": None if self.sampler is None else spec_of(SAMPLERS, self.sampler),
                 "train": asdict(self.settings),
             }
         )
@@ -142,7 +141,10 @@ class _Start:
             run.plan = self._plan(trainer, run.folder)
             for line in run.plan.lines():
                 log.say(line)
-            session = Session(trainer, run.folder, log, self._validation(), lambda step: self._draw(run.folder, step))
+            held_out = self._held_out()
+            shown = held_out.batch(preview_rows(held_out, self.settings.samples), self.engine.device)
+            draw = partial(self._draw, run.folder, shown)
+            session = Session(trainer, run.folder, log, self._validation(held_out), draw)
             log.start()
             summary = session.run()
         resumed_from = None if checkpoint is None else checkpoint.step
@@ -165,31 +167,41 @@ class _Start:
                 f"{folder} holds another run: {changed}; give the same options to resume it, or another --out"
             )
 
-    def _validation(self) -> list[Batch]:
-        """Images of the test split where the source has one, else of the training set, always the same."""
+    def _held_out(self) -> Images:
+        """The test split where the source has one, else the training set."""
         try:
-            images = self._open("test")
+            return self._open("test")
         except ValueError:
-            images = self.images
+            return self.images
+
+    def _validation(self, images: Images) -> list[Batch]:
+        """Its first images, always the same."""
         count, size = min(VALIDATION_IMAGES, len(images)), self.settings.batch_size
         return [
             images.batch(range(start, min(start + size, count)), self.engine.device) for start in range(0, count, size)
         ]
 
-    def _draw(self, folder: Path, step: int) -> None:
-        seeds = range(self.settings.samples)
-        cond = None
-        if self.model.conditioner is not None:
-            cond = {"label": torch.arange(len(seeds), device=self.engine.device) % len(self.images.classes)}
+    def _draw(self, folder: Path, shown: Batch, step: int) -> None:
         with self.engine.autocast():
-            samples = self.model.sample(seeds, cond, self.sampler)
-        save_png(image_grid(samples), folder / "samples" / f"{step}.png")
+            pictures = preview(self.model, shown, self.sampler)
+        save_png(pictures, folder / "samples" / f"{step}.png")
 
     def _open(self, split: str) -> Images:
         data = self.data
         return open_source(
             self.source, split=split, size=data.size, channels=data.channels, strict=data.strict, limit=data.limit
         )
+
+
+def _sampler(model: ImageModel, spec: Any) -> Sampler | None:
+    """The sampler of a diffusion model; what cannot run on its schedule fails here, not at the end."""
+    if not isinstance(model, Diffusion):
+        if spec is not None:
+            raise ValueError(f"[sampler] is for diffusion models; model.kind gives a {type(model).__name__}")
+        return None
+    sampler = build(SAMPLERS, spec or "ddim", "sampler")
+    sampler.times(model.schedule)
+    return sampler
 
 
 def _section(cls: type, given: Mapping[str, Any], name: str) -> Any:
