@@ -11,6 +11,7 @@ from unnoise.models.assembly import build_model
 from unnoise.models.diffusion import Diffusion
 from unnoise.objectives import Denoising, Variational
 from unnoise.objectives.assembly import build_objective, objective_spec
+from unnoise.objectives.importance import LossHistory
 from unnoise.process.variance import Learned
 from unnoise.seeding import StepNoise
 
@@ -67,5 +68,34 @@ def test_impossible_combinations_are_refused_and_the_spec_round_trips() -> None:
         Variational(make())
     objective = Variational(make(), simple=0.0, bound=1.0, detach_mean=False)
     spec = objective_spec(objective)
-    assert spec == {"kind": "variational", "simple": 0.0, "bound": 1.0, "detach_mean": False}
+    assert spec == {"kind": "variational", "simple": 0.0, "bound": 1.0, "detach_mean": False, "times": "uniform"}
     assert objective_spec(build_objective(spec, objective.model)) == spec
+
+
+def test_importance_sampling_keeps_the_expectation_of_the_bound() -> None:
+    model, batch = make(learned_variance=True), images(256)
+    uniform, weighted = Variational(model), Variational(model, times="importance")
+    (history,) = weighted.modules().values()
+    assert isinstance(history, LossHistory)
+    for _ in range(history.kept):
+        for start in range(1, 31, 10):
+            t = torch.arange(start, start + 10).double()
+            history.record(t, 1 / t)
+
+    def drawn(objective: Variational) -> torch.Tensor:
+        return torch.stack([objective.loss(batch, StepNoise(k)).parts["bound"].double() for k in range(60)])
+
+    flat, sampled = drawn(uniform), drawn(weighted)
+    assert abs(float(flat.mean() - sampled.mean())) < 4 * math.hypot(float(flat.std()), float(sampled.std())) / 60**0.5
+
+
+def test_only_real_steps_enter_the_history_and_a_checkpoint_holds_it() -> None:
+    objective = Variational(make(learned_variance=True), times="importance")
+    (history,) = objective.modules().values()
+    objective.loss(images(8), StepNoise(0))  # a trial step
+    objective.before_step(0)
+    objective.loss(images(16), StepNoise(1))
+    objective.after_step(1)
+    assert int(history.seen.sum()) == 16  # type: ignore[operator, union-attr]
+    with pytest.raises(ValueError, match="importance"):
+        Variational(objective.model, times="importence")

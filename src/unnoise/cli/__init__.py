@@ -10,6 +10,7 @@ import sys
 from cyclopts import App
 
 import unnoise
+from unnoise.cli.compare import compare
 from unnoise.cli.data import data
 from unnoise.cli.demo import demo
 from unnoise.cli.doctor import doctor
@@ -23,7 +24,7 @@ app = App(
     help="Train, sample, measure and edit with generative image models, diffusion first, on your own images.",
     version=unnoise.__version__,
 )
-for command in (train, sample, evaluate, score, data, demo, doctor):
+for command in (train, sample, evaluate, compare, score, data, demo, doctor):
     app.command(command)
 
 

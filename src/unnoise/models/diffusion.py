@@ -9,11 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from unnoise.data.batch import Batch
 from unnoise.guidance.clipping import Clipped
 from unnoise.models.codec import CODECS, Codec, Pixels
 from unnoise.models.image_model import ImageModel
 from unnoise.networks import NETWORKS
-from unnoise.networks.conditioning import CONDITIONERS
+from unnoise.networks.combined import build_conditioner, conditioner_spec
+from unnoise.networks.conditioner import Conditioner
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.gaussian import per_row
 from unnoise.process.parametrization import PARAMETRIZATIONS, Parametrization
@@ -29,15 +31,13 @@ PARTS: dict[str, dict[str, type]] = {
     "schedule": SCHEDULES,
     "parametrization": PARAMETRIZATIONS,
     "codec": CODECS,
-    "conditioner": CONDITIONERS,
 }
-"""The nouns that a diffusion model's sentence is made of, each with its table of names."""
+"""The nouns that a diffusion model's sentence is made of, each with its table of names; a conditioner may join them."""
 
 DEFAULTS = {"network": "unet", "schedule": "linear-betas", "parametrization": "eps", "codec": "pixels"}
 
 FOUND = {
-    "network": ("in_channels", "out_channels", "image_size", "vector_dim"),
-    "conditioner": ("classes",),
+    "network": ("in_channels", "out_channels", "image_size", "vector_dim", "token_dim", "spatial_channels"),
 }
 """Arguments that come from the data or from another part, and are not keys of a configuration."""
 
@@ -61,7 +61,7 @@ class Diffusion(ImageModel):
         *,
         shape: tuple[int, int, int],
         codec: Codec | None = None,
-        conditioner: nn.Module | None = None,
+        conditioner: Conditioner | None = None,
         clip: bool = True,
         learned_variance: bool = False,
     ) -> None:
@@ -77,10 +77,10 @@ class Diffusion(ImageModel):
     @classmethod
     def build(cls, spec: Mapping[str, Any], shape: tuple[int, int, int], classes: int) -> Diffusion:
         """The sentence that `spec` writes: a spec for each of PARTS, and OPTIONS."""
-        check_keys(spec, (*PARTS, *OPTIONS), "model")
+        check_keys(spec, (*PARTS, "conditioner", *OPTIONS), "model")
         parts = {**DEFAULTS, **spec}
         codec = build(CODECS, parts["codec"], "codec")
-        conditioner = _conditioner(spec, classes)
+        conditioner = _conditioner(spec, shape, classes)
         learned_variance = bool(spec.get("learned_variance", False))
         channels, *size = codec.shape(shape)
         network = build(
@@ -90,7 +90,9 @@ class Diffusion(ImageModel):
             in_channels=channels,
             out_channels=channels * (2 if learned_variance else 1),
             image_size=tuple(size),
-            vector_dim=0 if conditioner is None else conditioner.dim,
+            vector_dim=0 if conditioner is None else conditioner.vector_dim,
+            token_dim=0 if conditioner is None else conditioner.token_dim,
+            spatial_channels=0 if conditioner is None else conditioner.spatial_channels,
         )
         return cls(
             network,
@@ -105,10 +107,10 @@ class Diffusion(ImageModel):
 
     def spec(self) -> dict[str, Any]:
         parts = {
-            name: spec_of(table, getattr(self, name), without=FOUND.get(name, ()))
-            for name, table in PARTS.items()
-            if getattr(self, name) is not None
+            name: spec_of(table, getattr(self, name), without=FOUND.get(name, ())) for name, table in PARTS.items()
         }
+        if self.conditioner is not None:
+            parts["conditioner"] = conditioner_spec(self.conditioner)
         return {**{name: getattr(self, name) for name in OPTIONS}, **parts}
 
     def predict(self, x_t: Tensor, t: Tensor, cond: Any = None) -> tuple[Tensor, Tensor | None]:
@@ -130,6 +132,10 @@ class Diffusion(ImageModel):
         output, var_mix = self.predict(x_t, t, cond)
         denoised = self.parametrization.invert(self.schedule, output, x_t, t)
         return replace(denoised, var_mix=var_mix)
+
+    def conditions(self, batch: Batch) -> Any:
+        """What a batch tells the network: its conditions, and what the conditioner makes of the images themselves."""
+        return None if self.conditioner is None else self.conditioner.derive(batch.image, batch.cond)
 
     @torch.no_grad()
     def sample(
@@ -175,9 +181,10 @@ class Diffusion(ImageModel):
         return DDIM(steps=50 if native is None else min(50, len(native)))
 
 
-def _conditioner(spec: Mapping[str, Any], classes: int) -> Any:
+def _conditioner(spec: Mapping[str, Any], shape: tuple[int, int, int], classes: int) -> Conditioner | None:
     if spec.get("conditioner") is None:
         return None
-    if classes == 0:
+    conditioner = build_conditioner(spec["conditioner"], classes=classes, channels=shape[0])
+    if "label" in conditioner.needs and classes == 0:
         raise ValueError("model.conditioner needs labels, and the images have none: put each class in its own folder")
-    return build(CONDITIONERS, spec["conditioner"], "conditioner", classes=classes)
+    return conditioner

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, Self, runtime_checkable
 
 import torch
@@ -54,3 +55,23 @@ class CanReconstruct(Protocol):
     def encode(self, image: Tensor) -> Tensor: ...
 
     def decode(self, z: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class LogLikelihood:
+    """log p(x) of each image, or a lower bound of it.
+
+    nats: (N,) per image. exact: whether it is the value or a bound from below. of: what has the probability: 'levels'
+    (the 256 of each pixel), 'density' (of dequantised pixels on [-1, 1]) or 'binary' (black or white pixels).
+    """
+
+    nats: Tensor
+    exact: bool
+    of: str
+
+
+@runtime_checkable
+class CanScore(Protocol):
+    """Tells how probable images are."""
+
+    def log_likelihood(self, image: Tensor, *, seed: int = ...) -> LogLikelihood: ...

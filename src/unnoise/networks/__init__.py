@@ -2,8 +2,9 @@
 
 from torch import nn
 
+from unnoise.networks.dit import DiT
 from unnoise.networks.unet import UNet
 
-NETWORKS: dict[str, type[nn.Module]] = {"unet": UNet}
+NETWORKS: dict[str, type[nn.Module]] = {"unet": UNet, "dit": DiT}
 
-__all__ = ["NETWORKS", "UNet"]
+__all__ = ["NETWORKS", "DiT", "UNet"]

@@ -1,45 +1,181 @@
-"""What a network may be told beside the noise level, and what makes it from a batch's conditions."""
+"""The conditioners: class, text, segmentation map, low-resolution image, any vector, and several together."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unnoise.networks.conditioner import Conditioner, Conditioning, SingleConditioner, all_dropped, rows
+from unnoise.networks.embedding import SinusoidalEmbedding
+from unnoise.networks.text import build_encoder
+
+MAP_CLASSES = 256
+"""Segmentation maps are 8-bit: every value has an embedding, used or not."""
 
 
-@dataclass(frozen=True)
-class Conditioning:
-    """vector (B, D); tokens (B, L, D); spatial (B, C, H, W), aligned with the image. All optional."""
+class ClassConditioner(SingleConditioner):
+    """A learned vector per class, and one more for 'no class'. classes comes from the data.
 
-    vector: Tensor | None = None
-    tokens: Tensor | None = None
-    spatial: Tensor | None = None
-
-
-class ClassConditioner(nn.Module):
-    """A learned vector per class, and one more for 'no class'.
-
-    In training a label is dropped with probability `dropout`, so that one network learns the conditional and the
-    unconditional model (Ho & Salimans 2022, algorithm 1). classes comes from the data.
+    Reads cond['label'] (B,) int64; fills `vector`.
     """
 
+    key = "label"
+    needs = ("label",)
+
     def __init__(self, classes: int, dim: int = 128, dropout: float = 0.1) -> None:
-        super().__init__()
-        self.classes, self.dim, self.dropout = classes, dim, dropout
+        super().__init__(dropout)
+        self.classes, self.dim = classes, dim
+        self.vector_dim = dim
         self.table = nn.Embedding(classes + 1, dim)
 
-    def forward(self, cond: Mapping[str, Any] | None, count: int) -> Conditioning:
-        """cond: {'label': (B,) int64}, or None for no class. count: B."""
-        nothing = torch.full((count,), self.classes, device=self.table.weight.device)
-        if cond is None or "label" not in cond:
-            return Conditioning(vector=self.table(nothing))
-        labels = cond["label"]
-        if self.training and self.dropout > 0:
-            labels = torch.where(torch.rand(count, device=labels.device) < self.dropout, nothing, labels)
-        return Conditioning(vector=self.table(labels))
+    def absent(self, count: int) -> Conditioning:
+        return Conditioning(vector=self.table(torch.full((count,), self.classes, device=self.device)))
+
+    def embed(self, value: Tensor, dropped: Tensor, cond: Mapping[str, Any]) -> Conditioning:
+        return Conditioning(vector=self.table(value.masked_fill(dropped, self.classes)))
 
 
-CONDITIONERS: dict[str, type[nn.Module]] = {"class": ClassConditioner}
+class TextConditioner(SingleConditioner):
+    """A text, as tokens for cross-attention and as their mean in the vector. No text is the empty text.
+
+    Reads cond['caption'], B texts. encoder: 'words' or 'characters', small and trained with the model;
+    'transformers:NAME' or 'sentence-transformers:NAME', frozen (extra `text`). dim: width of vector and tokens.
+    length: how many tokens at most; longer texts are cut.
+    """
+
+    key = "caption"
+    needs = ("caption",)
+
+    def __init__(self, encoder: str = "words", dim: int = 128, length: int = 32, dropout: float = 0.1) -> None:
+        super().__init__(dropout)
+        self.encoder, self.dim, self.length = encoder, dim, length
+        self.vector_dim = self.token_dim = dim
+        self.text = build_encoder(encoder, dim, length)
+        self.pool = nn.Linear(dim, dim)
+
+    def absent(self, count: int) -> Conditioning:
+        return self.embed([""] * count, all_dropped(count, self.device), {})
+
+    def embed(self, value: Sequence[str], dropped: Tensor, cond: Mapping[str, Any]) -> Conditioning:
+        (features, mask), (blank, blank_mask) = (self.text.read(texts, self.device) for texts in (value, [""]))
+        features = torch.where(rows(dropped, features), blank, features)
+        mask = torch.where(rows(dropped, mask), blank_mask, mask)
+        tokens = self.text(features, mask)
+        weight = mask[..., None].to(tokens.dtype)
+        mean = (weight * tokens).sum(1) / weight.sum(1)
+        return Conditioning(vector=self.pool(mean), tokens=tokens, token_mask=mask)
+
+    def prepare(self, cond: Mapping[str, Iterable[Any]], folder: Path) -> None:
+        """Embeds the captions of a set with a frozen encoder, once per set, encoder and `folder`."""
+        self.text.prepare(cond.get(self.key, ()), folder)
+
+
+class MapConditioner(SingleConditioner):
+    """A segmentation map, as `dim` learned channels per class at every pixel; zeros are 'no map'.
+
+    Reads cond['map'] (B, H, W) int64 in 0..255; fills `spatial`.
+    """
+
+    key = "map"
+    needs = ("map",)
+
+    def __init__(self, dim: int = 8, dropout: float = 0.1) -> None:
+        super().__init__(dropout)
+        self.dim = self.spatial_channels = dim
+        self.table = nn.Embedding(MAP_CLASSES, dim)
+
+    def absent(self, count: int) -> Conditioning:
+        return Conditioning()
+
+    def embed(self, value: Tensor, dropped: Tensor, cond: Mapping[str, Any]) -> Conditioning:
+        spatial = self.table(value).permute(0, 3, 1, 2)
+        return Conditioning(spatial=spatial.masked_fill(rows(dropped, spatial), 0))
+
+
+class ImageConditioner(SingleConditioner):
+    """A low-resolution image, laid under the network's input, and how much noise was added to it (SR3: Saharia et al.
+    2021; noise conditioning augmentation: Ho et al. 2021, section 4).
+
+    In training z becomes sqrt(1 - s^2) z + s eps with s uniform on [0, noise], so that the model forgives the errors of
+    the model before it in a cascade; elsewhere nothing is added. Reads cond['image'] (B, channels, h, w) in [-1, 1] and
+    cond['image_noise'] (B,), the s it was given already (0 where missing). Fills `spatial` and `vector`.
+    channels comes from the data. factor: without a cond['image'], training images are averaged over squares of so many
+    pixels.
+    """
+
+    key = "image"
+
+    def __init__(
+        self, channels: int, factor: int = 4, noise: float = 0.3, dim: int = 128, dropout: float = 0.1
+    ) -> None:
+        super().__init__(dropout)
+        if factor < 1 or not 0 <= noise < 1:
+            raise ValueError(f"need a factor of at least 1 and noise in [0, 1); got {factor} and {noise}")
+        self.channels, self.factor, self.noise, self.dim = channels, factor, noise, dim
+        self.vector_dim, self.spatial_channels = dim, channels
+        self.level = nn.Sequential(SinusoidalEmbedding(dim), nn.Linear(dim, dim))
+        self.nothing = nn.Parameter(torch.zeros(dim))
+
+    def absent(self, count: int) -> Conditioning:
+        return Conditioning(vector=self.nothing.expand(count, -1))
+
+    def embed(self, value: Tensor, dropped: Tensor, cond: Mapping[str, Any]) -> Conditioning:
+        given = cond.get("image_noise")
+        s = torch.zeros(len(value), device=value.device) if given is None else given
+        if self.training and self.noise > 0:
+            s = self.noise * torch.rand(len(value), device=value.device)
+            value = augmented(value, s, torch.randn_like(value))
+        vector = torch.where(dropped[:, None], self.nothing, self.level(1000 * s))
+        return Conditioning(vector=vector, spatial=value.masked_fill(rows(dropped, value), 0))
+
+    def derive(self, image: Tensor, cond: Mapping[str, Any]) -> Mapping[str, Any]:
+        return cond if self.key in cond else {**cond, self.key: reduced(image, self.factor)}
+
+
+class VectorConditioner(SingleConditioner):
+    """Any vector per image, such as an embedding of a sound. Reads cond['vector'] (B, features); fills `vector`."""
+
+    key = "vector"
+    needs = ("vector",)
+
+    def __init__(self, features: int, dim: int = 128, dropout: float = 0.1) -> None:
+        super().__init__(dropout)
+        self.features, self.dim = features, dim
+        self.vector_dim = dim
+        self.project = nn.Linear(features, dim)
+        self.nothing = nn.Parameter(torch.zeros(dim))
+
+    def absent(self, count: int) -> Conditioning:
+        return Conditioning(vector=self.nothing.expand(count, -1))
+
+    def embed(self, value: Tensor, dropped: Tensor, cond: Mapping[str, Any]) -> Conditioning:
+        return Conditioning(vector=torch.where(dropped[:, None], self.nothing, self.project(value)))
+
+
+CONDITIONERS: dict[str, type[Conditioner]] = {
+    "class": ClassConditioner,
+    "text": TextConditioner,
+    "map": MapConditioner,
+    "image": ImageConditioner,
+    "vector": VectorConditioner,
+}
+
+
+def augmented(image: Tensor, s: Tensor, eps: Tensor) -> Tensor:
+    """sqrt(1 - s^2) image + s eps, for images (B, C, H, W), s (B,) in [0, 1] and standard normal eps."""
+    level = s.view(-1, 1, 1, 1)
+    return (1 - level.square()).sqrt() * image + level * eps
+
+
+def reduced(image: Tensor, factor: int) -> Tensor:
+    """Images (B, C, H, W) averaged over squares of factor x factor pixels, sides rounded up."""
+    height, width = (-(-side // factor) for side in image.shape[-2:])
+    return F.adaptive_avg_pool2d(image, (height, width))
+
+
+__all__ = ["CONDITIONERS", "Conditioner", "Conditioning"]

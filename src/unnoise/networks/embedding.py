@@ -20,11 +20,10 @@ class SinusoidalEmbedding(nn.Module):
     def __init__(self, dim: int, max_period: float = 10_000.0) -> None:
         super().__init__()
         self.dim = dim
-        exponents = torch.arange(dim // 2, dtype=torch.float64) / (dim // 2)
-        self.register_buffer("frequencies", (max_period**-exponents).float(), persistent=False)
+        self.register_buffer("frequencies", frequencies(dim, max_period), persistent=False)
 
     def forward(self, level: Tensor) -> Tensor:
-        return _circle(level.float()[:, None] * self.frequencies, self.dim)
+        return circle(level.float()[:, None] * self.frequencies, self.dim)
 
 
 class FourierEmbedding(nn.Module):
@@ -42,10 +41,17 @@ class FourierEmbedding(nn.Module):
         self.register_buffer("frequencies", scale * 2 * math.pi * torch.randn(dim // 2, generator=draws))
 
     def forward(self, level: Tensor) -> Tensor:
-        return _circle(level.float()[:, None] * self.frequencies, self.dim)
+        return circle(level.float()[:, None] * self.frequencies, self.dim)
 
 
-def _circle(angles: Tensor, dim: int) -> Tensor:
+def frequencies(dim: int, max_period: float = 10_000.0) -> Tensor:
+    """max_period^(-i / (dim / 2)), i < dim / 2: (dim // 2,)."""
+    exponents = torch.arange(dim // 2, dtype=torch.float64) / (dim // 2)
+    return (max_period**-exponents).float()
+
+
+def circle(angles: Tensor, dim: int) -> Tensor:
+    """cos and sin of (N, dim // 2) angles: (N, dim); an odd dim ends in a zero."""
     features = torch.cat([angles.cos(), angles.sin()], dim=1)
     return F.pad(features, (0, dim - features.shape[1]))
 

@@ -118,3 +118,32 @@ class Upsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.convolution(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+
+
+def aligned(spatial: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, C, h, w) at another resolution (height, width): bicubic, without aliasing where it gets smaller."""
+    if spatial.shape[-2:] == size:
+        return spatial
+    return F.interpolate(spatial, size, mode="bicubic", antialias=True, align_corners=False)
+
+
+def beneath(x: Tensor, spatial: Tensor | None, channels: int) -> Tensor:
+    """The input x (B, C, H, W) with the spatial conditioning behind its channels: (B, C + channels, H, W).
+
+    A missing conditioning is zeros. Raises ValueError when it has another number of channels.
+    """
+    given = 0 if spatial is None else spatial.shape[1]
+    if given not in (0, channels):
+        raise ValueError(f"spatial conditioning has {given} channels; this network was built for {channels}")
+    if channels == 0:
+        return x
+    height, width = x.shape[-2:]
+    below = x.new_zeros(len(x), channels, height, width) if spatial is None else aligned(spatial, (height, width))
+    return torch.cat([x, below.to(x.dtype)], dim=1)
+
+
+def padded(x: Tensor, multiple: int) -> Tensor:
+    """x (B, C, H, W) with its right and lower edge repeated until H and W are multiples of `multiple`."""
+    height, width = x.shape[-2:]
+    bottom, right = -height % multiple, -width % multiple
+    return F.pad(x, (0, right, 0, bottom), mode="replicate") if bottom or right else x

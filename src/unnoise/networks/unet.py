@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unnoise.networks.conditioning import Conditioning
+from unnoise.networks.attention import CrossAttention
+from unnoise.networks.conditioner import Conditioning
 from unnoise.networks.embedding import TIME_FEATURES
 from unnoise.networks.layers import (
     TIME_INJECTIONS,
@@ -14,22 +15,28 @@ from unnoise.networks.layers import (
     ResidualBlock,
     SelfAttention,
     Upsample,
+    beneath,
     group_norm,
+    padded,
     zeroed,
 )
 from unnoise.registry import lookup
 
 
 class Stage(nn.Module):
-    """A residual block, and attention where the level has it."""
+    """A residual block, and attention where the level has it: between positions, then to the tokens."""
 
-    def __init__(self, block: ResidualBlock, attention: SelfAttention | None) -> None:
+    def __init__(
+        self, block: ResidualBlock, attention: SelfAttention | None, cross: CrossAttention | None = None
+    ) -> None:
         super().__init__()
-        self.block, self.attention = block, attention
+        self.block, self.attention, self.cross = block, attention, cross
 
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+    def forward(self, x: Tensor, embedding: Tensor, told: Conditioning) -> Tensor:
         x = self.block(x, embedding)
-        return x if self.attention is None else self.attention(x)
+        if self.attention is not None:
+            x = self.attention(x)
+        return x if self.cross is None or told.tokens is None else self.cross(x, told.tokens, told.token_mask)
 
 
 class UNet(nn.Module):
@@ -39,7 +46,8 @@ class UNet(nn.Module):
     residual blocks per level on the way down, one more on the way up. attention: resolutions; each picks the finest
     level whose shorter side is at most that. time_features: 'sinusoidal' or 'fourier'; time_injection: 'add' or
     'adagn'. Sizes that the levels do not divide are padded and cropped inside; any H and W may be given.
-    vector_dim: the width of conditioning.vector; spatial_channels: the channels of conditioning.spatial.
+    vector_dim, token_dim: the widths of conditioning.vector and tokens; spatial_channels: of conditioning.spatial.
+    Where there is attention there is cross-attention to the tokens, in heads of the same number.
     """
 
     def __init__(
@@ -58,13 +66,14 @@ class UNet(nn.Module):
         time_injection: str = "add",
         vector_dim: int = 0,
         spatial_channels: int = 0,
+        token_dim: int = 0,
     ) -> None:
         super().__init__()
         self.in_channels, self.out_channels, self.image_size = in_channels, out_channels, image_size
         self.channels, self.multipliers, self.blocks, self.attention = channels, multipliers, blocks, attention
         self.heads, self.dropout = heads, dropout
         self.time_features, self.time_injection = time_features, time_injection
-        self.vector_dim, self.spatial_channels = vector_dim, spatial_channels
+        self.vector_dim, self.token_dim, self.spatial_channels = vector_dim, token_dim, spatial_channels
         lookup(TIME_INJECTIONS, time_injection, "time_injection")
 
         width = 4 * channels
@@ -85,7 +94,10 @@ class UNet(nn.Module):
 
         def stage(given: int, made: int, attend: bool) -> Stage:
             block = ResidualBlock(given, made, width, self.time_injection, self.dropout)
-            return Stage(block, SelfAttention(made, self.heads) if attend else None)
+            if not attend:
+                return Stage(block, None)
+            cross = CrossAttention(made, self.heads, self.token_dim) if self.token_dim else None
+            return Stage(block, SelfAttention(made, self.heads), cross)
 
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         now, skips = self.channels, [self.channels]
@@ -108,22 +120,22 @@ class UNet(nn.Module):
     def forward(self, x: Tensor, noise_level: Tensor, conditioning: Conditioning | None = None) -> Tensor:
         conditioning = conditioning or Conditioning()
         embedding = self._embed(noise_level, conditioning)
-        if conditioning.spatial is not None:
-            x = torch.cat([x, conditioning.spatial], dim=1)
+        x = beneath(x, conditioning.spatial, self.spatial_channels)
         height, width = x.shape[-2:]
-        h = self.first(_padded(x, 2 ** (len(self.multipliers) - 1)))
+        h = self.first(padded(x, 2 ** (len(self.multipliers) - 1)))
         skips = [h]
         for part in self.down:
-            h = part(h, embedding) if isinstance(part, Stage) else part(h)
+            h = part(h, embedding, conditioning) if isinstance(part, Stage) else part(h)
             skips.append(h)
         for part in self.middle:
-            h = part(h, embedding)
+            h = part(h, embedding, conditioning)
         for part in self.up:
-            h = part(torch.cat([h, skips.pop()], dim=1), embedding) if isinstance(part, Stage) else part(h)
+            is_stage = isinstance(part, Stage)
+            h = part(torch.cat([h, skips.pop()], dim=1), embedding, conditioning) if is_stage else part(h)
         return self.last(F.silu(self.norm(h)))[..., :height, :width]
 
     def _embed(self, noise_level: Tensor, conditioning: Conditioning) -> Tensor:
-        if conditioning.tokens is not None:
+        if conditioning.tokens is not None and not self.token_dim:
             raise ValueError("this UNet has no cross-attention: it takes vector and spatial conditioning, not tokens")
         embedding = self.embed_time(noise_level)
         if self.embed_vector is not None and conditioning.vector is not None:
@@ -136,9 +148,3 @@ def attended_levels(image_size: tuple[int, int], levels: int, resolutions: tuple
     sides = [-(-min(image_size) // 2**level) for level in range(levels)]
     fitting = ([level for level, side in enumerate(sides) if side <= resolution] for resolution in resolutions)
     return {found[0] for found in fitting if found}
-
-
-def _padded(x: Tensor, multiple: int) -> Tensor:
-    height, width = x.shape[-2:]
-    bottom, right = -height % multiple, -width % multiple
-    return F.pad(x, (0, right, 0, bottom), mode="replicate") if bottom or right else x

@@ -40,9 +40,16 @@ class Objective(ABC):
     def phases(self) -> list[Phase]:
         return [Phase("model", [p for p in self.model.parameters() if p.requires_grad], self.loss)]
 
+    def modules(self) -> dict[str, nn.Module]:
+        """What training needs beside the model and throws away after it, by name: saved in every checkpoint."""
+        return {}
+
     @abstractmethod
     def loss(self, batch: Batch, noise: Noise) -> Loss:
         """The loss of a batch; every random number comes from `noise`."""
+
+    def before_step(self, step: int) -> None:  # noqa: B027 (most objectives have nothing to do)
+        """Called before the first phase of a step; trial steps, which change nothing, do not call it."""
 
     def after_step(self, step: int) -> None:  # noqa: B027 (most objectives have nothing to do)
         """Called when all phases of a step are done."""

@@ -5,17 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from unnoise.data.batch import Batch
 from unnoise.metrics.bound import decoder_nll, transition_kl
 from unnoise.models.diffusion import Diffusion
+from unnoise.objectives.importance import LossHistory
 from unnoise.objectives.objective import Loss, Objective
 from unnoise.process.denoiser import Denoised
-from unnoise.process.density import Density, OnGrid
-from unnoise.process.gaussian import discretised_log_prob, perturb
+from unnoise.process.density import OnGrid
+from unnoise.process.gaussian import discretised_log_prob, per_row, perturb
 from unnoise.process.variance import Beta, Learned
+from unnoise.registry import suggest
 from unnoise.seeding import Noise
+
+TIMES = ("uniform", "importance")
 
 
 class Variational(Objective):
@@ -25,6 +29,8 @@ class Variational(Objective):
     probability of the discrete decoder (Ho et al. 2020, equations 5 and 13). With a learned variance it is the hybrid
     of Nichol & Dhariwal 2021 (equation 16: simple = 1, bound = 0.001), where L_vlb trains the variance alone
     (`detach_mean`); with simple = 0, bound = 1 it is the bound.
+    times: 'uniform', or 'importance', which draws the times whose L_{t-1} were large more often and weighs them less,
+    so that the expectation stays and the noise falls (their equation 18).
     """
 
     def __init__(
@@ -33,6 +39,7 @@ class Variational(Objective):
         simple: float = 1.0,
         bound: float = 0.001,
         detach_mean: bool = True,
+        times: str = "uniform",
     ) -> None:
         if model.schedule.grid is None:
             raise ValueError(
@@ -41,27 +48,53 @@ class Variational(Objective):
             )
         if detach_mean and not model.learned_variance:
             raise ValueError("detach_mean leaves nothing to learn without model.learned_variance=true")
+        if times not in TIMES:
+            raise ValueError(f"unknown times {times!r}; {suggest(times, TIMES)}")
         self._model, self.simple, self.bound, self.detach_mean = model, simple, bound, detach_mean
-        self._density: Density = OnGrid()
+        self.times = times
+        self._history = LossHistory(len(model.schedule.grid)) if times == "importance" else None
+        self._seen: list[tuple[Tensor, Tensor]] = []
         self._variance = Learned() if model.learned_variance else Beta()
 
     @property
     def model(self) -> Diffusion:
         return self._model
 
+    def modules(self) -> dict[str, nn.Module]:
+        return {} if self._history is None else {"loss_history": self._history}
+
     def loss(self, batch: Batch, noise: Noise) -> Loss:
         schedule, parametrization = self.model.schedule, self.model.parametrization
         x_0 = self.model.codec.encode(batch.image)
-        t, eps = self._density.quantile(schedule, noise.uniform(len(x_0))), noise.normal(x_0)
+        t, factor = self._draw(noise.uniform(len(x_0)))
+        eps = noise.normal(x_0)
         x_t = perturb(schedule, x_0, eps, t)
-        output, var_mix = self.model.predict(x_t, t, batch.cond)
+        output, var_mix = self.model.predict(x_t, t, self.model.conditions(batch))
         target = parametrization.target(schedule, x_0, eps, t)
-        simple = (output.to(x_0.dtype) - target).square().mean()
+        errors = (output.to(x_0.dtype) - target).square()
+        simple = (per_row(factor, errors) * errors).mean()
         kept = output.detach() if self.detach_mean else output
         denoised = parametrization.invert(schedule, kept.to(x_0.dtype), x_t, t)
-        bound = schedule.t_max * self._bound_terms(x_0, replace(denoised, var_mix=var_mix), t).mean()
+        terms = self._bound_terms(x_0, replace(denoised, var_mix=var_mix), t)
+        self._seen.append((t, terms.detach()))
+        bound = schedule.t_max * (factor.to(terms.device) * terms).mean()
         total = self.simple * simple + self.bound * bound
         return Loss(total, {"loss": total.detach(), "simple": simple.detach(), "bound": bound.detach()})
+
+    def before_step(self, step: int) -> None:
+        self._seen.clear()
+
+    def after_step(self, step: int) -> None:
+        if self._history is not None:
+            for t, terms in self._seen:
+                self._history.record(t, terms)
+        self._seen.clear()
+
+    def _draw(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """The times for u (B,) and the factors that keep the expectation, both (B,) float64 on the CPU."""
+        if self._history is not None:
+            return self._history.draw(u)
+        return OnGrid().quantile(self.model.schedule, u), torch.ones_like(u)
 
     def _bound_terms(self, x_0: Tensor, denoised: Denoised, t: Tensor) -> Tensor:
         """L_{t-1} of each row (B,), nats per dimension."""

@@ -70,7 +70,10 @@ class Session:
     def _report(self, results: dict[str, StepResult]) -> None:
         begun = time.monotonic()  # reading a value waits for the device, which is stepping time too
         values = {name: float(value) for result in results.values() for name, value in result.parts.items()}
-        values["grad_norm"] = max(float(result.grad_norm) for result in results.values())
+        norms = {name: float(result.grad_norm) for name, result in results.items()}
+        values["grad_norm"] = max(norms.values())
+        if len(norms) > 1:
+            values |= {f"grad_norm_{name}": norm for name, norm in norms.items()}
         self._stepping += time.monotonic() - begun
         self.loss = next(iter(values.values()))
         values["loss"] = self.loss

@@ -44,10 +44,12 @@ class Trainer:
         self.model.train()
         torch.manual_seed(fold(self.seed, self.step, DROPOUT))
         batch = self.loader.batch(self.step)
+        self.objective.before_step(self.step)
         results = {}
         for index, (phase, optimizer) in enumerate(zip(self.phases, self.optimizers, strict=True)):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(self.settings, self.step)
+            optimizer.zero_grad(set_to_none=True)  # of a trial step, which knows only the model's gradients
             results[phase.name] = train_step(
                 phase, optimizer, self._draws(batch, index), self.settings.clip, self.engine.autocast
             )
@@ -69,7 +71,8 @@ class Trainer:
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """What a checkpoint's safetensors files hold."""
-        return {"model": self.model.state_dict(), "ema": self.ema.state_dict()}
+        others = {name: module.state_dict() for name, module in self.objective.modules().items()}
+        return {"model": self.model.state_dict(), "ema": self.ema.state_dict(), **others}
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint's state.json holds."""
@@ -81,6 +84,8 @@ class Trainer:
         state = checkpoint.state()
         self.model.load_state_dict(checkpoint.tensors("model"))
         self.ema.load_state_dict(checkpoint.tensors("ema"))
+        for name, module in self.objective.modules().items():
+            module.load_state_dict(checkpoint.tensors(name))
         for optimizer, saved in zip(self.optimizers, checkpoint.optimizers(), strict=True):
             optimizer.load_state_dict(saved)
         self.step, self.seconds = state["step"], state["seconds"]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from unnoise.data.batch import Batch
 from unnoise.data.images import Images
-from unnoise.networks.flops import forward_flops
+from unnoise.networks.flops import count_flops
 from unnoise.seeding import StepNoise
 from unnoise.training.log import duration
 from unnoise.training.loop import Trainer
@@ -82,7 +82,7 @@ def make_plan(trainer: Trainer, images: Images, folder: Path) -> Plan:
         classes=len(images.classes),
         broken=len(images.broken),
         parameters=sum(parameter.numel() for parameter in trainer.model.parameters()),
-        flops=forward_flops(trainer.model.network, images.shape),  # type: ignore[arg-type]
+        flops=_forward_flops(trainer, batch),
         memory=memory_bytes(trainer, batch),
         device=engine.device,
         how=f"{precision}{layout}{compiled}",
@@ -123,8 +123,18 @@ def trial_step(trainer: Trainer, batch: Batch) -> float:
 def memory_bytes(trainer: Trainer, batch: Batch) -> int:
     """Weights, gradients, two moments and the average, and the activations that backward keeps, from one image."""
     held = 5 * sum(parameter.numel() * parameter.element_size() for parameter in trainer.model.parameters())
-    one = Batch(batch.image[:1], {name: value[:1] for name, value in batch.cond.items()})
-    return held + len(batch) * _saved_bytes(trainer, one)
+    return held + len(batch) * _saved_bytes(trainer, _one(batch))
+
+
+def _one(batch: Batch) -> Batch:
+    return Batch(batch.image[:1], {name: value[:1] for name, value in batch.cond.items()})
+
+
+def _forward_flops(trainer: Trainer, batch: Batch) -> int:
+    """The first phase's loss of one image: for a diffusion model, one forward pass of the network."""
+    loss, noise = trainer.phases[0].loss, StepNoise(trainer.seed, trainer.step)
+    with torch.random.fork_rng(_cuda(trainer)):
+        return count_flops(lambda: loss(_one(batch), noise))
 
 
 def _saved_bytes(trainer: Trainer, batch: Batch) -> int:

@@ -13,6 +13,7 @@ import torch
 import unnoise
 from unnoise.config import Config, difference, override, plain, read_recipe, read_toml, to_toml
 from unnoise.data import Batch, Images, Loader, open_source, save_png
+from unnoise.data.cache import cache_folder
 from unnoise.files import write_atomic
 from unnoise.models import Diffusion, ImageModel
 from unnoise.models.assembly import build_model, model_spec
@@ -95,6 +96,7 @@ class _Start:
         self.engine = choose_engine(self.settings, device)
         torch.manual_seed(seed)
         self.model = build_model(config.get("model", {}), self.images.shape, len(classes))
+        _prepare_conditions(self.model, self.images)
         self.objective = build_objective(config.get("objective", {}), self.model)
         self.sampler = _sampler(self.model, config.get("sampler"))
         self.config = plain(
@@ -191,6 +193,20 @@ class _Start:
         return open_source(
             self.source, split=split, size=data.size, channels=data.channels, strict=data.strict, limit=data.limit
         )
+
+
+def _prepare_conditions(model: ImageModel, images: Images) -> None:
+    """Computes once what a conditioner wants of the whole set; ValueError for conditions that the data lacks."""
+    if not isinstance(model, Diffusion) or model.conditioner is None:
+        return
+    model.conditioner.prepare({"caption": images.captions or ()}, cache_folder())
+    has = images.batch([0]).cond
+    for name in model.conditioner.needs:
+        if name not in has:
+            raise ValueError(
+                f"model.conditioner needs a {name} for every image, and {images.source} has "
+                f"{', '.join(has) if has else 'none of any kind'}; see docs/data.md for how a source carries them"
+            )
 
 
 def _sampler(model: ImageModel, spec: Any) -> Sampler | None:

@@ -1,0 +1,179 @@
+"""How probable a diffusion model finds images: bits per dimension, scores, and what the scores can tell apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import rankdata
+from torch import Tensor
+
+from unnoise.data import Images, open_source
+from unnoise.drawing import progress_bar
+from unnoise.metrics.likelihood import Bound, variational_bound
+from unnoise.models.diffusion import Diffusion
+from unnoise.process.denoiser import Denoised, Denoiser
+from unnoise.process.gaussian import per_row, perturb
+from unnoise.process.schedule import Schedule
+from unnoise.process.variance import VARIANCES
+from unnoise.runs import Run
+from unnoise.seeding import StepNoise
+
+SCORE_TIMES = 10
+"""Noise levels at which the denoising-error score looks."""
+NETWORK_CALLS = 20_000
+"""How many denoised images a bound is estimated from unless told otherwise: about a minute for 28x28 on two cores."""
+SCORED_TIMES = 50
+"""Times per image when images are ranked by their bound."""
+STRANGERS = ("glyphs", "noise")
+
+
+@dataclass(frozen=True)
+class _Watched:
+    """A Denoiser that tells how many images it has been asked about."""
+
+    denoiser: Denoiser
+    advance: Callable[[int], object]
+
+    @property
+    def schedule(self) -> Schedule:
+        return self.denoiser.schedule
+
+    def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised:
+        self.advance(len(x_t))
+        return self.denoiser(x_t, t, cond)
+
+
+def bits_per_dim(model: Diffusion, x_0: Tensor, *, seed: int = 0, times: int | None = None) -> dict[str, Any]:
+    """The variational bound in bits per dimension, term by term, its curve over t, and how it was estimated.
+
+    x_0 (N, C, H, W) in [-1, 1]. times: per image, stratified; by default as many as NETWORK_CALLS allows.
+    """
+    steps = _native_steps(model)
+    times = min(steps, max(1, NETWORK_CALLS // len(x_0)) if times is None else times)
+    bound = measured_bound(model, x_0, seed=seed, times=times)
+    seen = bound.per_t.isfinite()
+    return {
+        "bits_per_dim": bound.bits_per_dim(),
+        "bits_per_t": {"t": bound.times[seen].tolist(), "bits": (bound.per_t[seen] / np.log(2)).tolist()},
+        "likelihood": {
+            "what": "upper bound, discretised decoder",
+            "variance": variance_of(model),
+            "images": len(x_0),
+            "steps": steps,
+            "times_per_image": times,
+            "times": "every step" if times == steps else "a stratified sample of the steps",
+            "seed": seed,
+        },
+    }
+
+
+def variance_of(model: Diffusion) -> str:
+    """The reverse variance a model's likelihood is measured with: its own where it learned one, else beta."""
+    return "learned" if model.learned_variance else "beta"
+
+
+def measured_bound(model: Diffusion, x_0: Tensor, *, seed: int, times: int) -> Bound:
+    """The bound of the model's clipped denoiser with the discretised decoder, with a progress bar on a terminal."""
+    with progress_bar() as progress:
+        task = progress.add_task("bits per dimension", total=len(x_0) * (times + 1))
+        return variational_bound(
+            _Watched(model.guided(), lambda rows: progress.advance(task, rows)),
+            x_0,
+            decoder="discretised",
+            variance=VARIANCES[variance_of(model)](),
+            seed=seed,
+            sampled=times,
+        )
+
+
+def score(
+    run: str | Path, data: Any, *, split: str = "test", n: int | None = None, seed: int = 0, device: str | None = None
+) -> dict[str, Any]:
+    """Ranks images by how well a run explains them.
+
+    Two scores, larger for stranger images: bits per dimension (simple images can fool it), and the denoising error
+    over a range of noise levels. Returns them per image, in the order of the source.
+    """
+    opened = Run.open(run)
+    images, used = open_as(opened, data, split, n)
+    model = opened.diffusion("scoring", device)
+    scores = scores_of(model, images.batch(range(len(images)), model.device).image, seed)
+    return {
+        "run": str(run),
+        "data": images.source,
+        "split": used,
+        "n": len(images),
+        "times_per_image": min(SCORED_TIMES, _native_steps(model)),
+        **{name: values.tolist() for name, values in scores.items()},
+    }
+
+
+def scores_of(model: Diffusion, x_0: Tensor, seed: int = 0) -> dict[str, Tensor]:
+    """Both scores (N,) of images (N, C, H, W) in [-1, 1]: 'bits_per_dim' and 'denoising_error'."""
+    bound = measured_bound(model, x_0, seed=seed, times=min(SCORED_TIMES, _native_steps(model)))
+    return {"bits_per_dim": bound.per_image / np.log(2), "denoising_error": denoising_errors(model, x_0, seed)}
+
+
+@torch.no_grad()
+def denoising_errors(model: Diffusion, x_0: Tensor, seed: int = 0, batch_size: int = 256) -> Tensor:
+    """(N,): the mean of |x_0 - denoised x_0|^2 alpha / sigma over noise levels from log-SNR 4 to -4."""
+    total = torch.zeros(len(x_0), dtype=torch.float64)
+    for index, log_snr in enumerate(torch.linspace(4, -4, SCORE_TIMES, dtype=torch.float64)):
+        t = model.schedule.t(log_snr)
+        t = t.round().clamp(min=1) if model.schedule.grid is not None else t
+        x_t = perturb(model.schedule, x_0, StepNoise(seed, index).normal(x_0), t)
+        denoised = torch.cat([model(part, t).x_0 for part in x_t.split(batch_size)])
+        weight = per_row((log_snr / 2).exp(), x_0)
+        total += (weight * (x_0 - denoised).square()).flatten(1).mean(1).double().cpu() / SCORE_TIMES
+    return total
+
+
+def told_apart(model: Diffusion, known: Images, n: int, seed: int = 0) -> dict[str, Any]:
+    """How well each score tells images the model should know from glyphs and from uniform noise: AUROC, 1 is perfectly,
+    0.5 not at all, below that the strangers look more familiar than the known. n: images of each kind.
+    """
+    own = scores_of(model, known.batch(range(min(n, len(known))), model.device).image, seed)
+    result: dict[str, Any] = {"n": min(n, len(known))}
+    for name in STRANGERS:
+        strange = scores_of(model, _strangers(name, known, n, seed).batch(range(n), model.device).image, seed)
+        result[name] = {score: auroc(own[score], strange[score]) for score in own}
+    worst = {score: min(result[name][score] for name in STRANGERS) for score in own}
+    result["works"] = max(worst, key=lambda score: worst[score])
+    return result
+
+
+def auroc(known: Tensor, strange: Tensor) -> float:
+    """The probability that a strange image scores higher than a known one, ties counting half."""
+    ranks = rankdata(torch.cat([strange, known]).numpy())
+    wins = ranks[: len(strange)].sum() - len(strange) * (len(strange) + 1) / 2
+    return float(wins / (len(strange) * len(known)))
+
+
+def open_as(run: Run, data: Any, split: str, n: int | None) -> tuple[Images, str]:
+    """Images as the run's model takes them, and the split they come from: 'test' falls back to 'train'."""
+    channels, height, width = run.shape
+    source = run.config["source"] if data is None else data
+    options: dict[str, Any] = {"size": (height, width), "channels": channels, "limit": n, "progress": False}
+    try:
+        return open_source(source, split=split, **options), split
+    except ValueError:
+        if split != "test":
+            raise
+        return open_source(source, split="train", **options), "train"
+
+
+def _strangers(name: str, known: Images, n: int, seed: int) -> Images:
+    channels, height, width = known.shape
+    if name == "glyphs":
+        return open_source(name, size=(height, width), channels=channels, limit=n, progress=False)
+    noise = np.random.default_rng(seed).integers(0, 256, (n, *known.shape), dtype=np.uint8)
+    return Images(noise, source="uniform noise")
+
+
+def _native_steps(model: Diffusion) -> int:
+    return 1000 if model.schedule.grid is None else len(model.schedule.grid)
