@@ -1,0 +1,146 @@
+"""The journey behind `unnoise compare`: runs, samplers and steps measured alike, in one table and on one page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unnoise.evaluation.bench import REFERENCE_MOST, Bench, Settings, some_rows
+from unnoise.evaluation.measures import OF_SAMPLES
+from unnoise.evaluation.measuring import measure, open_bench
+from unnoise.evaluation.report import write_report
+from unnoise.evaluation.subject import Subject, open_subject
+from unnoise.files import write_atomic
+from unnoise.models import CanSample
+from unnoise.training.checkpoint import newest_valid
+from unnoise.training.device import best_device
+
+SHOWN = 36
+"""Samples of each row that the page shows, from the same seeds."""
+COLUMNS = ("fid", "kid", "inception_score", "precision", "recall", "density", "coverage", "memorised")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row: the table's values, the whole result, the first samples (SHOWN, C, H, W), and the closest pairs with
+    training images (K, 2, C, H, W), where they were looked for."""
+
+    row: dict[str, Any]
+    result: dict[str, Any]
+    samples: np.ndarray | None
+    closest: np.ndarray | None
+    subject: Subject
+
+
+def compare(
+    runs: Sequence[str | Path],
+    *,
+    steps: Sequence[int] = (),
+    samplers: Sequence[str] = (),
+    data: Any = None,
+    metrics: Sequence[str] = ("fid", "precision", "recall", "modes", "memorised", "bpd"),
+    features: str | None = None,
+    n: int = 2000,
+    reference: str = "train",
+    seed: int = 0,
+    out: str | Path = "comparison",
+    device: str | None = None,
+) -> dict[str, Any]:
+    """Measures every run, with every sampler and number of steps, and writes OUT/results.json and OUT/report.html.
+
+    runs: run folders, or sources of images. steps, samplers: for diffusion runs; by default each run's own. metrics
+    that a subject cannot have (the likelihood of a GAN) are left out of its row as none, with the reason.
+    Returns {table, report, results}.
+    """
+    if not runs:
+        raise ValueError("nothing to compare: give at least one run")
+    settings = Settings(n, seed, reference, features, device=device or best_device())
+    entries = []
+    for run in runs:
+        for subject in _variants(run, samplers, steps, device):
+            entries.append(_entry(subject, data, metrics, settings, first=subject.name not in _names(entries)))
+    folder = Path(out)
+    results = {"table": [entry.row for entry in entries], "results": [entry.result for entry in entries]}
+    write_atomic(folder / "results.json", json.dumps(results, indent=1))
+    report = write_report(entries, folder / "report.html")
+    return {"table": results["table"], "report": str(report), "results": str(folder / "results.json")}
+
+
+def _variants(run: str | Path, samplers: Sequence[str], steps: Sequence[int], device: str | None) -> Iterator[Subject]:
+    """The run with each sampler and number of steps; a subject without a sampler, once."""
+    plain = open_subject(run, device=device)
+    if plain.sampler is None:
+        yield plain
+        return
+    for name in samplers or (None,):
+        for count in steps or (None,):
+            options = {} if count is None else {"steps": count}
+            chosen = open_subject(run, sampler=name, options=options, device=device).sampler
+            yield replace(plain, sampler=chosen)
+
+
+def _entry(subject: Subject, data: Any, metrics: Sequence[str], settings: Settings, first: bool) -> Entry:
+    """first: whether the subject has no row yet; its likelihood, which no sampler changes, is measured once."""
+    bench, split = open_bench(subject, data, "test", settings)
+    result: dict[str, Any] = {}
+    left_out: dict[str, str] = {}
+    for name in metrics:
+        if name not in OF_SAMPLES and not first:
+            continue
+        try:
+            result |= measure(bench, [name], split)
+        except ValueError as error:
+            left_out[name] = str(error)
+    drawn = subject.images is not None or isinstance(subject.model, CanSample)
+    samples = bench.drawn.pixels[:SHOWN] if drawn and OF_SAMPLES & set(metrics) else None
+    result["left_out"] = left_out
+    return Entry(_row(subject, result), result, samples, _closest(bench, result), subject)
+
+
+def _row(subject: Subject, result: dict[str, Any]) -> dict[str, Any]:
+    how = result.get("samples", {})
+    bits = result.get("bits_per_dim")
+    sampler = None if subject.sampler is None else type(subject.sampler).__name__
+    modes = result.get("modes")
+    return {
+        "run": subject.name,
+        "kind": "images" if subject.model is None else type(subject.model).__name__.lower(),
+        "sampler": sampler,
+        "steps": how.get("steps"),
+        "features": result.get("features"),
+        "n": result.get("n"),
+        **{name: result.get(name) for name in COLUMNS},
+        "fid_floor": (result.get("fid_floor") or {}).get("value"),
+        "modes": None if modes is None else f"{modes['covered']}/{modes['of']}",
+        "bits_per_dim": None if bits is None else bits["total"],
+        "seconds_per_image": how.get("seconds_per_image"),
+        "network_calls": how.get("network_calls"),
+        "parameters": None if subject.model is None else sum(p.numel() for p in subject.model.parameters()),
+        "training_seconds": training_seconds(subject),
+    }
+
+
+def training_seconds(subject: Subject) -> float | None:
+    """How long the measured checkpoint was trained."""
+    if subject.run is None:
+        return None
+    checkpoint, _ = newest_valid(subject.run.folder / "checkpoints")
+    return None if checkpoint is None else checkpoint.state()["seconds"]
+
+
+def _closest(bench: Bench, result: dict[str, Any]) -> np.ndarray | None:
+    """The samples nearest to a training image beside it."""
+    if "memorisation" not in result:
+        return None
+    rows = some_rows(bench.train, REFERENCE_MOST)
+    pairs = [(pair["sample"], rows[pair["training"]]) for pair in result["memorisation"]["closest"]]
+    return np.stack([np.stack([bench.drawn.pixels[i], bench.train.pixels[j]]) for i, j in pairs])
+
+
+def _names(entries: Sequence[Entry]) -> set[str]:
+    return {entry.subject.name for entry in entries}

@@ -1,0 +1,154 @@
+"""One page about a comparison, whole in one file: no network, light and dark."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+import numpy as np
+
+from unnoise.data import image_grid
+from unnoise.evaluation.figures import bars, binned, curves, loss_curve
+from unnoise.files import write_atomic
+from unnoise.training.log import duration
+
+if TYPE_CHECKING:
+    from unnoise.evaluation.compare import Entry
+
+COLUMNS: dict[str, tuple[str, str]] = {
+    "run": ("run", "{}"),
+    "sampler": ("sampler", "{}"),
+    "steps": ("steps", "{}"),
+    "fid": ("{fid_name}", "{:.3f}"),
+    "kid": ("kernel distance", "{:.5f}"),
+    "inception_score": ("inception score", "{:.2f}"),
+    "precision": ("precision", "{:.3f}"),
+    "recall": ("recall", "{:.3f}"),
+    "density": ("density", "{:.3f}"),
+    "coverage": ("coverage", "{:.3f}"),
+    "modes": ("modes", "{}"),
+    "memorised": ("copies", "{:.3f}"),
+    "bits_per_dim": ("bits/dim", "{:.3f}"),
+    "seconds_per_image": ("s per image", "{:.4f}"),
+    "parameters": ("parameters", "{:,}"),
+    "training_seconds": ("training", "{}"),
+}
+"""The table's columns: key of a row, heading, format. Columns that no row fills are left out."""
+
+
+def write_report(entries: Sequence[Entry], path: Path) -> Path:
+    """Writes the page and returns where."""
+    write_atomic(path, _template().render(**_content(entries)))
+    return path
+
+
+def _content(entries: Sequence[Entry]) -> dict[str, Any]:
+    return {
+        "headings": _headings(entries),
+        "rows": [_cells(entry, entries) for entry in entries],
+        "floor": next((e.result["fid_floor"] for e in entries if "fid_floor" in e.result), None),
+        "warnings": sorted({e.result["fid_warning"] for e in entries if "fid_warning" in e.result}),
+        "fid_name": _fid_name(entries),
+        "figures": [figure for figure in _figures(entries) if figure],
+        "grids": [(_title(entry), _picture(entry.samples)) for entry in entries if entry.samples is not None],
+        "pairs": [(_title(e), _picture(_flat(e.closest), 12), e.result) for e in entries if e.closest is not None],
+        "bounds": [(entry.subject.name, entry.result) for entry in entries if "bits_per_dim" in entry.result],
+        "apart": [
+            (entry.subject.name, entry.result["told_apart"]) for entry in entries if "told_apart" in entry.result
+        ],
+        "conditions": [(_title(entry), _conditions(entry)) for entry in entries],
+    }
+
+
+def _headings(entries: Sequence[Entry]) -> list[str]:
+    return [COLUMNS[key][0].format(fid_name=_fid_name(entries)) for key in _filled(entries)]
+
+
+def _cells(entry: Entry, entries: Sequence[Entry]) -> list[str]:
+    row = {**entry.row, "training_seconds": _time(entry.row["training_seconds"])}
+    return [COLUMNS[key][1].format(row[key]) if row[key] is not None else "none" for key in _filled(entries)]
+
+
+def _filled(entries: Sequence[Entry]) -> list[str]:
+    return [key for key in COLUMNS if any(entry.row.get(key) is not None for entry in entries)]
+
+
+def _figures(entries: Sequence[Entry]) -> list[tuple[str, str] | None]:
+    return [_against_steps(entries), _class_shares(entries), _losses(entries), _per_t(entries)]
+
+
+def _against_steps(entries: Sequence[Entry]) -> tuple[str, str] | None:
+    lines: dict[str, tuple[list[float], list[float]]] = {}
+    for entry in entries:
+        if entry.row["steps"] and entry.row["fid"] is not None:
+            at, values = lines.setdefault(f"{entry.row['run']}, {entry.row['sampler']}", ([], []))
+            at.append(entry.row["steps"])
+            values.append(entry.row["fid"])
+    if not any(len(at) > 1 for at, _ in lines.values()):
+        return None
+    floor = next((entry.row["fid_floor"] for entry in entries if entry.row["fid_floor"]), None)
+    name = _fid_name(entries)
+    return f"{name} against steps", curves(lines, x="steps", y=name, log="xy", markers=True, level=floor)
+
+
+def _class_shares(entries: Sequence[Entry]) -> tuple[str, str] | None:
+    counted = [entry for entry in entries if "modes" in entry.result]
+    if not counted:
+        return None
+    modes = counted[0].result["modes"]
+    groups = {"data": list(modes["data_shares"].values())}
+    groups |= {_title(entry): list(entry.result["modes"]["shares"].values()) for entry in counted[:7]}
+    return "Share of each class", bars(groups, list(modes["shares"]), y="share")
+
+
+def _losses(entries: Sequence[Entry]) -> tuple[str, str] | None:
+    folders = {entry.subject.name: entry.subject.run.folder for entry in entries if entry.subject.run is not None}
+    lines = {name: loss_curve(folder) for name, folder in folders.items() if (folder / "metrics.jsonl").exists()}
+    if not lines:
+        return None
+    log = "y" if all(min(values, default=0) > 0 for _, values in lines.values()) else ""
+    return "Training loss (each objective has its own scale)", curves(lines, x="step", y="loss", log=log)
+
+
+def _per_t(entries: Sequence[Entry]) -> tuple[str, str] | None:
+    lines = {e.subject.name: binned(e.result["bits_per_t"]) for e in entries if "bits_per_t" in e.result}
+    return ("Bits per dimension of each step", curves(lines, x="t", y="bits/dim", log="xy")) if lines else None
+
+
+def _title(entry: Entry) -> str:
+    row = entry.row
+    how = f", {row['sampler']} {row['steps']} steps" if row["sampler"] and row["steps"] else ""
+    return f"{row['run']}{how}"
+
+
+def _conditions(entry: Entry) -> dict[str, Any]:
+    shown = ("features", "feature_space", "n", "reference", "samples", "step", "checkpoint", "seed", "likelihood")
+    return {**{key: entry.result[key] for key in shown if key in entry.result}, "left out": entry.result["left_out"]}
+
+
+def _fid_name(entries: Sequence[Entry]) -> str:
+    return next((entry.result["fid_name"] for entry in entries if "fid_name" in entry.result), "FID")
+
+
+def _time(seconds: float | None) -> str | None:
+    return None if seconds is None else duration(seconds)
+
+
+def _flat(pairs: np.ndarray) -> np.ndarray:
+    return pairs.reshape(-1, *pairs.shape[2:])
+
+
+def _picture(pixels: np.ndarray, columns: int | None = None) -> str:
+    stream = io.BytesIO()
+    image_grid(pixels, columns).save(stream, format="PNG")
+    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
+
+
+def _template() -> jinja2.Template:
+    text = resources.files("unnoise.templates").joinpath("report.html").read_text()
+    return jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(text)

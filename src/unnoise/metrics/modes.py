@@ -1,0 +1,59 @@
+"""Which classes of the data a model draws, and how often: the modes it drops show here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unnoise.metrics.statistics import Array
+
+
+@dataclass(frozen=True)
+class Modes:
+    """Shares of the classes among the samples and in the data, (K,) each, and what is missing.
+
+    kl: KL(samples || data) in nats; inf when the samples hold a class that the data lacks. kl_floor: what as many
+    perfect samples show on average, (classes of the data - 1) / (2 n). missing: classes of the data that no sample has;
+    missing_expected: how many as many perfect samples miss on average.
+    """
+
+    shares: Tensor
+    data_shares: Tensor
+    kl: float
+    kl_floor: float
+    missing: tuple[int, ...]
+    missing_expected: float
+
+    @property
+    def covered(self) -> int:
+        """How many classes of the data the samples have."""
+        return int((self.data_shares > 0).sum()) - len(self.missing)
+
+
+def mode_coverage(predicted: Array, labels: Array, *, classes: int) -> Modes:
+    """Compares the classes predicted for samples (n,) with the labels of the data (m,), both in 0..classes - 1.
+
+    KL = sum_k p_k log(p_k / q_k), p the samples' shares and q the data's (as for stacked MNIST, Metz et al. 2017,
+    section 3.3.1). A classifier's own errors count as modes: with 1 % errors, shares below 1 % are not found missing.
+    Raises ValueError for no images, and for labels that are no integers or out of range.
+    """
+    counts, data_counts = _counts(predicted, classes, "predicted labels"), _counts(labels, classes, "data labels")
+    n = counts.sum()
+    p, q = counts / n, data_counts / data_counts.sum()
+    present = q > 0
+    # Where p is 0 the term is 0, whatever q.
+    terms = torch.where(p > 0, p * (p / q).log(), torch.zeros_like(p))
+    missing = torch.nonzero(present & (counts == 0)).flatten().tolist()
+    expected = float((1 - q[present]).pow(n).sum())
+    return Modes(p, q, float(terms.sum()), float((present.sum() - 1) / (2 * n)), tuple(missing), expected)
+
+
+def _counts(labels: Array, classes: int, what: str) -> Tensor:
+    values = torch.as_tensor(labels).cpu()
+    if values.ndim != 1 or len(values) == 0 or values.is_floating_point():
+        raise ValueError(f"{what} must be integers (n,), at least one, got {values.dtype} {tuple(values.shape)}")
+    if int(values.min()) < 0 or int(values.max()) >= classes:
+        raise ValueError(f"{what} must lie in 0..{classes - 1}, got {int(values.min())}..{int(values.max())}")
+    return torch.bincount(values.long(), minlength=classes).double()

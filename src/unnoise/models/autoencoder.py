@@ -1,0 +1,65 @@
+"""The autoencoder: images to codes and back, without a prior on the codes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from unnoise.models.image_model import ImageModel
+from unnoise.networks.autoencoder import Decoder, Encoder, code_shape
+
+NO_PRIOR = (
+    "an autoencoder has no prior to draw codes from, so it cannot sample; use encode and decode, or train a vae, "
+    "a gan or a diffusion model on the same images"
+)
+
+
+class Autoencoder(ImageModel):
+    """x -> decoder(encoder(x)) (Hinton & Salakhutdinov 2006; trained on corrupted images: Vincent et al. 2008).
+
+    latent: numbers of a code, or, when spatial, channels of a code that is a small image; channels, multipliers,
+    blocks, patch: of the encoder and the decoder (`networks.autoencoder`). It claims no sampling: nothing says which
+    codes occur.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        *,
+        latent: int = 32,
+        spatial: bool = False,
+        channels: int = 32,
+        multipliers: tuple[int, ...] = (1, 2),
+        blocks: int = 1,
+        patch: int = 2,
+    ) -> None:
+        super().__init__(shape)
+        self.latent, self.spatial = latent, spatial
+        self.channels, self.multipliers, self.blocks, self.patch = channels, multipliers, blocks, patch
+        count, size = shape[0], shape[1:]
+        sizes = {"channels": channels, "multipliers": multipliers, "blocks": blocks, "patch": patch, "spatial": spatial}
+        self.encoder = Encoder(count, latent, size, **sizes)
+        self.decoder = Decoder(latent, count, size, **sizes)
+
+    @property
+    def code_shape(self) -> tuple[int, ...]:
+        """The shape of one code."""
+        return code_shape(self.latent, self.shape[1:], self.patch, self.multipliers, self.spatial)
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Codes (B, *code) of images (B, C, H, W) in [-1, 1]."""
+        return self.encoder(image).float()
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Images (B, C, H, W) in [-1, 1] of codes (B, *code)."""
+        return self.decoder(z).float().clamp(-1, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """The reconstruction before it is clamped to [-1, 1], which training sees."""
+        return self.decoder(self.encode(image)).float()
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "sample":
+            raise AttributeError(NO_PRIOR)
+        return super().__getattr__(name)

@@ -1,0 +1,139 @@
+"""The variational autoencoder: a prior on codes, a decoder that gives a distribution of images, an encoder that
+approximates the posterior."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from unnoise.models.image_model import ImageModel, LogLikelihood
+from unnoise.models.likelihoods import LIKELIHOODS, Likelihood
+from unnoise.networks.autoencoder import Decoder, Encoder, code_shape
+from unnoise.process.gaussian import gaussian_kl, gaussian_log_prob
+from unnoise.registry import lookup
+from unnoise.seeding import Noise, SeededNoise, StepNoise
+
+ROWS = 256
+"""Images that are scored at once; fixed, so that a score is a function of the image, its place and the seed."""
+
+
+class Posterior(NamedTuple):
+    """q(z | x) = N(mean, exp(log_var)), both (B, *code)."""
+
+    mean: Tensor
+    log_var: Tensor
+
+    def draw(self, noise: Noise) -> Tensor:
+        """z = mean + std eps: the reparameterisation."""
+        return self.mean + (self.log_var / 2).exp() * noise.normal(self.mean)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log q(z | x) (B,), nats."""
+        return gaussian_log_prob(z, self.mean, self.log_var).flatten(1).sum(1)
+
+    def kl(self) -> Tensor:
+        """KL(q(z | x) || N(0, I)) of each number of the code (B, *code), in nats."""
+        zero = torch.zeros_like(self.mean)
+        return gaussian_kl(self.mean, self.log_var, zero, zero)
+
+
+class VAE(ImageModel):
+    """p(z) = N(0, I), p(x | z) = likelihood(decoder(z)), q(z | x) = N(mean, var) (Kingma & Welling 2014).
+
+    latent: numbers of a code, or, when spatial, channels of a code that is a small image (Rombach et al. 2022);
+    channels, multipliers, blocks, patch: of the encoder and the decoder (`networks.autoencoder`); likelihood: a name in
+    LIKELIHOODS. Calling the model on codes gives the likelihood's parameters.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        *,
+        latent: int = 32,
+        likelihood: str = "bernoulli",
+        spatial: bool = False,
+        channels: int = 32,
+        multipliers: tuple[int, ...] = (1, 2),
+        blocks: int = 1,
+        patch: int = 2,
+    ) -> None:
+        super().__init__(shape)
+        self.latent, self.likelihood, self.spatial = latent, likelihood, spatial
+        self.channels, self.multipliers, self.blocks, self.patch = channels, multipliers, blocks, patch
+        self.pixels: Likelihood = lookup(LIKELIHOODS, likelihood, "likelihood")()
+        count, size = shape[0], shape[1:]
+        sizes = {"channels": channels, "multipliers": multipliers, "blocks": blocks, "patch": patch, "spatial": spatial}
+        self.encoder = Encoder(count, 2 * latent, size, **sizes)
+        self.decoder = Decoder(latent, count * self.pixels.outputs, size, **sizes)
+
+    @property
+    def code_shape(self) -> tuple[int, ...]:
+        """The shape of one code."""
+        return code_shape(self.latent, self.shape[1:], self.patch, self.multipliers, self.spatial)
+
+    def posterior(self, image: Tensor) -> Posterior:
+        """q(z | x) of images (B, C, H, W) in [-1, 1]."""
+        mean, log_var = self.encoder(image).float().chunk(2, dim=1)
+        return Posterior(mean, log_var.clamp(-30, 20))
+
+    def encode(self, image: Tensor) -> Tensor:
+        """The mean of q(z | x), (B, *code)."""
+        return self.posterior(image).mean
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The expected image (B, C, H, W) in [-1, 1] of codes (B, *code)."""
+        return self.pixels.mean(self(z))
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.decoder(z).float()
+
+    @torch.no_grad()
+    def sample(self, seeds: Sequence[int] = range(16), cond: Any = None) -> Tensor:
+        """Expected images (N, C, H, W) in [-1, 1] of codes z ~ N(0, I), image i from seed i alone.
+
+        cond is not used: this model knows no conditions.
+        """
+        if len(seeds) == 0:
+            return torch.empty(0, *self.shape, device=self.device)
+        return self.decode(SeededNoise(seeds).normal(torch.empty(len(seeds), *self.code_shape, device=self.device)))
+
+    def elbo_terms(self, image: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+        """log p(x | z) (B,) for one z ~ q(z | x), and KL(q || p) (B, *code), in nats; the ELBO is their difference.
+
+        The KL is the closed form -(1 + log var - mean^2 - var) / 2 (Kingma & Welling 2014, appendix B).
+        """
+        x = self.pixels.target(image, noise)
+        posterior = self.posterior(x)
+        return self.pixels.log_prob(x, self(posterior.draw(noise))), posterior.kl()
+
+    def importance_weights(self, image: Tensor, samples: int, noise: Noise) -> Tensor:
+        """log p(x, z_k) / q(z_k | x) (samples, B), z_k ~ q(z | x), nats."""
+        x = self.pixels.target(image, noise)
+        posterior = self.posterior(x)
+        prior = Posterior(torch.zeros_like(posterior.mean), torch.zeros_like(posterior.mean))
+        weights = []
+        for _ in range(samples):
+            z = posterior.draw(noise)
+            weights.append(self.pixels.log_prob(x, self(z)) + prior.log_prob(z) - posterior.log_prob(z))
+        return torch.stack(weights)
+
+    @torch.no_grad()
+    def log_likelihood(self, image: Tensor, samples: int = 1, seed: int = 0) -> LogLikelihood:
+        """A lower bound of log p(x) per image: the ELBO, or with samples > 1 the importance-weighted bound
+
+        log 1/K sum_k p(x, z_k) / q(z_k | x), which rises to log p(x) with K (Burda et al. 2016, equation 8).
+        """
+        if samples < 1:
+            raise ValueError(f"samples must be at least 1, got {samples}")
+        rows = [self._bound(part, samples, StepNoise(seed, i)) for i, part in enumerate(image.split(ROWS))]
+        return LogLikelihood(torch.cat(rows), exact=False, of=self.pixels.of)
+
+    def _bound(self, image: Tensor, samples: int, noise: Noise) -> Tensor:
+        if samples == 1:
+            log_prob, kl = self.elbo_terms(image, noise)
+            return log_prob - kl.flatten(1).sum(1)
+        return self.importance_weights(image, samples, noise).logsumexp(0) - math.log(samples)

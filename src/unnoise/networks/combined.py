@@ -1,0 +1,98 @@
+"""Several conditioners as one, and conditioners from the [model.conditioner] section of a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unnoise.networks.conditioner import Conditioner, Conditioning
+from unnoise.networks.conditioning import CONDITIONERS
+from unnoise.networks.layers import aligned
+from unnoise.registry import build, check_keys, spec_of
+
+COMBINED = "combined"
+
+
+class Combined(Conditioner):
+    """Conditioners side by side: vectors and spatial channels are concatenated; at most one gives tokens.
+
+    parts: name -> conditioner, each of which drops its own condition by itself; dropout: the probability of dropping
+    all of them, which is the unconditional model of classifier-free guidance.
+    Raises ValueError when two parts give tokens.
+    """
+
+    def __init__(self, parts: Mapping[str, Conditioner], dropout: float = 0.1) -> None:
+        super().__init__(dropout)
+        self.parts = nn.ModuleDict(parts)
+        self._parts = list(parts.values())
+        self.vector_dim = sum(part.vector_dim for part in self._parts)
+        self.spatial_channels = sum(part.spatial_channels for part in self._parts)
+        tokens = [part.token_dim for part in self._parts if part.token_dim]
+        if len(tokens) > 1 or not parts:
+            raise ValueError(f"combined conditioners need parts, at most one with tokens; got {', '.join(parts)}")
+        self.token_dim = sum(tokens)
+        self.needs = tuple(key for part in self._parts for key in part.needs)
+
+    def forward(self, cond: Mapping[str, Any] | None, count: int, dropped: Tensor | None = None) -> Conditioning:
+        gone = self.drawn(count, dropped)
+        return self._joined([part(cond, count, gone) for part in self._parts], count)
+
+    def _joined(self, given: list[Conditioning], count: int) -> Conditioning:
+        vectors = [one.vector for one in given if one.vector is not None]
+        told = next((one for one in given if one.tokens is not None), Conditioning())
+        return Conditioning(
+            vector=torch.cat(vectors, dim=1) if vectors else None,
+            tokens=told.tokens,
+            spatial=self._spatial(given, count),
+            token_mask=told.token_mask,
+        )
+
+    def _spatial(self, given: list[Conditioning], count: int) -> Tensor | None:
+        """All at the largest of their sizes, zeros for those that are missing; None where all are."""
+        found = [one.spatial for one in given if one.spatial is not None]
+        if not found:
+            return None
+        height, width = (max(part.shape[side] for part in found) for side in (2, 3))
+        parts = [
+            found[0].new_zeros(count, part.spatial_channels, height, width)
+            if one.spatial is None
+            else aligned(one.spatial, (height, width))
+            for part, one in zip(self._parts, given, strict=True)
+        ]
+        return torch.cat(parts, dim=1)
+
+    def derive(self, image: Tensor, cond: Mapping[str, Any]) -> Mapping[str, Any]:
+        for part in self._parts:
+            cond = part.derive(image, cond)
+        return cond
+
+    def prepare(self, cond: Mapping[str, Iterable[Any]], folder: Path) -> None:
+        for part in self._parts:
+            part.prepare(cond, folder)
+
+
+def build_conditioner(spec: str | Mapping[str, Any], **found: Any) -> Conditioner:
+    """The conditioner a spec describes: 'class', {kind = 'text', dim = 64}, or several together as
+    {kind = 'combined', parts = {class = {}, map = {dim = 4}}}. found: `classes`, `channels`, from the data."""
+    if isinstance(spec, str) or spec.get("kind") != COMBINED:
+        return build(CONDITIONERS, spec, "conditioner", **found)
+    check_keys(spec, ("kind", "parts", "dropout"), "conditioner 'combined'")
+    parts = {
+        name: build(CONDITIONERS, {"kind": name, **options}, "conditioner", **found)
+        for name, options in spec.get("parts", {}).items()
+    }
+    return Combined(parts, **{name: value for name, value in spec.items() if name == "dropout"})
+
+
+def conditioner_spec(conditioner: Conditioner, without: Iterable[str] = ("classes", "channels")) -> dict[str, Any]:
+    """The spec that builds `conditioner`, every default included, except `without`."""
+    without = tuple(without)
+    if not isinstance(conditioner, Combined):
+        return spec_of(CONDITIONERS, conditioner, without)
+    specs = {name: spec_of(CONDITIONERS, part, without) for name, part in conditioner.parts.items()}
+    parts = {name: {key: value for key, value in spec.items() if key != "kind"} for name, spec in specs.items()}
+    return {"kind": COMBINED, "dropout": conditioner.dropout, "parts": parts}

@@ -1,0 +1,107 @@
+"""What a network may be told beside the noise level, and who makes it from a batch's conditions."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """vector (B, D); tokens (B, L, D); spatial (B, C, H, W), aligned with the image. All optional.
+
+    token_mask (B, L): True at tokens, False at padding; None where all are tokens. A network takes a missing spatial
+    for zeros, and brings one of another resolution to the image's.
+    """
+
+    vector: Tensor | None = None
+    tokens: Tensor | None = None
+    spatial: Tensor | None = None
+    token_mask: Tensor | None = None
+
+
+class Conditioner(nn.Module, ABC):
+    """Makes a `Conditioning` of a batch's conditions, and of their absence.
+
+    In training a row's condition is dropped with probability `dropout`, so that one network learns the conditional and
+    the unconditional model (Ho & Salimans 2022, algorithm 1). The draws come from torch's global generator of the
+    conditioner's device; nothing is drawn outside of training.
+    vector_dim, token_dim, spatial_channels: how wide the channels are that it fills, 0 for those it leaves empty.
+    needs: the conditions that training data must bring.
+    """
+
+    vector_dim: int = 0
+    token_dim: int = 0
+    spatial_channels: int = 0
+    needs: tuple[str, ...] = ()
+
+    def __init__(self, dropout: float) -> None:
+        super().__init__()
+        if not 0 <= dropout <= 1:
+            raise ValueError(f"a conditioner's dropout must lie in [0, 1]; got {dropout}")
+        self.dropout = dropout
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    @abstractmethod
+    def forward(self, cond: Mapping[str, Any] | None, count: int, dropped: Tensor | None = None) -> Conditioning:
+        """The conditioning of `count` rows.
+
+        cond: condition -> its value for each row; None for the unconditional model. dropped: bool (count,), rows that
+        lose their conditions whatever is drawn here.
+        """
+
+    def drawn(self, count: int, dropped: Tensor | None = None) -> Tensor:
+        """Which rows lose their condition: bool (count,)."""
+        if dropped is None:
+            dropped = torch.zeros(count, dtype=torch.bool, device=self.device)
+        if self.training and self.dropout > 0:
+            dropped = dropped | (torch.rand(count, device=self.device) < self.dropout)
+        return dropped
+
+    def derive(self, image: Tensor, cond: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The conditions of training images (B, C, H, W): cond, and what can be made from the images themselves."""
+        return cond
+
+    def prepare(self, cond: Mapping[str, Iterable[Any]], folder: Path) -> None:
+        """Called once before training with the conditions of the whole set: the place to compute and keep in `folder`
+        what is expensive and never changes."""
+
+
+class SingleConditioner(Conditioner):
+    """A conditioner of one condition, called `key`."""
+
+    key: str
+
+    def forward(self, cond: Mapping[str, Any] | None, count: int, dropped: Tensor | None = None) -> Conditioning:
+        value = None if cond is None else cond.get(self.key)
+        if cond is None or value is None:
+            return self.absent(count)
+        if len(value) != count:
+            raise ValueError(f"{len(value)} conditions {self.key!r} for {count} images")
+        return self.embed(value, self.drawn(count, dropped), cond)
+
+    @abstractmethod
+    def absent(self, count: int) -> Conditioning:
+        """The conditioning of `count` rows without a condition."""
+
+    @abstractmethod
+    def embed(self, value: Any, dropped: Tensor, cond: Mapping[str, Any]) -> Conditioning:
+        """The conditioning of a batch's condition; rows where `dropped` is true get that of `absent`."""
+
+
+def all_dropped(count: int, device: torch.device) -> Tensor:
+    return torch.ones(count, dtype=torch.bool, device=device)
+
+
+def rows(dropped: Tensor, like: Tensor) -> Tensor:
+    """bool (B,) in a shape that broadcasts against `like` (B, *)."""
+    return dropped.view(-1, *[1] * (like.ndim - 1))

@@ -1,0 +1,144 @@
+"""The Diffusion Transformer."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unnoise.networks.attention import Attention, FeedForward
+from unnoise.networks.conditioner import Conditioning
+from unnoise.networks.embedding import TIME_FEATURES, circle, frequencies
+from unnoise.networks.layers import beneath, padded, zeroed
+from unnoise.registry import lookup
+
+TIME_DIM = 256
+"""Width of the noise level's features."""
+
+
+class Modulated(nn.Module):
+    """adaLN: norm(x) (1 + scale) + shift with x (B, N, dim), scale and shift (B, dim); the norm has no weights."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim, elementwise_affine=False, eps=1e-6)
+
+    def forward(self, x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+        return torch.addcmul(shift[:, None], self.norm(x), 1 + scale[:, None])
+
+
+class Block(nn.Module):
+    """Attention between patches, to the tokens where there are any, and a feed-forward layer, each added to its input.
+
+    The embedding gives shift, scale and gate of attention and feed-forward; gates and the way back from the tokens
+    begin at zero, so that the block begins as the identity (adaLN-Zero, Peebles & Xie 2023, section 3.2).
+    """
+
+    def __init__(self, dim: int, heads: int, ratio: float, token_dim: int, dropout: float) -> None:
+        super().__init__()
+        self.modulation = zeroed(nn.Linear(dim, 6 * dim))
+        self.first, self.second = Modulated(dim), Modulated(dim)
+        self.attention = Attention(dim, heads)
+        self.cross = Attention(dim, heads, token_dim) if token_dim else None
+        self.feed_forward = FeedForward(dim, ratio)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, embedding: Tensor, told: Conditioning) -> Tensor:
+        shift_1, scale_1, gate_1, shift_2, scale_2, gate_2 = self.modulation(embedding).chunk(6, dim=1)
+        x = torch.addcmul(x, gate_1[:, None], self.dropout(self.attention(self.first(x, shift_1, scale_1))))
+        if self.cross is not None and told.tokens is not None:
+            x = x + self.cross(x, told.tokens, told.token_mask)
+        return torch.addcmul(x, gate_2[:, None], self.dropout(self.feed_forward(self.second(x, shift_2, scale_2))))
+
+
+class DiT(nn.Module):
+    """(x (B, in_channels, H, W), noise_level (B,), conditioning) -> (B, out_channels, H, W) (Peebles & Xie 2023).
+
+    patch: a position of the sequence is a square of patch x patch pixels; sizes that it does not divide are padded and
+    cropped inside, and any H and W may be given. dim: width; depth: blocks; ratio: of the feed-forward's width to dim.
+    Positions are fixed two-dimensional sines. vector_dim, token_dim: the widths of conditioning.vector and tokens
+    (cross-attention); spatial_channels: of conditioning.spatial, laid under the image.
+    Raises ValueError when dim is no multiple of 4 or of heads, and for a patch below 1.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        patch: int = 2,
+        dim: int = 192,
+        depth: int = 6,
+        heads: int = 3,
+        ratio: float = 4.0,
+        dropout: float = 0.0,
+        time_features: str = "sinusoidal",
+        vector_dim: int = 0,
+        spatial_channels: int = 0,
+        token_dim: int = 0,
+    ) -> None:
+        super().__init__()
+        if patch < 1 or dim % 4:
+            raise ValueError(f"a DiT needs a patch of at least 1 and a dim that 4 divides; got {patch} and {dim}")
+        self.in_channels, self.out_channels, self.patch, self.dim = in_channels, out_channels, patch, dim
+        self.depth, self.heads, self.ratio, self.dropout = depth, heads, ratio, dropout
+        self.time_features = time_features
+        self.vector_dim, self.spatial_channels, self.token_dim = vector_dim, spatial_channels, token_dim
+
+        self.embed_time = nn.Sequential(
+            lookup(TIME_FEATURES, time_features, "time_features")(TIME_DIM),
+            nn.Linear(TIME_DIM, dim),
+            nn.SiLU(),
+            nn.Linear(dim, dim),
+        )
+        self.embed_vector = nn.Linear(vector_dim, dim) if vector_dim else None
+        self.first = nn.Conv2d(in_channels + spatial_channels, dim, patch, stride=patch)
+        self.blocks = nn.ModuleList(Block(dim, heads, ratio, token_dim, dropout) for _ in range(depth))
+        self.norm = Modulated(dim)
+        self.modulation = nn.Linear(dim, 2 * dim)
+        self.last = nn.Linear(dim, out_channels * patch**2)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Xavier's weights and no biases in linear layers, zeros where a branch must begin as nothing."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+        ends = [self.modulation, self.last, *(block.modulation for block in self._blocks())]
+        crosses = [block.cross.out for block in self._blocks() if block.cross is not None]
+        for module in (*ends, *crosses):
+            zeroed(module)
+
+    def _blocks(self) -> list[Block]:
+        return [block for block in self.blocks if isinstance(block, Block)]
+
+    def forward(self, x: Tensor, noise_level: Tensor, conditioning: Conditioning | None = None) -> Tensor:
+        told = conditioning or Conditioning()
+        if told.tokens is not None and not self.token_dim:
+            raise ValueError("this DiT has no cross-attention: it takes vector and spatial conditioning, not tokens")
+        height, width = x.shape[-2:]
+        h = self.first(padded(beneath(x, told.spatial, self.spatial_channels), self.patch))
+        rows, columns = h.shape[-2:]
+        sequence = h.flatten(2).transpose(1, 2) + positions(rows, columns, self.dim, h.device)
+        embedding = self._embed(noise_level, told)
+        for block in self._blocks():
+            sequence = block(sequence, embedding, told)
+        shift, scale = self.modulation(embedding).chunk(2, dim=1)
+        patches = self.last(self.norm(sequence, shift, scale)).transpose(1, 2).unflatten(2, (rows, columns))
+        return F.pixel_shuffle(patches, self.patch)[..., :height, :width]
+
+    def _embed(self, noise_level: Tensor, told: Conditioning) -> Tensor:
+        embedding = self.embed_time(noise_level)
+        if self.embed_vector is not None and told.vector is not None:
+            embedding = embedding + self.embed_vector(told.vector)
+        return F.silu(embedding)
+
+
+def positions(rows: int, columns: int, dim: int, device: torch.device | None = None) -> Tensor:
+    """Fixed sines of the row in the first half of the features, of the column in the second: (rows columns, dim)."""
+    half = dim // 2
+    waves = frequencies(half).to(device)
+    y, x = (circle(torch.arange(count, device=device)[:, None] * waves, half) for count in (rows, columns))
+    grid = torch.cat([y[:, None].expand(-1, columns, -1), x[None].expand(rows, -1, -1)], dim=2)
+    return grid.flatten(0, 1)

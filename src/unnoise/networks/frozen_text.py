@@ -1,0 +1,133 @@
+"""Pretrained text encoders of other libraries, and a store of what they have said."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+BATCH = 64
+TEXT_TOWERS = {"clip": "CLIPTextModel", "t5": "T5EncoderModel", "siglip": "SiglipTextModel"}
+"""Model types of transformers whose plain class is more than a text encoder."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """width: of the embeddings. encode: (texts, device) -> per text its tokens' embeddings (L, width)."""
+
+    width: int
+    encode: Callable[[list[str], torch.device], list[Tensor]]
+
+
+class Embeddings:
+    """Texts to embeddings of at most `length` tokens, each text computed once per process.
+
+    Not a module: the pretrained weights belong to no run and are loaded when the first unknown text comes.
+    """
+
+    def __init__(self, name: str, length: int) -> None:
+        self.name, self.length = name, length
+        self._known: dict[str, Tensor] = {}
+
+    @property
+    def width(self) -> int:
+        return load_backend(self.name).width
+
+    def of(self, texts: Sequence[str], device: torch.device) -> tuple[Tensor, Tensor]:
+        """(B, length, width) float16 and mask (B, length), on the CPU; new texts are embedded on `device`."""
+        self._learn(texts, device)
+        features = torch.zeros(len(texts), self.length, self.width, dtype=torch.float16)
+        mask = torch.zeros(len(texts), self.length, dtype=torch.bool)
+        for row, text in enumerate(texts):
+            known = self._known[text]
+            features[row, : len(known)], mask[row, : len(known)] = known, True
+        return features, mask
+
+    def prepare(self, texts: Iterable[str], folder: Path, device: torch.device) -> None:
+        """Reads the embeddings of a set of texts from `folder`, or computes them and writes them there."""
+        ordered = sorted({"", *texts})
+        digest = hashlib.sha256(json.dumps([self.name, self.length, ordered]).encode()).hexdigest()[:32]
+        file = folder / f"text-{digest}.safetensors"
+        if not file.is_file():
+            self._learn(ordered, device)
+            folder.mkdir(parents=True, exist_ok=True)
+            lengths = torch.tensor([len(self._known[text]) for text in ordered])
+            partial = file.with_suffix(".partial")
+            save_file({"tokens": torch.cat([self._known[text] for text in ordered]), "lengths": lengths}, partial)
+            partial.replace(file)
+        stored = load_file(file)
+        parts = stored["tokens"].split(stored["lengths"].tolist())
+        self._known.update(zip(ordered, parts, strict=True))
+
+    def _learn(self, texts: Iterable[str], device: torch.device) -> None:
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        for start in range(0, len(new), BATCH):
+            part = new[start : start + BATCH]
+            for text, tokens in zip(part, load_backend(self.name).encode(part, device), strict=True):
+                self._known[text] = tokens[: self.length].to("cpu", torch.float16)
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """'transformers:openai/clip-vit-base-patch32' -> ('transformers', 'openai/clip-vit-base-patch32')."""
+    library, _, model = name.partition(":")
+    return library, model
+
+
+@lru_cache(maxsize=2)
+def load_backend(name: str) -> Backend:
+    """The pretrained encoder; ValueError says what is missing."""
+    library, model = split_name(name)
+    try:
+        module = importlib.import_module(library.replace("-", "_"))
+    except ImportError as error:
+        raise ValueError(f"text encoder {name!r} needs {library}: pip install 'unnoise[text]' ({error})") from None
+    if not model:
+        raise ValueError(f"text encoder {name!r} lacks a model: {library}:NAME, a hub's name or a folder")
+    try:
+        return FROZEN[library](module, model)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f"text encoder {name!r} cannot be loaded: {reason}") from None
+
+
+def _transformers(library: Any, name: str) -> Backend:
+    config = library.AutoConfig.from_pretrained(name)
+    tokenizer = library.AutoTokenizer.from_pretrained(name)
+    kind = getattr(library, TEXT_TOWERS.get(config.model_type, "AutoModel"))
+    model = kind.from_pretrained(name).eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def encode(texts: list[str], device: torch.device) -> list[Tensor]:
+        inputs = tokenizer(texts, padding=True, truncation=True, return_tensors="pt").to(device)
+        hidden = model.to(device)(**inputs).last_hidden_state
+        return [row[mask.bool()] for row, mask in zip(hidden, inputs["attention_mask"], strict=True)]
+
+    return Backend(model.config.hidden_size, encode)
+
+
+def _sentence_transformers(library: Any, name: str) -> Backend:
+    model = library.SentenceTransformer(name, device="cpu").eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def encode(texts: list[str], device: torch.device) -> list[Tensor]:
+        return model.to(device).encode(
+            texts, output_value="token_embeddings", device=str(device), show_progress_bar=False
+        )
+
+    return Backend(model.get_sentence_embedding_dimension(), encode)
+
+
+FROZEN: dict[str, Callable[[Any, str], Backend]] = {
+    "transformers": _transformers,
+    "sentence-transformers": _sentence_transformers,
+}
+"""The libraries with pretrained text encoders, as they stand before the ':' of an encoder's name."""

@@ -1,0 +1,42 @@
+"""Learning a variational autoencoder by the evidence lower bound."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+
+from unnoise.data.batch import Batch
+from unnoise.models.vae import VAE
+from unnoise.objectives.objective import Loss, Objective
+from unnoise.seeding import Noise
+
+
+class Elbo(Objective):
+    """-E[log p(x | z)] + beta KL(q(z | x) || p(z)), in nats per dimension (Kingma & Welling 2014, equation 3).
+
+    beta = 1 is the bound of log p(x); other values trade reconstruction for a code nearer to the prior (Higgins et al.
+    2017). free_bits: bits that each number of the code may carry, on average over the batch, at no cost (Kingma et al.
+    2016, equation 15). The parts are in nats per image: `bound` = -ELBO = distortion + rate.
+    """
+
+    def __init__(self, model: VAE, beta: float = 1.0, free_bits: float = 0.0) -> None:
+        for name, value in {"beta": beta, "free_bits": free_bits}.items():
+            if value < 0:
+                raise ValueError(f"objective.{name} must be at least 0, got {value}")
+        self._model, self.beta, self.free_bits = model, beta, free_bits
+
+    @property
+    def model(self) -> VAE:
+        return self._model
+
+    def loss(self, batch: Batch, noise: Noise) -> Loss:
+        log_prob, kl = self.model.elbo_terms(batch.image, noise)
+        distortion, rate = -log_prob.mean(), kl.flatten(1).sum(1).mean()
+        total = (distortion + self.beta * self._charged(kl)) / math.prod(self.model.shape)
+        parts = {"loss": total, "bound": distortion + rate, "distortion": distortion, "rate": rate}
+        return Loss(total, {name: value.detach() for name, value in parts.items()})
+
+    def _charged(self, kl: Tensor) -> Tensor:
+        """The rate that is paid for, nats per image."""
+        return kl.mean(0).clamp(min=self.free_bits * math.log(2)).sum()
