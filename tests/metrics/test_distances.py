@@ -9,7 +9,7 @@ from unnoise.metrics import distances
 from unnoise.metrics.distances import nearest, neighbour_radii, tiles
 
 
-@pytest.fixture(params=[(1024, 4096), (7, 5)], ids=["one tile", "many tiles"], autouse=True)
+@pytest.fixture(params=[(512, 1024), (7, 5)], ids=["one tile", "many tiles"], autouse=True)
 def tile(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distances, "TILE", request.param)
 

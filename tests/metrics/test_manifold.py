@@ -27,7 +27,7 @@ def by_definition(x: np.ndarray, y: np.ndarray, k: int) -> list[float]:
 
 
 @pytest.mark.parametrize("k", [1, 3, 5])
-@pytest.mark.parametrize("tile", [(1024, 4096), (64, 48)], ids=str)
+@pytest.mark.parametrize("tile", [(512, 1024), (64, 48)], ids=str)
 def test_equals_the_definitions(k: int, tile: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distances, "TILE", tile)
     x, y = sets()

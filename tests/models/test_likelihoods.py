@@ -5,7 +5,14 @@ import math
 import pytest
 import torch
 
-from unnoise.models.likelihoods import LIKELIHOODS, Bernoulli, DiscretisedLogistic, Gaussian, discretised_logistic
+from unnoise.models.likelihoods import (
+    LIKELIHOODS,
+    Bernoulli,
+    DiscretisedLogistic,
+    Gaussian,
+    clipped_logistic_mean,
+    discretised_logistic,
+)
 from unnoise.seeding import StepNoise
 
 LEVELS = torch.arange(256, dtype=torch.float64) / 127.5 - 1
@@ -61,6 +68,14 @@ def test_gaussian_explains_dequantised_levels_by_the_normal_density() -> None:
     output = torch.randn(1, 1, 16, 16)
     expected = torch.distributions.Normal(output, likelihood.log_scale.exp()).log_prob(target).sum().reshape(1)
     torch.testing.assert_close(likelihood.log_prob(target, output), expected)
+
+
+@pytest.mark.parametrize("mean", [-3.0, 0.0, 0.3, 2.0])
+@pytest.mark.parametrize("log_scale", [-7.0, -2.0, 0.0, 3.0])
+def test_the_expected_pixel_is_the_sum_over_the_levels(mean: float, log_scale: float) -> None:
+    m, s = torch.tensor([mean, log_scale], dtype=torch.float64)
+    expected = (LEVELS * discretised_logistic(LEVELS, m, s).exp()).sum()
+    assert float(clipped_logistic_mean(m, s.exp())) == pytest.approx(float(expected), abs=1 / 255)
 
 
 @pytest.mark.parametrize("name", LIKELIHOODS)

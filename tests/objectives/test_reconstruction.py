@@ -96,8 +96,8 @@ def test_memorises_eight_images(corruption: str, amount: float) -> None:
     ("corruption", "amount", "message"),
     [
         ("gausian", 0.1, "did you mean 'gaussian'"),
-        ("masking", 1.5, r"a share in \[0, 1\], got 1.5"),
-        ("gaussian", -1.0, "at least 0"),
+        ("masking", 1.5, "from 0 to 1, got 1.5"),
+        ("gaussian", -1.0, "from 0 to inf, got -1.0"),
         ("masking", 0.0, "give both, or neither"),
         ("none", 0.5, "give both, or neither"),
     ],

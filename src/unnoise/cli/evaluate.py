@@ -102,38 +102,52 @@ def evaluate(
 
 def _lines(result: Mapping[str, Any]) -> list[str]:
     """The numbers, then what they hold for."""
-    lines = [f"subject      {result['subject']}" + (f", step {result['step']}" if "step" in result else "")]
+    rows: list[tuple[str, str]] = []
+    rows.append(("subject", f"{result['subject']}" + (f", step {result['step']}" if "step" in result else "")))
     if "fid" in result:
         low, high = result["fid_interval"]
-        lines.append(f"{result['fid_name']}  {result['fid']:.4f}   95 % of resamples: {low:.4f} to {high:.4f}")
+        rows.append((result["fid_name"], f"{result['fid']:.4f} (95 % of resamples: {low:.4f} to {high:.4f})"))
     if "fid_floor" in result:
-        floor = result["fid_floor"]
-        lines.append(f"  floor      {floor['value']:.4f}, which {floor['n']} {floor['of']} get")
+        rows.append(("  its floor", f"{result['fid_floor']['value']:.4f}, which {_floor(result['fid_floor'])} get"))
     if "fid_warning" in result:
-        lines.append(f"  take care  {result['fid_warning']}")
-    lines += [f"{name:<16} {result[name]:.5f}" for name in NUMBERS if name in result]
+        rows.append(("  take care", result["fid_warning"]))
+    rows += [(name.replace("_", " "), f"{result[name]:.5f}") for name in NUMBERS if name in result]
     if "modes" in result:
-        modes = result["modes"]
-        missing = f", missing {', '.join(modes['missing'])}" if modes["missing"] else ""
-        lines.append(
-            f"modes            {modes['covered']} of {modes['of']}{missing}; KL to the data {modes['kl']:.4f} nats"
-        )
-    lines += [f"{name:<12} {value:.5f} bits/dim" for name, value in result.get("bits_per_dim", {}).items()]
+        rows.append(("modes", _modes(result["modes"])))
+    rows += [(f"bits/dim {name}", f"{value:.5f}") for name, value in result.get("bits_per_dim", {}).items()]
     if "likelihood" in result:
-        how = result["likelihood"]
-        lines.append(
-            f"  {how['what']}; variance {how['variance']}; {how['times']} ({how['times_per_image']} of {how['steps']}) "
-            f"on each of {how['images']} images of the {result['data']['split']} split"
-        )
-    for name in ("glyphs", "noise"):
-        if name in result.get("told_apart", {}):
-            scores = ", ".join(
-                f"{key.replace('_', ' ')} {value:.3f}" for key, value in result["told_apart"][name].items()
-            )
-            lines.append(f"told apart from {name:<7} AUROC: {scores}")
+        rows.append(("  how", _likelihood(result["likelihood"], result["data"]["split"])))
+    rows += [(f"AUROC against {name}", _scores(result["told_apart"][name])) for name in _strangers(result)]
     if "features" in result:
-        held, how = result["reference"], result["samples"]
-        lines.append(f"features     {result['features']} ({result['feature_space']['version']})")
-        lines.append(f"samples      {result['n']}, {', '.join(f'{k} {v}' for k, v in how.items() if v is not None)}")
-        lines.append(f"reference    {held['source']} ({held['split']}), {held['n']} images")
-    return [*lines, f"seconds      {result['seconds']}"]
+        space, held = result["feature_space"], result["reference"]
+        accuracy = f", {100 * space['accuracy']:.2f} % right on held-out images" if "accuracy" in space else ""
+        rows.append(("features", f"{result['features']}: {space['version']}{accuracy}"))
+        how = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in result["samples"].items() if value)
+        rows.append(("samples", f"{result['n']}; {how}"))
+        rows.append(("reference", f"{held['source']} ({held['split']}), {held['n']} images"))
+    rows.append(("seconds", str(result["seconds"])))
+    width = max(len(name) for name, _ in rows) + 2
+    return [f"{name:<{width}}{text}" for name, text in rows]
+
+
+def _floor(floor: Mapping[str, Any]) -> str:
+    return f"{floor['n']} {floor['of']}"
+
+
+def _modes(modes: Mapping[str, Any]) -> str:
+    missing = f", missing {', '.join(modes['missing'])}" if modes["missing"] else ""
+    kl = f"KL to the data {modes['kl']:.4f} nats (perfect samples: {modes['kl_floor']:.4f})"
+    return f"{modes['covered']} of {modes['of']}{missing}; {kl}"
+
+
+def _likelihood(how: Mapping[str, Any], split: str) -> str:
+    times = f"{how['times']} ({how['times_per_image']} of {how['steps']})"
+    return f"{how['what']}; variance {how['variance']}; {times} on each of {how['images']} images of the {split} split"
+
+
+def _strangers(result: Mapping[str, Any]) -> list[str]:
+    return [name for name, value in result.get("told_apart", {}).items() if isinstance(value, Mapping)]
+
+
+def _scores(found: Mapping[str, float]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in found.items())

@@ -77,13 +77,19 @@ class Bench:
         settings = self.settings
         drawn = self.subject.draw(settings.n, self._train, settings.seed, settings.batch_size)
         if drawn.pixels.shape[1:] != self.train.shape:
+            channels, height, _ = self.train.shape
             raise ValueError(
-                f"the samples are {_size(drawn.pixels.shape[1:])} and the reference {_size(self.train.shape)}: "
-                "they must be of one shape; resize one of them first"
+                f"the samples are {_size(drawn.pixels.shape[1:])}{self._mixed()} and the reference "
+                f"{_size(self.train.shape)}: they must be of one shape; 'unnoise data SOURCE "
+                f"--size {height} --channels {channels} --pack NEW.npz' makes them so"
             )
         if len(drawn.pixels) < 2:
             raise ValueError(f"need at least 2 images to measure a distribution, got {len(drawn.pixels)}")
         return drawn
+
+    def _mixed(self) -> str:
+        images = self.subject.images
+        return f", brought together from {len(images.sizes)} sizes," if images and len(images.sizes) > 1 else ""
 
     @cached_property
     def extractor(self) -> FeatureExtractor:

@@ -16,7 +16,7 @@ from unnoise.data.cache import cache_folder
 from unnoise.drawing import progress_bar
 from unnoise.files import write_atomic
 from unnoise.metrics.features import FEATURES, ClassifierFeatures, FeatureExtractor, train_classifier
-from unnoise.registry import lookup
+from unnoise.registry import build, lookup
 
 CLASSIFIER_SEED = 0
 BATCH = 256
@@ -36,7 +36,7 @@ def open_features(
     """
     kind = lookup(FEATURES, name, "feature space")
     if kind is not ClassifierFeatures:
-        return kind().to(device)
+        return build(FEATURES, name, "feature space", shape=train.shape).to(device)
     if train.labels is None:
         raise ValueError("features 'classifier' need labels, and the data has none; use imagenet or pixels")
     folder = _place("classifiers", train.fingerprint, None if test is None else test.fingerprint, CLASSIFIER_SEED)

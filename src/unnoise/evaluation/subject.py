@@ -14,6 +14,7 @@ import torch
 from unnoise.data import Images, open_source
 from unnoise.drawing import cannot_sample, choose_sampler, counted_calls, draw_in_batches
 from unnoise.guidance import ClassifierFree
+from unnoise.metrics.features.extractor import levels
 from unnoise.models import CanSample, Diffusion, ImageModel
 from unnoise.runs import CONFIG_FILE, Run
 from unnoise.samplers import Sampler
@@ -103,11 +104,19 @@ def open_subject(
         chosen = what.default_sampler() if isinstance(what, Diffusion) else None
         return Subject(type(what).__name__.lower(), what, sampler=chosen, guidance=guidance)
     if not (isinstance(what, (str, Path)) and (Path(what) / CONFIG_FILE).is_file()):
-        images = open_source(what)
+        images = open_source(_as_levels(what))
         return Subject(images.source if not isinstance(what, (str, Path)) else str(what), images=images)
     run = Run.open(what)
     chosen = choose_sampler(run, sampler, options or {}) if "sampler" in run.config or sampler or options else None
     return Subject(str(what), run.load(device), run, sampler=chosen, guidance=guidance)
+
+
+def _as_levels(what: Any) -> Any:
+    """Float images (N, C, H, W) in [-1, 1], as models draw them, become uint8; everything else stays."""
+    if not isinstance(what, (np.ndarray, torch.Tensor)):
+        return what
+    tensor = torch.as_tensor(what)
+    return levels(tensor) if tensor.is_floating_point() else what
 
 
 def _taken(images: Images, n: int, seed: int) -> Drawn:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-TILE = (1024, 4096)
-"""Rows and columns of a tile: 32 MiB of float64."""
+TILE = (512, 1024)
+"""Rows and columns of a tile: 4 MiB of float64, which a processor's cache holds."""
 SLACK = 1e-12
 """Rounding of a squared distance, as a share of the largest squared norm."""
 

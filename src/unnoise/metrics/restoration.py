@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from unnoise.metrics.features.extractor import colour
+
 RANGE = 255.0
 WINDOW, WINDOW_STD = 11, 1.5
 K_1, K_2 = 0.01, 0.03
@@ -57,7 +59,7 @@ class LPIPS:
     @torch.inference_mode()
     def __call__(self, images: Tensor, targets: Tensor) -> Tensor:
         """(B,) float64 of images (B, C, H, W), uint8 or floats in [-1, 1]; grey is repeated."""
-        x, y = ((z / 127.5 - 1).float().expand(-1, 3, -1, -1) for z in _pair(images, targets))
+        x, y = (colour(z / 127.5 - 1, "lpips").float() for z in _pair(images, targets))
         return self.distance(x, y).flatten().double()
 
 

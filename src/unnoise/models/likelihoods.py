@@ -99,7 +99,8 @@ class DiscretisedLogistic(Likelihood):
         return discretised_logistic(x, mean, log_scale.clamp(min=SMALLEST_LOG_SCALE)).flatten(1).sum(1)
 
     def mean(self, output: Tensor) -> Tensor:
-        return output.chunk(2, dim=1)[0].clamp(-1, 1)
+        mean, log_scale = output.chunk(2, dim=1)
+        return clipped_logistic_mean(mean, log_scale.clamp(min=SMALLEST_LOG_SCALE).exp())
 
 
 LIKELIHOODS: dict[str, type[Likelihood]] = {
@@ -120,6 +121,15 @@ def discretised_logistic(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
     width = torch.exp(-log_scale) * (2 / 255)
     inside = torch.log(-torch.expm1(-width)) + above + below
     return torch.where(x < -0.999, above, torch.where(x > 0.999, below, inside))
+
+
+def clipped_logistic_mean(mean: Tensor, scale: Tensor) -> Tensor:
+    """E[min(1, max(-1, X))] of a logistic X: -1 plus the integral of P(X > t) over [-1, 1].
+
+    = -1 + s softplus((mean + 1) / s) - s softplus((mean - 1) / s). A mean far outside [-1, 1] need not be white or
+    black: with a large scale it says only that one of the two is likelier.
+    """
+    return scale * (F.softplus((mean + 1) / scale) - F.softplus((mean - 1) / scale)) - 1
 
 
 def _uniform(like: Tensor, noise: Noise) -> Tensor:

@@ -41,6 +41,17 @@ class Posterior(NamedTuple):
         return gaussian_kl(self.mean, self.log_var, zero, zero)
 
 
+class ElboTerms(NamedTuple):
+    """log p(x | z) (B,) for one z ~ q(z | x), KL(q || p) (B, *code), both in nats, and what the decoder said of z.
+
+    The ELBO is the difference of the first two, summed over the code.
+    """
+
+    log_prob: Tensor
+    kl: Tensor
+    output: Tensor
+
+
 class VAE(ImageModel):
     """p(z) = N(0, I), p(x | z) = likelihood(decoder(z)), q(z | x) = N(mean, var) (Kingma & Welling 2014).
 
@@ -101,14 +112,15 @@ class VAE(ImageModel):
             return torch.empty(0, *self.shape, device=self.device)
         return self.decode(SeededNoise(seeds).normal(torch.empty(len(seeds), *self.code_shape, device=self.device)))
 
-    def elbo_terms(self, image: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
-        """log p(x | z) (B,) for one z ~ q(z | x), and KL(q || p) (B, *code), in nats; the ELBO is their difference.
+    def elbo_terms(self, image: Tensor, noise: Noise) -> ElboTerms:
+        """What the ELBO of images in [-1, 1] is made of.
 
         The KL is the closed form -(1 + log var - mean^2 - var) / 2 (Kingma & Welling 2014, appendix B).
         """
         x = self.pixels.target(image, noise)
         posterior = self.posterior(x)
-        return self.pixels.log_prob(x, self(posterior.draw(noise))), posterior.kl()
+        output = self(posterior.draw(noise))
+        return ElboTerms(self.pixels.log_prob(x, output), posterior.kl(), output)
 
     def importance_weights(self, image: Tensor, samples: int, noise: Noise) -> Tensor:
         """log p(x, z_k) / q(z_k | x) (samples, B), z_k ~ q(z | x), nats."""
@@ -134,6 +146,6 @@ class VAE(ImageModel):
 
     def _bound(self, image: Tensor, samples: int, noise: Noise) -> Tensor:
         if samples == 1:
-            log_prob, kl = self.elbo_terms(image, noise)
-            return log_prob - kl.flatten(1).sum(1)
+            terms = self.elbo_terms(image, noise)
+            return terms.log_prob - terms.kl.flatten(1).sum(1)
         return self.importance_weights(image, samples, noise).logsumexp(0) - math.log(samples)

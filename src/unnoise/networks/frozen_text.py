@@ -20,12 +20,16 @@ TEXT_TOWERS = {"clip": "CLIPTextModel", "t5": "T5EncoderModel", "siglip": "Sigli
 """Model types of transformers whose plain class is more than a text encoder."""
 
 
+Encode = Callable[[list[str], torch.device], list[Tensor]]
+"""(texts, device) -> per text its tokens' embeddings (L, width)."""
+
+
 @dataclass(frozen=True)
 class Backend:
-    """width: of the embeddings. encode: (texts, device) -> per text its tokens' embeddings (L, width)."""
+    """A pretrained encoder. width: of its embeddings."""
 
     width: int
-    encode: Callable[[list[str], torch.device], list[Tensor]]
+    encode: Encode
 
 
 class Embeddings:
@@ -86,20 +90,19 @@ def split_name(name: str) -> tuple[str, str]:
 def load_backend(name: str) -> Backend:
     """The pretrained encoder; ValueError says what is missing."""
     library, model = split_name(name)
-    try:
-        module = importlib.import_module(library.replace("-", "_"))
-    except ImportError as error:
-        raise ValueError(f"text encoder {name!r} needs {library}: pip install 'unnoise[text]' ({error})") from None
     if not model:
         raise ValueError(f"text encoder {name!r} lacks a model: {library}:NAME, a hub's name or a folder")
     try:
-        return FROZEN[library](module, model)
+        encode = FROZEN[library](importlib.import_module(library.replace("-", "_")), model)
+    except ImportError as error:
+        raise ValueError(f"text encoder {name!r} needs {library}: pip install 'unnoise[text]' ({error})") from None
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ValueError(f"text encoder {name!r} cannot be loaded: {reason}") from None
+    return Backend(encode(["a"], torch.device("cpu"))[0].shape[1], encode)
 
 
-def _transformers(library: Any, name: str) -> Backend:
+def _transformers(library: Any, name: str) -> Encode:
     config = library.AutoConfig.from_pretrained(name)
     tokenizer = library.AutoTokenizer.from_pretrained(name)
     kind = getattr(library, TEXT_TOWERS.get(config.model_type, "AutoModel"))
@@ -111,10 +114,10 @@ def _transformers(library: Any, name: str) -> Backend:
         hidden = model.to(device)(**inputs).last_hidden_state
         return [row[mask.bool()] for row, mask in zip(hidden, inputs["attention_mask"], strict=True)]
 
-    return Backend(model.config.hidden_size, encode)
+    return encode
 
 
-def _sentence_transformers(library: Any, name: str) -> Backend:
+def _sentence_transformers(library: Any, name: str) -> Encode:
     model = library.SentenceTransformer(name, device="cpu").eval().requires_grad_(False)
 
     @torch.no_grad()
@@ -123,10 +126,10 @@ def _sentence_transformers(library: Any, name: str) -> Backend:
             texts, output_value="token_embeddings", device=str(device), show_progress_bar=False
         )
 
-    return Backend(model.get_sentence_embedding_dimension(), encode)
+    return encode
 
 
-FROZEN: dict[str, Callable[[Any, str], Backend]] = {
+FROZEN: dict[str, Callable[[Any, str], Encode]] = {
     "transformers": _transformers,
     "sentence-transformers": _sentence_transformers,
 }

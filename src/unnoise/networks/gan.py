@@ -41,6 +41,8 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Images (B, in_channels, H, W) -> logits (B,): how much they look like data. No normalisation of activations.
 
+    patches: a logit (B, h w) for each position of the coarsest level instead, which judges what is near it (Isola et
+    al. 2017).
     channels, multipliers: a level each, two 3x3 convolutions, of half the resolution of the one before; patch: the
     finest level sees squares of patch x patch pixels. batch_std: the last level also sees how much the images of the
     batch differ, which shows a collapsed generator up (Karras et al. 2018, section 3). spectral: every weight is
@@ -57,9 +59,10 @@ class Discriminator(nn.Module):
         patch: int = 2,
         batch_std: bool = True,
         spectral: bool = False,
+        patches: bool = False,
     ) -> None:
         super().__init__()
-        self.grid, self.batch_std = Grid(image_size, patch, len(multipliers)), batch_std
+        self.grid, self.batch_std, self.patches = Grid(image_size, patch, len(multipliers)), batch_std, patches
         widths = [channels * multiplier for multiplier in multipliers]
         layers = [nn.Conv2d(in_channels * patch**2, widths[0], 3, padding=1)]
         for level, width in enumerate(widths):
@@ -68,20 +71,30 @@ class Discriminator(nn.Module):
             layers.append(nn.Conv2d(width, width, 3, padding=1))
         height, columns = self.grid.coarsest
         self.layers = nn.ModuleList(layers)
-        self.last = nn.Linear((widths[-1] + batch_std) * height * columns, 1)
+        given = widths[-1] + batch_std
+        self.last = nn.Conv2d(given, 1, 1) if patches else nn.Conv2d(given, 1, (height, columns))
         for layer in (*self.layers, self.last):
             nn.init.kaiming_normal_(layer.weight, SLOPE)  # type: ignore[arg-type]
             if spectral:
                 parametrize.register_parametrization(layer, "weight", SpectralNorm(layer.weight))  # type: ignore[arg-type]
 
     def forward(self, image: Tensor) -> Tensor:
-        h = self.grid.split(image)
+        return self.judge(self.features(image)[-1])
+
+    def features(self, image: Tensor) -> list[Tensor]:
+        """The activations (B, channels, height, width) of every layer but the last."""
+        found = [self.grid.split(image)]
         for layer in self.layers:
-            h = F.leaky_relu(layer(h), SLOPE)
+            found.append(F.leaky_relu(layer(found[-1]), SLOPE))
+        return found[1:]
+
+    def judge(self, h: Tensor) -> Tensor:
+        """The logits that the deepest features lead to."""
         if self.batch_std:
             spread = (h.float().var(0, unbiased=False) + 1e-8).sqrt().mean()
             h = torch.cat([h, spread.to(h.dtype).expand(len(h), 1, *h.shape[2:])], dim=1)
-        return self.last(h.flatten(1)).squeeze(1).float()
+        logits = self.last(h).flatten(1).float()
+        return logits if self.patches else logits.squeeze(1)
 
     @torch.no_grad()
     def update_norms(self) -> None:

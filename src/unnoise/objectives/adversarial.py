@@ -116,7 +116,7 @@ class Adversarial(Objective):
 
     def loss(self, batch: Batch, noise: Noise) -> Loss:
         """The generator's."""
-        with _frozen(self.discriminator):
+        with frozen(self.discriminator):
             logits = self.discriminator(self._samples(batch, noise))
         total = self._game.generator(logits).mean()
         return Loss(total, {"loss": total.detach()})
@@ -150,7 +150,7 @@ def _squared_gradient(discriminator: nn.Module, image: Tensor) -> Tensor:
 
 
 @contextmanager
-def _frozen(module: nn.Module) -> Iterator[None]:
+def frozen(module: nn.Module) -> Iterator[None]:
     """Within, what is computed sends no gradients to the module's parameters."""
     module.requires_grad_(False)
     try:

@@ -7,7 +7,7 @@ import math
 from torch import Tensor
 
 from unnoise.data.batch import Batch
-from unnoise.models.vae import VAE
+from unnoise.models.vae import VAE, ElboTerms
 from unnoise.objectives.objective import Loss, Objective
 from unnoise.seeding import Noise
 
@@ -31,9 +31,11 @@ class Elbo(Objective):
         return self._model
 
     def loss(self, batch: Batch, noise: Noise) -> Loss:
-        log_prob, kl = self.model.elbo_terms(batch.image, noise)
-        distortion, rate = -log_prob.mean(), kl.flatten(1).sum(1).mean()
-        total = (distortion + self.beta * self._charged(kl)) / math.prod(self.model.shape)
+        return self.bound(self.model.elbo_terms(batch.image, noise))
+
+    def bound(self, terms: ElboTerms) -> Loss:
+        distortion, rate = -terms.log_prob.mean(), terms.kl.flatten(1).sum(1).mean()
+        total = (distortion + self.beta * self._charged(terms.kl)) / math.prod(self.model.shape)
         parts = {"loss": total, "bound": distortion + rate, "distortion": distortion, "rate": rate}
         return Loss(total, {name: value.detach() for name, value in parts.items()})
 

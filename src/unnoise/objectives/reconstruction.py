@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -55,8 +56,9 @@ class Reconstruction(Objective):
     def __init__(self, model: Autoencoder, corruption: str = "none", amount: float = 0.0) -> None:
         self._model, self.corruption, self.amount = model, corruption, amount
         self._corrupt = lookup(CORRUPTIONS, corruption, "corruption")
-        if amount < 0 or (corruption != "gaussian" and amount > 1):
-            raise ValueError(f"corruption {corruption!r} takes an amount that is a share in [0, 1], got {amount}")
+        limit = math.inf if corruption == "gaussian" else 1
+        if not 0 <= amount <= limit:
+            raise ValueError(f"corruption {corruption!r} takes an amount from 0 to {limit}, got {amount}")
         if (corruption == "none") != (amount == 0):
             raise ValueError(f"corruption {corruption!r} with amount {amount}: give both, or neither")
 

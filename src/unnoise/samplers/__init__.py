@@ -2,8 +2,43 @@
 
 from unnoise.samplers.ancestral import DDIM, Ancestral
 from unnoise.samplers.grids import GRIDS
+from unnoise.samplers.inversion import interpolate, invert, slerp
+from unnoise.samplers.multistep import AdamsBashforth, DPMSolver
+from unnoise.samplers.ode import RK45, Euler, Heun
 from unnoise.samplers.sampler import Point, Sampler, Step
+from unnoise.samplers.sde import Langevin, SDEDPMSolver
+from unnoise.samplers.unipc import UniPC
 
-SAMPLERS: dict[str, type[Sampler]] = {"ddpm": Ancestral, "ddim": DDIM}
+SAMPLERS: dict[str, type[Sampler]] = {
+    "ddpm": Ancestral,
+    "ddim": DDIM,
+    "euler": Euler,
+    "heun": Heun,
+    "dpm-solver++": DPMSolver,
+    "sde-dpm-solver++": SDEDPMSolver,
+    "unipc": UniPC,
+    "adams-bashforth": AdamsBashforth,
+    "langevin": Langevin,
+    "rk45": RK45,
+}
 
-__all__ = ["DDIM", "GRIDS", "SAMPLERS", "Ancestral", "Point", "Sampler", "Step"]
+__all__ = [
+    "DDIM",
+    "GRIDS",
+    "RK45",
+    "SAMPLERS",
+    "AdamsBashforth",
+    "Ancestral",
+    "DPMSolver",
+    "Euler",
+    "Heun",
+    "Langevin",
+    "Point",
+    "SDEDPMSolver",
+    "Sampler",
+    "Step",
+    "UniPC",
+    "interpolate",
+    "invert",
+    "slerp",
+]

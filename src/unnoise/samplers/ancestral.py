@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from unnoise.process.denoiser import Denoiser
-from unnoise.process.gaussian import per_row, posterior
+from unnoise.process.gaussian import posterior
 from unnoise.process.variance import VARIANCES
 from unnoise.registry import build
+from unnoise.samplers.knots import Knot, knot
 from unnoise.samplers.sampler import Sampler, Step
 from unnoise.seeding import Noise
 
@@ -55,10 +57,19 @@ class DDIM(Sampler):
     def step(
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
     ) -> Step:
-        schedule, denoised = denoiser.schedule, denoiser(x, t, cond)
-        drawn_var = self.eta**2 * posterior(schedule, t, s).var
-        kept_std = (schedule.sigma(s) ** 2 - drawn_var).clamp(min=0).sqrt()
-        x = denoised.lerp(schedule.alpha(s), kept_std)
-        if self.eta > 0 and s > 0:
-            x = x + per_row(drawn_var.sqrt(), x) * noise.normal(x)
+        denoised = denoiser(x, t, cond)
+        alpha, drawn_std, kept_std = _ddim(knot(denoiser.schedule, t), knot(denoiser.schedule, s), self.eta)
+        x = alpha * denoised.x_0 + kept_std * denoised.eps
+        if drawn_std > 0:
+            x = x + drawn_std * noise.normal(x)
         return Step(x, denoised, None)
+
+
+def _ddim(here: Knot, there: Knot, eta: float) -> tuple[float, float, float]:
+    """alpha_s, the deviation c of the noise drawn and that of the predicted noise kept.
+
+    beta-tilde = sigma_s^2 (1 - (alpha_t sigma_s / (alpha_s sigma_t))^2): the variance of q(x_s | x_t, x_0).
+    """
+    ratio = here.alpha * there.sigma / (there.alpha * here.sigma)
+    drawn = eta * there.sigma * math.sqrt(max(0.0, 1 - ratio**2))
+    return there.alpha, drawn, math.sqrt(max(0.0, there.sigma**2 - drawn**2))

@@ -6,6 +6,7 @@ to native steps, the only ones its model has seen.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -34,20 +35,71 @@ def quadratic(schedule: Schedule, steps: int) -> Tensor:
     return schedule.t_max * (torch.arange(1, steps + 1, dtype=torch.float64) / steps) ** 2
 
 
-GRIDS: dict[str, Grid] = {"trailing": trailing, "uniform": uniform, "quadratic": quadratic}
+def karras(schedule: Schedule, steps: int) -> Tensor:
+    """sigma / alpha at equal strides of its 7th root, from its least to its greatest (Karras et al. 2022, equation 5)."""
+    low, high = _ratios(schedule)
+    roots = torch.linspace(low ** (1 / RHO), high ** (1 / RHO), steps, dtype=torch.float64)
+    return _at_ratios(schedule, roots**RHO)
 
 
-def times(schedule: Schedule, grid: str, steps: int) -> Tensor:
-    """The steps + 1 falling times, 0 last, float64.
+def log_snr(schedule: Schedule, steps: int) -> Tensor:
+    """Equal strides of log(alpha / sigma) (Lu et al. 2022a, section 3.4)."""
+    low, high = _ratios(schedule)
+    return _at_ratios(schedule, torch.linspace(math.log(low), math.log(high), steps, dtype=torch.float64).exp())
 
-    Raises ValueError for an unknown grid, fewer than one step, or more steps than the schedule has.
+
+RHO = 7.0
+LEAST_RATIO, GREATEST_RATIO = 0.002, 80.0
+"""The range of sigma / alpha where the schedule itself sets none (Karras et al. 2022, table 1)."""
+
+GRIDS: dict[str, Grid] = {
+    "trailing": trailing,
+    "uniform": uniform,
+    "quadratic": quadratic,
+    "karras": karras,
+    "log-snr": log_snr,
+}
+
+
+def times(schedule: Schedule, grid: str | tuple[float, ...], steps: int) -> Tensor:
+    """The steps + 1 falling times, 0 last, float64. grid: a name, or the falling times above 0 themselves.
+
+    Raises ValueError for an unknown grid, fewer than one step, more steps than the schedule has, and for given times
+    that are not `steps` falling ones in (0, t_max], native where the schedule has native steps.
     """
     if steps < 1:
         raise ValueError(f"need at least 1 step, got {steps}")
+    falling = _named(schedule, grid, steps) if isinstance(grid, str) else _given(schedule, grid, steps)
+    return torch.cat([falling, torch.zeros(1, dtype=torch.float64)])
+
+
+def _named(schedule: Schedule, grid: str, steps: int) -> Tensor:
     rising = lookup(GRIDS, grid, "grid")(schedule, steps)
-    if schedule.grid is not None:
-        rising = _snap(rising, len(schedule.grid))
-    return torch.cat([rising.flip(0), torch.zeros(1, dtype=torch.float64)])
+    return (rising if schedule.grid is None else _snap(rising, len(schedule.grid))).flip(0)
+
+
+def _given(schedule: Schedule, grid: tuple[float, ...], steps: int) -> Tensor:
+    falling = torch.tensor(grid, dtype=torch.float64)
+    if len(falling) != steps:
+        raise ValueError(f"the grid lists {len(falling)} times for {steps} steps; give as many steps as times")
+    if not (falling[-1] > 0 and falling[0] <= schedule.t_max and (falling.diff() < 0).all()):
+        raise ValueError(f"a grid's times must fall within (0, {schedule.t_max:g}], got {list(grid)[:8]}")
+    if schedule.grid is not None and not torch.equal(falling, falling.round()):
+        raise ValueError(f"this schedule has the steps 1, 2, ..., {len(schedule.grid)} only, got {list(grid)[:8]}")
+    return falling
+
+
+def _ratios(schedule: Schedule) -> tuple[float, float]:
+    """The least and greatest sigma / alpha of a grid."""
+    high = math.exp(-0.5 * float(schedule.log_snr(schedule.t_max)))
+    low = LEAST_RATIO if schedule.grid is None else math.exp(-0.5 * float(schedule.log_snr(1.0)))
+    return low, min(high, GREATEST_RATIO)
+
+
+def _at_ratios(schedule: Schedule, rising: Tensor) -> Tensor:
+    """The times of these sigma / alpha, the last one t_max whatever the greatest ratio."""
+    inner = schedule.t(-2 * rising[:-1].log())
+    return torch.cat([inner, torch.tensor([schedule.t_max], dtype=torch.float64)])
 
 
 def _snap(rising: Tensor, native: int) -> Tensor:

@@ -35,10 +35,11 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class Sampler(ABC):
-    """Frozen and stateless. steps: network evaluations of a first-order method; grid: a name in `GRIDS`."""
+    """Frozen and stateless. steps: network evaluations of a first-order method; grid: a name in `GRIDS`, or the times
+    themselves, `steps` of them, falling to above 0 (what `unnoise.tuning` finds)."""
 
     steps: int = 50
-    grid: str = "trailing"
+    grid: str | tuple[float, ...] = "trailing"
 
     order: ClassVar[int] = 1
     """The power of the step size with which the error falls where no noise is drawn; 0 for samplers that draw it."""

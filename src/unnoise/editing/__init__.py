@@ -1,0 +1,32 @@
+"""Editing with an unconditional model: tasks as inverse problems, and variations."""
+
+from unnoise.editing.operators import OPERATORS, Blur, Downsampling, Grey, Inpainting, Operator
+from unnoise.editing.posterior import DDNM, DPS, METHODS, MMPS, PiGDM, PosteriorSampler
+from unnoise.editing.repaint import RePaint
+from unnoise.editing.tasks import colourise, deblur, inpaint, outpaint, repaint, restore, upscale
+from unnoise.editing.variation import Tail, vary
+
+__all__ = [
+    "DDNM",
+    "DPS",
+    "METHODS",
+    "MMPS",
+    "OPERATORS",
+    "Blur",
+    "Downsampling",
+    "Grey",
+    "Inpainting",
+    "Operator",
+    "PiGDM",
+    "PosteriorSampler",
+    "RePaint",
+    "Tail",
+    "colourise",
+    "deblur",
+    "inpaint",
+    "outpaint",
+    "repaint",
+    "restore",
+    "upscale",
+    "vary",
+]

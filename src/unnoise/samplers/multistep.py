@@ -1,0 +1,121 @@
+"""Multistep solvers: one network call a step, and the answers of earlier steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from unnoise.process.denoiser import Denoised, Denoiser
+from unnoise.samplers.knots import Knot, along_chord, knot, place_on_chord
+from unnoise.samplers.sampler import Sampler, Step
+from unnoise.seeding import Noise
+
+
+class Past(NamedTuple):
+    """What was said at earlier knots, the newest first."""
+
+    knots: tuple[Knot, ...] = ()
+    said: tuple[Denoised, ...] = ()
+
+    def with_newest(self, here: Knot, denoised: Denoised, length: int) -> Past:
+        return Past((here, *self.knots)[:length], (denoised, *self.said)[:length])
+
+
+@dataclass(frozen=True)
+class DPMSolver(Sampler):
+    """DPM-Solver++ multistep: x_s = sigma_s / sigma_t x_t + alpha_s (1 - e^-h) D, h the step in log(alpha / sigma), and
+    D the denoised image extrapolated from the last `order` answers (Lu et al. 2022b, algorithm 2; order 1 is DDIM).
+
+    order: 1, 2 or 3, reached on grids whose first steps are short: the history starts empty. The step to t = 0 is x_0.
+    """
+
+    grid: str | tuple[float, ...] = "log-snr"
+    order: int = 2  # type: ignore[misc]
+
+    def __post_init__(self) -> None:
+        if self.order not in (1, 2, 3):
+            raise ValueError(f"DPM-Solver++ has orders 1, 2 and 3, got {self.order}")
+
+    def step(
+        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
+    ) -> Step:
+        here, there = knot(denoiser.schedule, t), knot(denoiser.schedule, s)
+        denoised = denoiser(x, t, cond)
+        past = (state or Past()).with_newest(here, denoised, self.order)
+        scale, weights = _exponential(there, past.knots)
+        x = scale * x
+        for weight, said in zip(weights, past.said, strict=True):
+            x = x + weight * said.x_0
+        return Step(x, denoised, past)
+
+
+@lru_cache(maxsize=8192)
+def _exponential(there: Knot, past: tuple[Knot, ...]) -> tuple[float, tuple[float, ...]]:
+    """The factors of x_t and of the denoised images, the newest first.
+
+    With D(lambda) = D_0 + D_1 (lambda - lambda_t) + D_2 (lambda - lambda_t)^2 through the answers, x_s is
+    sigma_s / sigma_t x_t + sigma_s int e^lambda D(lambda) d lambda; for two answers Lu et al. take the midpoint h / 2 in
+    the place of the exact mean of lambda - lambda_t, and so does this.
+    """
+    here = past[0]
+    h = there.half_log_snr - here.half_log_snr
+    moved = -math.expm1(-h)
+    if len(past) == 1 or h == math.inf:
+        return there.sigma / here.sigma, (there.alpha * moved, *(0.0 for _ in past[1:]))
+    offsets = [p.half_log_snr - here.half_log_snr for p in past]
+    moments = [moved, h * moved / 2] if len(past) == 2 else _moments(h, len(past))
+    return there.sigma / here.sigma, tuple(there.alpha * w for w in _through(offsets, moments))
+
+
+def _moments(h: float, count: int) -> list[float]:
+    """int_0^h e^(tau - h) tau^j d tau for j < count."""
+    moments = [-math.expm1(-h)]
+    for j in range(1, count):
+        moments.append(h**j - j * moments[-1])
+    return moments
+
+
+def _through(places: Sequence[float], moments: Sequence[float]) -> list[float]:
+    """The weight of the value at each place (the first is 0) in sum_j moment_j c_j, where sum_j c_j tau^j goes through
+    the values. Places at infinity have no say."""
+    near = [i for i, place in enumerate(places) if math.isfinite(place)]
+    powers = np.vander([places[i] for i in near], increasing=True)
+    solved = np.linalg.solve(powers.T, np.asarray(moments[: len(near)]))
+    weights = [0.0] * len(places)
+    for i, weight in zip(near, solved, strict=True):
+        weights[i] = float(weight)
+    return weights
+
+
+@dataclass(frozen=True)
+class AdamsBashforth(Sampler):
+    """x_s = x_t + int (x_0 d alpha + eps d sigma), both extrapolated by the polynomial through the last `order`
+    answers; on VE the linear multistep method in sigma, on Straight the one in t. Orders 1 to 4."""
+
+    grid: str | tuple[float, ...] = "karras"
+    order: int = 2  # type: ignore[misc]
+
+    def __post_init__(self) -> None:
+        if self.order not in (1, 2, 3, 4):
+            raise ValueError(f"Adams-Bashforth has orders 1 to 4 here, got {self.order}")
+
+    def step(
+        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
+    ) -> Step:
+        here, there = knot(denoiser.schedule, t), knot(denoiser.schedule, s)
+        denoised = denoiser(x, t, cond)
+        past = (state or Past()).with_newest(here, denoised, self.order)
+        return Step(along_chord(x, here, there, past.said, _quadrature(there, past.knots)), denoised, past)
+
+
+@lru_cache(maxsize=8192)
+def _quadrature(there: Knot, past: tuple[Knot, ...]) -> tuple[float, ...]:
+    """The weight of each answer in the integral over the chord's tau in [0, 1]."""
+    places = [0.0, *(place_on_chord(p, past[0], there) for p in past[1:])]
+    return tuple(_through(places, [1 / (j + 1) for j in range(len(places))]))

@@ -1,0 +1,79 @@
+"""Samplers of the reverse SDE: the noise that they draw forgets the errors of earlier steps."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from unnoise.process.denoiser import Denoised, Denoiser
+from unnoise.process.gaussian import posterior
+from unnoise.samplers.knots import Knot, knot
+from unnoise.samplers.sampler import Sampler, Step
+from unnoise.seeding import Noise
+
+
+@dataclass(frozen=True)
+class SDEDPMSolver(Sampler):
+    """x_s = e^-h sigma_s / sigma_t x_t + alpha_s (1 - e^-2h) D + sigma_s sqrt(1 - e^-2h) z: SDE-DPM-Solver++(2M), D the
+    denoised image extrapolated from the last two answers to the middle of the step (Lu et al. 2022b, section 5)."""
+
+    grid: str | tuple[float, ...] = "log-snr"
+
+    order: ClassVar[int] = 0
+
+    def step(
+        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
+    ) -> Step:
+        here, there = knot(denoiser.schedule, t), knot(denoiser.schedule, s)
+        denoised = denoiser(x, t, cond)
+        if there.t == 0:
+            return Step(denoised.x_0, denoised, None)
+        h = there.half_log_snr - here.half_log_snr
+        drawn = -math.expm1(-2 * h)
+        x = (math.exp(-h) * there.sigma / here.sigma) * x + (there.alpha * drawn) * _middle(denoised, here, h, state)
+        return Step(x + there.sigma * math.sqrt(drawn) * noise.normal(x), denoised, (here, denoised))
+
+
+def _middle(denoised: Denoised, here: Knot, h: float, state: tuple[Knot, Denoised] | None) -> Tensor:
+    """The denoised image at the middle of a step of h, by the line through this answer and the one before."""
+    if state is None:
+        return denoised.x_0
+    before, said = state
+    return torch.lerp(denoised.x_0, said.x_0, -0.5 * h / (here.half_log_snr - before.half_log_snr))
+
+
+@dataclass(frozen=True)
+class Langevin(Sampler):
+    """Predictor-corrector: an ancestral step with the variance beta-tilde, then `corrections` steps of Langevin dynamics
+    at the new time, x + delta score + sqrt(2 delta) z, delta = 2 (snr sigma)^2 (Song et al. 2021, algorithms 2 to 5).
+
+    The paper measures the score's norm; here it has its expected value, that of noise of deviation sigma, so that rows
+    and batches are independent. steps (1 + corrections) - corrections network calls.
+    """
+
+    corrections: int = 1
+    snr: float = 0.16
+
+    order: ClassVar[int] = 0
+
+    def __post_init__(self) -> None:
+        if self.corrections < 0 or not self.snr > 0:
+            raise ValueError(f"need corrections >= 0 and snr > 0, got {self.corrections} and {self.snr}")
+
+    def step(
+        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
+    ) -> Step:
+        denoised = denoiser(x, t, cond)
+        if s == 0:
+            return Step(denoised.x_0, denoised, None)
+        back = posterior(denoiser.schedule, t, s)
+        x = back.mean(x, denoised.x_0) + math.sqrt(back.var) * noise.normal(x)
+        sigma = knot(denoiser.schedule, s).sigma
+        for _ in range(self.corrections):
+            eps = denoiser(x, s, cond).eps
+            x = x - (2 * self.snr**2 * sigma) * eps + (2 * self.snr * sigma) * noise.normal(x)
+        return Step(x, denoised, None)

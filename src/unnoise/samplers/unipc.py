@@ -1,0 +1,97 @@
+"""UniPC: a multistep predictor whose every answer also corrects the step that led to it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from unnoise.process.denoiser import Denoised, Denoiser
+from unnoise.samplers.knots import Knot, knot
+from unnoise.samplers.multistep import Past
+from unnoise.samplers.sampler import Sampler, Step
+from unnoise.seeding import Noise
+
+
+class Corrected(NamedTuple):
+    """The corrected x at the newest of the past answers."""
+
+    x: Tensor
+    past: Past
+
+
+@dataclass(frozen=True)
+class UniPC(Sampler):
+    """UniP-p and UniC-p with B(h) = e^h - 1 on the denoised image (Zhao et al. 2023, algorithms 5 to 8, 'bh2').
+
+    past_order: answers that the predictor p uses, 1 to 3. One network call a step: the answer at a predicted x serves
+    its own correction and the next prediction, which gives order p + 1.
+    """
+
+    grid: str | tuple[float, ...] = "log-snr"
+    past_order: int = 2
+
+    def __post_init__(self) -> None:
+        if self.past_order not in (1, 2, 3):
+            raise ValueError(f"UniPC has predictors of order 1, 2 and 3, got {self.past_order}")
+
+    @property
+    def order(self) -> int:  # type: ignore[override]
+        return self.past_order + 1
+
+    def step(
+        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
+    ) -> Step:
+        here, there = knot(denoiser.schedule, t), knot(denoiser.schedule, s)
+        denoised, past = denoiser(x, t, cond), Past()
+        if state is not None:
+            x, past = _move(state.x, here, state.past, denoised), state.past
+        past = past.with_newest(here, denoised, self.past_order)
+        return Step(_move(x, there, past, None), denoised, Corrected(x, past))
+
+
+def _move(x: Tensor, there: Knot, past: Past, new: Denoised | None) -> Tensor:
+    """x_s from x_t at the newest of the past; with the answer at x_s, corrected."""
+    scale, weights, weight_of_new = _coefficients(there, past.knots, new is not None)
+    x = scale * x
+    for weight, said in zip(weights, past.said, strict=True):
+        x = x + weight * said.x_0
+    return x if new is None else x + weight_of_new * new.x_0
+
+
+@lru_cache(maxsize=8192)
+def _coefficients(there: Knot, past: tuple[Knot, ...], corrects: bool) -> tuple[float, tuple[float, ...], float]:
+    """The factors of x_t, of the past denoised images (the newest first) and of the new one.
+
+    x_s = sigma_s / sigma_t x_t + alpha_s (1 - e^-h) (D_0 + sum_i rho_i (D_i - D_0) / r_i), r_i the place of D_i in
+    steps of h from t and rho the solution of the order conditions (equation 9 of the paper).
+    """
+    here, factor = past[0], there.sigma / past[0].sigma
+    h = there.half_log_snr - here.half_log_snr
+    moved = -there.alpha * math.expm1(-h)
+    # An infinite step, from alpha = 0 or to sigma = 0, has no order conditions; its limit corrects with the mean.
+    usable = [i for i, p in enumerate(past) if i > 0 and math.isfinite(p.half_log_snr)] if math.isfinite(h) else []
+    places = [(past[i].half_log_snr - here.half_log_snr) / h for i in usable]
+    rhos = _rhos(h, [*places, 1.0] if corrects else places)
+    weights = [0.0] * len(past)
+    for i, place, rho in zip(usable, places, rhos, strict=False):
+        weights[i] = moved * rho / place
+    new = moved * rhos[-1] if corrects else 0.0
+    weights[0] = moved - sum(weights) - new
+    return factor, tuple(weights), new
+
+
+def _rhos(h: float, places: list[float]) -> list[float]:
+    """sum_i rho_i r_i^(k-1) = k! phi_(k+1)(-h) / phi_1(-h), k = 1, 2, ...; a lone rho is 1/2, as the authors take it."""
+    if len(places) < 2:
+        return [0.5] * len(places)
+    term, sides = -math.expm1(-h) / h, []
+    first = term
+    for k in range(1, len(places) + 1):
+        term = (1 / math.factorial(k) - term) / h
+        sides.append(math.factorial(k) * term * h / (first * h))
+    return np.linalg.solve(np.vander(places, increasing=True).T, np.asarray(sides)).tolist()

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from unnoise.evaluation import compare
+from unnoise.evaluation.figures import INK, bars, binned, curves
+
+METRICS = ("fid", "precision", "memorised", "bpd")
+
+
+@pytest.fixture(scope="module")
+def compared(run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    out = tmp_path_factory.mktemp("comparison")
+    return compare(
+        [run, "digits"], steps=[2, 5], metrics=METRICS, features="pixels", n=40, data="digits", out=out, device="cpu"
+    )
+
+
+def test_every_run_is_measured_at_every_number_of_steps_and_images_once(compared: dict) -> None:
+    assert [(row["kind"], row["steps"]) for row in compared["table"]] == [
+        ("diffusion", 2),
+        ("diffusion", 5),
+        ("images", None),
+    ]
+    assert compared["table"][0]["network_calls"] == 2
+    real = compared["table"][2]
+    assert real["fid"] < min(row["fid"] for row in compared["table"][:2])
+
+
+def test_the_likelihood_is_measured_once_and_what_images_lack_is_none_with_a_reason(compared: dict) -> None:
+    bits = [row["bits_per_dim"] for row in compared["table"]]
+    assert bits[0] > 0
+    assert bits[1:] == [None, None]
+    saved = json.loads(Path(compared["results"]).read_text())
+    assert "diffusion model" in saved["results"][2]["left_out"]["bpd"]
+
+
+def test_the_page_is_whole_in_one_file_and_reads_on_light_and_dark(compared: dict) -> None:
+    page = Path(compared["report"]).read_text()
+    assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", page)
+    assert "prefers-color-scheme: dark" in page
+    assert page.count("<svg") == 3  # distance against steps, loss, bits per t
+    assert INK not in page
+    assert "not the FID of the literature" in page
+    assert "Nearest training images" in page
+
+
+def test_figures_take_the_pages_ink() -> None:
+    svg = curves({"a": ([1, 2], [1, 2]), "b": ([1, 2], [2, 1])}, x="x", y="y", level=1.5)
+    assert svg.startswith("<svg")
+    assert "currentColor" in svg
+    assert "<svg" in bars({"data": [0.5, 0.5]}, ["a", "b"], y="share")
+
+
+def test_binning_keeps_a_constant_curve_constant() -> None:
+    t = list(range(1, 1000))
+    at, values = binned({"t": t, "bits": [0.25] * len(t)})
+    assert len(at) < 70
+    assert values == pytest.approx([0.25] * len(at))

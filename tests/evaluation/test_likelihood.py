@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import norm
+
+from unnoise.evaluation import evaluate, score
+from unnoise.evaluation.likelihood import auroc
+
+
+def test_bits_per_dim_come_term_by_term_with_their_conditions(run: Path) -> None:
+    result = evaluate(run, metrics=("bpd",), n=100)
+    bits = result["bits_per_dim"]
+    assert set(bits) == {"total", "prior", "denoising", "decoder", "stderr"}
+    assert bits["total"] == pytest.approx(bits["prior"] + bits["denoising"] + bits["decoder"])
+    assert 0 < bits["total"] < 8
+    assert bits["prior"] < 1e-3
+    assert result["likelihood"]["times"] == "every step"
+    assert len(result["bits_per_t"]["t"]) == 49
+    assert sum(result["bits_per_t"]["bits"]) == pytest.approx(bits["denoising"], rel=1e-6)
+    assert result["data"]["split"] == "test"
+    (saved,) = (run / "evaluations").glob("*bpd*.json")
+    assert json.loads(saved.read_text())["checkpoint"] == result["checkpoint"]
+
+
+def test_a_sampled_bound_agrees_with_the_whole_one_and_says_that_it_was_sampled(run: Path) -> None:
+    whole = evaluate(run, metrics=("bpd",), n=200)
+    sampled = evaluate(run, metrics=("bpd",), n=200, times=10)
+    assert sampled["likelihood"]["times"] == "a stratified sample of the steps"
+    assert sampled["likelihood"]["times_per_image"] == 10
+    gap = abs(whole["bits_per_dim"]["total"] - sampled["bits_per_dim"]["total"])
+    assert gap < 4 * sampled["bits_per_dim"]["stderr"]
+
+
+def test_a_measurement_repeats_to_the_bit(run: Path) -> None:
+    first, second = (evaluate(run, metrics=("bpd",), n=20)["bits_per_dim"] for _ in range(2))
+    assert first == second
+
+
+def test_noise_is_stranger_than_digits_by_both_scores(run: Path) -> None:
+    digits = score(run, "digits", n=40)
+    noise = score(run, np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8))
+    assert digits["n"] == noise["n"] == 40
+    assert noise["split"] == "train"
+    for name in ("bits_per_dim", "denoising_error"):
+        assert min(noise[name]) > np.median(digits[name])
+
+
+def test_the_report_on_strangers_says_what_works(run: Path) -> None:
+    found = evaluate(run, metrics=("strangers",), n=100)["told_apart"]
+    assert found["noise"]["bits_per_dim"] > 0.9
+    assert found["noise"]["denoising_error"] > 0.9
+    worst = {name: min(found[kind][name] for kind in ("glyphs", "noise")) for name in found["noise"]}
+    assert worst[found["works"]] == max(worst.values())
+
+
+def test_auroc_is_the_probability_of_a_higher_score() -> None:
+    draws = torch.Generator().manual_seed(0)
+    known, strange = torch.randn(20_000, generator=draws), torch.randn(20_000, generator=draws) + 1
+    assert auroc(known, strange) == pytest.approx(norm.cdf(1 / 2**0.5), abs=0.01)
+    assert auroc(torch.tensor([0.0, 1.0]), torch.tensor([1.0, 2.0])) == (1 + 0.5 + 2) / 4
