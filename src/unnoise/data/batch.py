@@ -12,6 +12,8 @@ from torch import Tensor
 from unnoise.data.images import Images, blocks
 
 MIRRORED = {"image", "map"}  # what a flip turns round
+LABELS = {"label", "map"}  # whole numbers that go into a batch's conditions
+TYPES = {np.dtype(np.uint8): torch.uint8, np.dtype(np.float32): torch.float32}
 
 
 @dataclass(frozen=True)
@@ -19,10 +21,12 @@ class Batch:
     """image: (B, C, H, W) float32 in [-1, 1].
 
     cond: "label" (B,) int64; "caption" list of B texts; "map" (B, H, W) int64; only the keys that the source has.
+    code: (B, c, h, w) float32, what a codec makes of the images, where that was computed beforehand.
     """
 
     image: Tensor
     cond: dict[str, Any]
+    code: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.image)
@@ -43,17 +47,19 @@ class Gather:
     def __init__(self, images: Images, device: str | torch.device, resident: bool = False) -> None:
         self.images = images
         self.device = torch.device(device)
-        arrays = {"image": images.pixels, "label": images.labels, "map": images.maps}
+        arrays = {"image": images.pixels, "label": images.labels, "map": images.maps, "code": images.codes}
         self._arrays = {name: array for name, array in arrays.items() if array is not None}
         self._tensors = {name: _upload(array, self.device) for name, array in self._arrays.items()} if resident else {}
 
     def batch(self, indices: np.ndarray, flip: np.ndarray | None = None) -> Batch:
-        """The images at `indices` (B,); those where `flip` (B,) is true are mirrored left to right, maps with them."""
+        """The images at `indices` (B,); those where `flip` (B,) is true are mirrored left to right, maps with them.
+        Codes are of the images as they are, so a batch that flips brings none."""
         parts = self._on_device(indices, flip) if self._tensors else self._from_arrays(indices, flip)
-        cond: dict[str, Any] = {name: part.to(torch.int64) for name, part in parts.items() if name != "image"}
+        code = parts.pop("code", None) if flip is None else None
+        cond: dict[str, Any] = {name: part.to(torch.int64) for name, part in parts.items() if name in LABELS}
         if self.images.captions is not None:
             cond["caption"] = [self.images.captions[index] for index in indices]
-        return Batch(from_uint8(parts["image"]), cond)
+        return Batch(from_uint8(parts["image"]), cond, code)
 
     def _from_arrays(self, indices: np.ndarray, flip: np.ndarray | None) -> dict[str, Tensor]:
         rows = {name: array[indices] for name, array in self._arrays.items()}
@@ -83,7 +89,7 @@ def _mirror(part: Tensor, flip: Tensor) -> Tensor:
 
 def _upload(array: np.ndarray, device: torch.device) -> Tensor:
     """In pieces, so that a memory-mapped set is never whole in the host's memory."""
-    tensor = torch.empty(array.shape, dtype=torch.uint8 if array.dtype == np.uint8 else torch.int64, device=device)
+    tensor = torch.empty(array.shape, dtype=TYPES.get(array.dtype, torch.int64), device=device)
     for block in blocks(len(array), array[:1].nbytes):
         tensor[block] = torch.from_numpy(array[block].copy())
     return tensor

@@ -24,6 +24,7 @@ BLOCK = 1 << 24  # bytes hashed or copied at a time
 class Images:
     """pixels (N, C, H, W) uint8; labels (N,) int64; maps (N, H, W) uint8 classes; captions, one text per image.
 
+    codes (N, c, h, w) float32: what a codec made of them, kept so that they are not encoded again.
     classes: their names, () without labels. fingerprint: hex hash of all of that. sizes: original (width, height) ->
     count. broken: files that were left out; notes: what else the user should know about how the source was read.
     """
@@ -33,6 +34,7 @@ class Images:
     classes: tuple[str, ...] = ()
     captions: list[str] | None = None
     maps: np.ndarray | None = None
+    codes: np.ndarray | None = None
     fingerprint: str = ""
     source: str = "array"
     broken: tuple[Broken, ...] = ()
@@ -41,7 +43,9 @@ class Images:
 
     def __post_init__(self) -> None:
         assert (self.pixels.ndim, self.pixels.dtype) == (4, np.uint8)
-        assert all(part is None or len(part) == len(self) for part in (self.labels, self.captions, self.maps))
+        assert all(
+            part is None or len(part) == len(self) for part in (self.labels, self.captions, self.maps, self.codes)
+        )
         if not self.fingerprint:
             object.__setattr__(self, "fingerprint", _fingerprint(self))
         for name in ("pixels", "labels", "maps"):
@@ -75,6 +79,7 @@ class Images:
             labels=None if self.labels is None else self.labels[chosen],
             captions=None if self.captions is None else [self.captions[row] for row in rows],
             maps=None if self.maps is None else self.maps[chosen],
+            codes=None if self.codes is None else self.codes[chosen],
             fingerprint=hashlib.sha256(bytes.fromhex(self.fingerprint) + rows.tobytes()).hexdigest(),
             broken=(),
             sizes={},

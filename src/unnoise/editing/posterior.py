@@ -8,7 +8,7 @@ any sampler then draws from (roughly) p(x_0 | y). They differ in what they take 
 * `MMPS`: the denoiser's derivative in both places: exact for every Gaussian; a linear solve at each step.
 * `DPS`: a number fitted to the residual: for operators with no known decomposition; biased.
 
-All four are exact in no other case that is known. Here r_t^2 = sigma_t^2 s^2 / (alpha_t^2 s^2 + sigma_t^2), s = data_std.
+None is exact for other data. r_t^2 = sigma_t^2 s^2 / (alpha_t^2 s^2 + sigma_t^2), with s the data's deviation data_std.
 Applied to a Denoiser they give a Denoiser, so they pass for a guidance: `model.sample(seeds, guidance=DDNM(A, y))`.
 """
 
@@ -71,8 +71,8 @@ class DDNM(PosteriorSampler):
     """x_0 + r^2 A^T (r^2 A A^T + noise^2 I)^+ (y - A x_0): the part of x_0 that y shows is replaced.
 
     Without noise this is A^+ y + (I - A^+ A) x_0 (Wang et al. 2023, equation 13), so that A x_0 = y at every step;
-    with noise the replaced part shrinks as in a Wiener filter, which leaves the sampler's own noise alone (theirs, DDNM+,
-    alters it). data_std: s of r_t^2, which only matters with noise.
+    with noise the replaced part shrinks as in a Wiener filter, and the sampler's own noise stays as it is (their DDNM+
+    alters both). data_std: s of r_t^2, which only matters with noise.
     """
 
     data_std: float = 1.0
@@ -88,7 +88,7 @@ class DDNM(PosteriorSampler):
 class PiGDM(PosteriorSampler):
     """score + J^T A^T (r^2 A A^T + noise^2 I)^+ (y - A x_0), J = d x_0 / d x_t (Song et al. 2023, equations 7 and 8).
 
-    data_std: the data's deviation s in r_t^2; theirs is 1. Needs the derivative of the denoiser: about 3 times its cost.
+    data_std: s of r_t^2; theirs is 1. Needs the derivative of the denoiser: about 3 times its cost.
     """
 
     data_std: float = 1.0
@@ -104,7 +104,7 @@ class PiGDM(PosteriorSampler):
 @dataclass(frozen=True, eq=False)
 class MMPS(PosteriorSampler):
     """score + J^T A^T (A C A^T + noise^2 I)^-1 (y - A x_0), with C = sigma^2 / alpha J^T, which is Cov[x_0 | x_t]
-    by Tweedie's formula (Rozet et al. 2024, equations 15 to 18; Boys et al. 2023).
+    by Tweedie's formula (Rozet et al. 2024, section 4; Boys et al. 2023).
 
     iterations: of conjugate gradients, each a derivative of the denoiser. Few suffice, and stopping early regularises.
     """
@@ -138,8 +138,8 @@ class DPS(PosteriorSampler):
     def denoise(self, denoiser: Denoiser, x_t: Tensor, t: Tensor, cond: Any) -> Denoised:
         x, denoised = _with_graph(denoiser, x_t, t, cond)
         residual = self.residual(denoised.x_0.detach())
-        seen = self.operator.forward(torch.ones_like(x_t[:1])).ne(0).sum()
-        power = residual.square().flatten(1).sum(1) / seen
+        seen = self.operator.forward(torch.ones_like(x_t)).ne(0).flatten(1).sum(1)
+        power = residual.square().flatten(1).sum(1) / seen.clamp(min=1)
         weight = self.scale / power.clamp(min=max(self.noise**2, torch.finfo(power.dtype).tiny))
         gradient = _transposed(denoised.x_0, x, per_row(weight, x_t) * self.operator.adjoint(residual))
         return tilt(_without_graph(denoised), gradient, denoiser.schedule, t)

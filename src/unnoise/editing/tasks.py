@@ -42,8 +42,7 @@ def restore(
     """
     seeds = range(len(observation)) if seeds is None else seeds
     rows = spread_rows(observation, len(seeds))
-    method = build(METHODS, method, "method", operator=operator, observation=rows, noise=noise)
-    conditioned: Denoiser = method(denoiser)
+    conditioned = build(METHODS, method, "method", operator=operator, observation=rows, noise=noise)(denoiser)
     x_T = _prior(denoiser, operator.pseudo_inverse(rows), seeds)
     sampler = sampler or DDIM(steps=100, eta=1.0)
     return sampler.run(Clipped(conditioned) if clip else conditioned, x_T, seeds, cond)

@@ -64,6 +64,7 @@ def compare(
     for run in runs:
         for subject in _variants(run, samplers, steps, device):
             entries.append(_entry(subject, data, metrics, settings, first=subject.name not in _names(entries)))
+    _share_likelihoods(entries)
     folder = Path(out)
     results = {"table": [entry.row for entry in entries], "results": [entry.result for entry in entries]}
     write_atomic(folder / "results.json", json.dumps(results, indent=1))
@@ -140,6 +141,13 @@ def _closest(bench: Bench, result: dict[str, Any]) -> np.ndarray | None:
     rows = some_rows(bench.train, REFERENCE_MOST)
     pairs = [(pair["sample"], rows[pair["training"]]) for pair in result["memorisation"]["closest"]]
     return np.stack([np.stack([bench.drawn.pixels[i], bench.train.pixels[j]]) for i, j in pairs])
+
+
+def _share_likelihoods(entries: Sequence[Entry]) -> None:
+    """A run's likelihood, measured in its first row, holds for its other rows."""
+    known = {entry.subject.name: entry.row["bits_per_dim"] for entry in reversed(entries)}
+    for entry in entries:
+        entry.row["bits_per_dim"] = known[entry.subject.name]
 
 
 def _names(entries: Sequence[Entry]) -> set[str]:

@@ -21,13 +21,18 @@ Curve = tuple[Sequence[float], Sequence[float]]
 def curves(
     lines: Mapping[str, Curve], *, x: str, y: str, log: str = "", markers: bool = False, level: float | None = None
 ) -> str:
-    """Lines by name as SVG. log: '', 'x', 'y' or 'xy'. level: a dashed line that all are to be read against."""
+    """Lines by name as SVG. log: '', 'x', 'y' or 'xy'. markers: the points are few, and the x axis names them.
+    level: a dashed line that all are to be read against."""
     figure, axes = _axes()
     for colour, (name, (at, values)) in zip(_cycled(len(lines)), lines.items(), strict=True):
         axes.plot(at, values, marker="o" if markers else None, markersize=4, linewidth=1.4, color=colour, label=name)
     if level is not None:
         axes.axhline(level, color=INK, linestyle="--", linewidth=0.8, label="held-out real images")
     axes.set(xlabel=x, ylabel=y, xscale="log" if "x" in log else "linear", yscale="log" if "y" in log else "linear")
+    if markers:
+        places = sorted({place for at, _ in lines.values() for place in at})
+        axes.set_xticks(places, [f"{place:g}" for place in places])
+        axes.minorticks_off()
     return _svg(figure, axes, legend=len(lines) > 1 or level is not None)
 
 

@@ -66,7 +66,8 @@ def _content(entries: Sequence[Entry]) -> dict[str, Any]:
 
 
 def _headings(entries: Sequence[Entry]) -> list[str]:
-    return [COLUMNS[key][0].format(fid_name=_fid_name(entries)) for key in _filled(entries)]
+    short = _fid_name(entries).replace("Frechet distance", "FD").replace(" features", "")
+    return [COLUMNS[key][0].format(fid_name=short) for key in _filled(entries)]
 
 
 def _cells(entry: Entry, entries: Sequence[Entry]) -> list[str]:

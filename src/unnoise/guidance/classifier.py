@@ -19,7 +19,7 @@ LogProb = Callable[[Tensor, Tensor, Any], Tensor]
 
 @dataclass(frozen=True)
 class ClassifierGuidance:
-    """score + scale grad log p(label | x_t), that is eps - sigma scale grad (Dhariwal & Nichol 2021, equation 14).
+    """score + scale grad log p(label | x_t), that is eps - sigma scale grad (Dhariwal & Nichol 2021, algorithm 2).
 
     By Bayes' rule scale 1 around an unconditional denoiser is the conditional one; 0 is the denoiser itself.
     The label is cond['label'], (B,); the denoiser gets the same cond. A call with cond None is not guided.

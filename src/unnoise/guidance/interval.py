@@ -18,7 +18,7 @@ Guidance = Callable[[Denoiser], Denoiser]
 
 @dataclass(frozen=True)
 class Interval:
-    """Guidance while low < sigma_t / alpha_t <= high, the plain denoiser elsewhere (Kynkaanniemi et al. 2024, eq. 6).
+    """Guidance while low < sigma_t / alpha_t <= high, the plain denoiser elsewhere (Kynkäänniemi et al. 2024).
 
     guidance: any map of denoisers, for example a ClassifierFree. low, high: noise levels, comparable between schedules.
     Raises ValueError unless 0 <= low < high.

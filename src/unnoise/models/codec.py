@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, Self
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+
+from unnoise.models.autoencoder import Autoencoder
+from unnoise.models.vae import VAE
+from unnoise.registry import lookup
+
+AUTOENCODERS: dict[str, type[Autoencoder | VAE]] = {"autoencoder": Autoencoder, "vae": VAE}
 
 
 class Codec(Protocol):
     """encode: images (B, C, H, W) in [-1, 1] -> what is diffused; decode: its inverse, as near as the codec gets."""
 
-    def shape(self, image: tuple[int, int, int]) -> tuple[int, int, int]:
-        """The shape of what is diffused, for images of the given shape."""
+    @property
+    def code_shape(self) -> tuple[int, int, int]:
+        """The shape of what is diffused."""
         ...
 
     def encode(self, image: Tensor) -> Tensor: ...
@@ -22,10 +31,13 @@ class Codec(Protocol):
 
 @dataclass(frozen=True)
 class Pixels:
-    """The identity: the diffusion works on the pixels themselves."""
+    """The identity: the diffusion works on the pixels themselves, of images of shape (C, H, W)."""
 
-    def shape(self, image: tuple[int, int, int]) -> tuple[int, int, int]:
-        return image
+    image_shape: tuple[int, int, int]
+
+    @property
+    def code_shape(self) -> tuple[int, int, int]:
+        return self.image_shape
 
     def encode(self, image: Tensor) -> Tensor:
         return image
@@ -34,4 +46,55 @@ class Pixels:
         return z.clamp(-1, 1)
 
 
-CODECS: dict[str, type] = {"pixels": Pixels}
+class Latents(nn.Module):
+    """The codes of an autoencoder, shifted and scaled to mean 0 and standard deviation 1 (Rombach et al. 2022).
+
+    autoencoder: the [model] section of a run whose code is a small image; its weights are part of this model's own,
+    frozen, so that a trained model needs no other folder. run: where they came from.
+    """
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, image_shape: tuple[int, int, int], autoencoder: Mapping[str, Any], run: str = "") -> None:
+        super().__init__()
+        self.image_shape, self.autoencoder, self.run = image_shape, autoencoder, run
+        options = {name: value for name, value in autoencoder.items() if name != "kind"}
+        kind = lookup(AUTOENCODERS, autoencoder.get("kind", "vae"), "autoencoder of codec 'latents'")
+        self.network = kind.build(options, image_shape, 0).requires_grad_(False).eval()
+        if len(self.network.code_shape) != 3:
+            raise ValueError(
+                "codec 'latents' needs an autoencoder whose code is an image: train it with --set model.spatial=true, "
+                "or the recipe vae-latent"
+            )
+        self.register_buffer("shift", torch.zeros(self.code_shape[0], 1, 1))
+        self.register_buffer("scale", torch.ones(()))
+
+    @property
+    def code_shape(self) -> tuple[int, int, int]:
+        channels, height, width = self.network.code_shape
+        return channels, height, width
+
+    @torch.no_grad()
+    def encode(self, image: Tensor) -> Tensor:
+        return self.normalised(self.network.encode(image))
+
+    @torch.no_grad()
+    def decode(self, z: Tensor) -> Tensor:
+        return self.network.decode(z / self.scale + self.shift).clamp(-1, 1)
+
+    def normalised(self, codes: Tensor) -> Tensor:
+        """(codes - shift) scale, of the autoencoder's own codes (B, c, h, w)."""
+        return (codes - self.shift) * self.scale
+
+    def measure(self, codes: Tensor) -> None:
+        """Sets shift and scale from the autoencoder's codes (N, c, h, w) of a data set."""
+        self.shift.copy_(codes.mean((0, 2, 3))[:, None, None])
+        self.scale.copy_(1 / (codes - self.shift.to(codes)).std().clamp(min=1e-6))
+
+    def train(self, mode: bool = True) -> Self:
+        """Stays as it was trained: nothing in it learns here."""
+        return super().train(False)
+
+
+CODECS: dict[str, type] = {"pixels": Pixels, "latents": Latents}

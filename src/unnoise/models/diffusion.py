@@ -38,6 +38,7 @@ DEFAULTS = {"network": "unet", "schedule": "linear-betas", "parametrization": "e
 
 FOUND = {
     "network": ("in_channels", "out_channels", "image_size", "vector_dim", "token_dim", "spatial_channels"),
+    "codec": ("image_shape",),
 }
 """Arguments that come from the data or from another part, and are not keys of a configuration."""
 
@@ -69,7 +70,7 @@ class Diffusion(ImageModel):
         self.network = network
         self.schedule = schedule
         self.parametrization = parametrization
-        self.codec: Codec = codec or Pixels()
+        self.codec: Codec = codec or Pixels(shape)
         self.conditioner = conditioner
         self.clip = clip
         self.learned_variance = learned_variance
@@ -79,10 +80,10 @@ class Diffusion(ImageModel):
         """The sentence that `spec` writes: a spec for each of PARTS, and OPTIONS."""
         check_keys(spec, (*PARTS, "conditioner", *OPTIONS), "model")
         parts = {**DEFAULTS, **spec}
-        codec = build(CODECS, parts["codec"], "codec")
+        codec = build(CODECS, parts["codec"], "codec", image_shape=shape)
         conditioner = _conditioner(spec, shape, classes)
         learned_variance = bool(spec.get("learned_variance", False))
-        channels, *size = codec.shape(shape)
+        channels, *size = codec.code_shape
         network = build(
             NETWORKS,
             parts["network"],
@@ -133,6 +134,10 @@ class Diffusion(ImageModel):
         denoised = self.parametrization.invert(self.schedule, output, x_t, t)
         return replace(denoised, var_mix=var_mix)
 
+    def encoded(self, batch: Batch) -> Tensor:
+        """What is diffused of a batch: the codes it brings, or those that the codec makes of its images."""
+        return self.codec.encode(batch.image) if batch.code is None else batch.code
+
     def conditions(self, batch: Batch) -> Any:
         """What a batch tells the network: its conditions, and what the conditioner makes of the images themselves."""
         return None if self.conditioner is None else self.conditioner.derive(batch.image, batch.cond)
@@ -172,7 +177,7 @@ class Diffusion(ImageModel):
 
     def prior(self, seeds: Sequence[int]) -> Tensor:
         """x_T ~ p(x_T), one row per seed, on the model's device."""
-        like = torch.empty(len(seeds), *self.codec.shape(self.shape), device=self.device)
+        like = torch.empty(len(seeds), *self.codec.code_shape, device=self.device)
         return self.schedule.prior_std * SeededNoise(seeds).normal(like)
 
     def default_sampler(self) -> Sampler:

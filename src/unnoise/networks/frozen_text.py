@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
+
+from unnoise.files import write_atomic
 
 BATCH = 64
 TEXT_TOWERS = {"clip": "CLIPTextModel", "t5": "T5EncoderModel", "siglip": "SiglipTextModel"}
 """Model types of transformers whose plain class is more than a text encoder."""
-
 
 Encode = Callable[[list[str], torch.device], list[Tensor]]
 """(texts, device) -> per text its tokens' embeddings (L, width)."""
@@ -63,11 +64,9 @@ class Embeddings:
         file = folder / f"text-{digest}.safetensors"
         if not file.is_file():
             self._learn(ordered, device)
-            folder.mkdir(parents=True, exist_ok=True)
-            lengths = torch.tensor([len(self._known[text]) for text in ordered])
-            partial = file.with_suffix(".partial")
-            save_file({"tokens": torch.cat([self._known[text] for text in ordered]), "lengths": lengths}, partial)
-            partial.replace(file)
+            known = [self._known[text] for text in ordered]
+            lengths = torch.tensor([len(tokens) for tokens in known])
+            write_atomic(file, save({"tokens": torch.cat(known), "lengths": lengths}))
         stored = load_file(file)
         parts = stored["tokens"].split(stored["lengths"].tolist())
         self._known.update(zip(ordered, parts, strict=True))

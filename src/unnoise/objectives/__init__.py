@@ -1,9 +1,28 @@
 """How models learn."""
 
+from unnoise.objectives.adversarial import Adversarial
 from unnoise.objectives.denoising import Denoising
+from unnoise.objectives.elbo import Elbo
 from unnoise.objectives.objective import Loss, Objective, Phase
+from unnoise.objectives.reconstruction import Reconstruction
 from unnoise.objectives.variational import Variational
 
-OBJECTIVES: dict[str, type[Objective]] = {"denoising": Denoising, "variational": Variational}
+OBJECTIVES: dict[str, type[Objective]] = {
+    "denoising": Denoising,
+    "variational": Variational,
+    "reconstruction": Reconstruction,
+    "elbo": Elbo,
+    "adversarial": Adversarial,
+}
 
-__all__ = ["OBJECTIVES", "Denoising", "Loss", "Objective", "Phase", "Variational"]
+__all__ = [
+    "OBJECTIVES",
+    "Adversarial",
+    "Denoising",
+    "Elbo",
+    "Loss",
+    "Objective",
+    "Phase",
+    "Reconstruction",
+    "Variational",
+]

@@ -32,7 +32,7 @@ class Denoising(Objective):
         return self._model
 
     def loss(self, batch: Batch, noise: Noise) -> Loss:
-        x_0 = self.model.codec.encode(batch.image)
+        x_0 = self.model.encoded(batch)
         t = self.density.quantile(self.model.schedule, noise.uniform(len(x_0)))
         errors = self._squared_errors(x_0, noise.normal(x_0), t, self.model.conditions(batch))
         total = (per_row(self._weights(t), errors) * errors).mean()

@@ -65,7 +65,7 @@ class Variational(Objective):
 
     def loss(self, batch: Batch, noise: Noise) -> Loss:
         schedule, parametrization = self.model.schedule, self.model.parametrization
-        x_0 = self.model.codec.encode(batch.image)
+        x_0 = self.model.encoded(batch)
         t, factor = self._draw(noise.uniform(len(x_0)))
         eps = noise.normal(x_0)
         x_t = perturb(schedule, x_0, eps, t)

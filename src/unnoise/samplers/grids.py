@@ -36,7 +36,7 @@ def quadratic(schedule: Schedule, steps: int) -> Tensor:
 
 
 def karras(schedule: Schedule, steps: int) -> Tensor:
-    """sigma / alpha at equal strides of its 7th root, from its least to its greatest (Karras et al. 2022, equation 5)."""
+    """sigma / alpha at equal strides of its 7th root (Karras et al. 2022, equation 5)."""
     low, high = _ratios(schedule)
     roots = torch.linspace(low ** (1 / RHO), high ** (1 / RHO), steps, dtype=torch.float64)
     return _at_ratios(schedule, roots**RHO)
@@ -103,10 +103,10 @@ def _at_ratios(schedule: Schedule, rising: Tensor) -> Tensor:
 
 
 def _snap(rising: Tensor, native: int) -> Tensor:
-    """Rounds to native steps, keeping them distinct: the i-th time is at least i."""
+    """Rounds to native steps, moving those that fall together up, and at the end of the schedule down."""
     steps = len(rising)
     if steps > native:
         raise ValueError(f"{steps} steps asked for, but the model's schedule has {native}; ask for at most {native}")
     order = torch.arange(1, steps + 1, dtype=torch.float64)
-    rounded = torch.maximum(rising.round(), order)
-    return torch.minimum(rounded, native - steps + order)
+    distinct = (rising.round().clamp(min=1) - order).cummax(0).values + order
+    return torch.minimum(distinct, native - steps + order)

@@ -48,8 +48,8 @@ def _middle(denoised: Denoised, here: Knot, h: float, state: tuple[Knot, Denoise
 
 @dataclass(frozen=True)
 class Langevin(Sampler):
-    """Predictor-corrector: an ancestral step with the variance beta-tilde, then `corrections` steps of Langevin dynamics
-    at the new time, x + delta score + sqrt(2 delta) z, delta = 2 (snr sigma)^2 (Song et al. 2021, algorithms 2 to 5).
+    """Predictor-corrector: an ancestral step with the variance beta-tilde, then `corrections` Langevin steps at the new
+    time, x + delta score + sqrt(2 delta) z, delta = 2 (snr sigma)^2 (Song et al. 2021, algorithms 2 to 5).
 
     The paper measures the score's norm; here it has its expected value, that of noise of deviation sigma, so that rows
     and batches are independent. steps (1 + corrections) - corrections network calls.

@@ -26,22 +26,18 @@ class Corrected(NamedTuple):
 
 @dataclass(frozen=True)
 class UniPC(Sampler):
-    """UniP-p and UniC-p with B(h) = e^h - 1 on the denoised image (Zhao et al. 2023, algorithms 5 to 8, 'bh2').
+    """UniPC-p with B(h) = e^h - 1 on the denoised image (Zhao et al. 2023, algorithms 5 to 8, 'bh2').
 
-    past_order: answers that the predictor p uses, 1 to 3. One network call a step: the answer at a predicted x serves
-    its own correction and the next prediction, which gives order p + 1.
+    order: p + 1, 2 to 4. The predictor uses the last p answers; the answer at the x that it leads to corrects the step
+    and serves the next prediction, so a step is one network call. As with DPM-Solver++, the history starts empty.
     """
 
     grid: str | tuple[float, ...] = "log-snr"
-    past_order: int = 2
+    order: int = 3  # type: ignore[misc]
 
     def __post_init__(self) -> None:
-        if self.past_order not in (1, 2, 3):
-            raise ValueError(f"UniPC has predictors of order 1, 2 and 3, got {self.past_order}")
-
-    @property
-    def order(self) -> int:  # type: ignore[override]
-        return self.past_order + 1
+        if self.order not in (2, 3, 4):
+            raise ValueError(f"UniPC has orders 2, 3 and 4, got {self.order}")
 
     def step(
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
@@ -50,7 +46,7 @@ class UniPC(Sampler):
         denoised, past = denoiser(x, t, cond), Past()
         if state is not None:
             x, past = _move(state.x, here, state.past, denoised), state.past
-        past = past.with_newest(here, denoised, self.past_order)
+        past = past.with_newest(here, denoised, self.order - 1)
         return Step(_move(x, there, past, None), denoised, Corrected(x, past))
 
 
@@ -86,12 +82,12 @@ def _coefficients(there: Knot, past: tuple[Knot, ...], corrects: bool) -> tuple[
 
 
 def _rhos(h: float, places: list[float]) -> list[float]:
-    """sum_i rho_i r_i^(k-1) = k! phi_(k+1)(-h) / phi_1(-h), k = 1, 2, ...; a lone rho is 1/2, as the authors take it."""
+    """The rho with sum_i rho_i r_i^(k-1) = k! phi_(k+1)(-h) / phi_1(-h) for k = 1, 2, ...; 1/2 where there is one."""
     if len(places) < 2:
         return [0.5] * len(places)
-    term, sides = -math.expm1(-h) / h, []
-    first = term
+    first = phi = -math.expm1(-h) / h
+    sides = []
     for k in range(1, len(places) + 1):
-        term = (1 / math.factorial(k) - term) / h
-        sides.append(math.factorial(k) * term * h / (first * h))
+        phi = (1 / math.factorial(k) - phi) / h
+        sides.append(math.factorial(k) * phi / first)
     return np.linalg.solve(np.vander(places, increasing=True).T, np.asarray(sides)).tolist()

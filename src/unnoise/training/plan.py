@@ -17,7 +17,7 @@ from unnoise.networks.flops import count_flops
 from unnoise.seeding import StepNoise
 from unnoise.training.log import duration
 from unnoise.training.loop import Trainer
-from unnoise.training.step import split_batch
+from unnoise.training.step import rows_of, split_batch
 
 
 @dataclass(frozen=True)
@@ -123,18 +123,14 @@ def trial_step(trainer: Trainer, batch: Batch) -> float:
 def memory_bytes(trainer: Trainer, batch: Batch) -> int:
     """Weights, gradients, two moments and the average, and the activations that backward keeps, from one image."""
     held = 5 * sum(parameter.numel() * parameter.element_size() for parameter in trainer.model.parameters())
-    return held + len(batch) * _saved_bytes(trainer, _one(batch))
-
-
-def _one(batch: Batch) -> Batch:
-    return Batch(batch.image[:1], {name: value[:1] for name, value in batch.cond.items()})
+    return held + len(batch) * _saved_bytes(trainer, rows_of(batch, slice(1)))
 
 
 def _forward_flops(trainer: Trainer, batch: Batch) -> int:
     """The first phase's loss of one image: for a diffusion model, one forward pass of the network."""
     loss, noise = trainer.phases[0].loss, StepNoise(trainer.seed, trainer.step)
     with torch.random.fork_rng(_cuda(trainer)):
-        return count_flops(lambda: loss(_one(batch), noise))
+        return count_flops(lambda: loss(rows_of(batch, slice(1)), noise))
 
 
 def _saved_bytes(trainer: Trainer, batch: Batch) -> int:

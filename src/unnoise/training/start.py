@@ -24,6 +24,7 @@ from unnoise.samplers import SAMPLERS, Sampler
 from unnoise.training.checkpoint import newest_valid
 from unnoise.training.device import choose_engine
 from unnoise.training.fit import Session
+from unnoise.training.latents import with_autoencoder, with_codes
 from unnoise.training.log import TrainLog, drop_after
 from unnoise.training.loop import Trainer
 from unnoise.training.plan import Plan, make_plan
@@ -95,7 +96,7 @@ class _Start:
         classes = self.images.classes
         self.engine = choose_engine(self.settings, device)
         torch.manual_seed(seed)
-        self.model = build_model(config.get("model", {}), self.images.shape, len(classes))
+        self.model = build_model(with_autoencoder(config.get("model", {})), self.images.shape, len(classes))
         _prepare_conditions(self.model, self.images)
         self.objective = build_objective(config.get("objective", {}), self.model)
         self.sampler = _sampler(self.model, config.get("sampler"))
@@ -154,7 +155,8 @@ class _Start:
 
     def _trainer(self) -> Trainer:
         self.engine.prepare(self.model)
-        loader = Loader(self.images, self.settings.batch_size, self.seed, self.engine.device, flip=self.data.flip)
+        images = with_codes(self.model, self.images, self.engine.device, keep=not self.data.flip)
+        loader = Loader(images, self.settings.batch_size, self.seed, self.engine.device, flip=self.data.flip)
         return Trainer(self.objective, loader, self.settings, self.engine, self.seed)
 
     def _plan(self, trainer: Trainer, folder: Path) -> Plan:

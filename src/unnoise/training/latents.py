@@ -1,0 +1,79 @@
+"""Latent diffusion before the first step: the autoencoder of another run, and the codes of a data set, made once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from unnoise.data import Images
+from unnoise.data.cache import cache_folder
+from unnoise.drawing import progress_bar
+from unnoise.files import write_atomic
+from unnoise.models import Diffusion, ImageModel
+from unnoise.models.codec import Latents
+from unnoise.runs import Run
+
+ROWS = 256
+
+
+def with_autoencoder(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The [model] section with the autoencoder that its codec's `run` names written out.
+
+    Raises ValueError for a codec 'latents' that names no run.
+    """
+    codec = spec.get("codec")
+    if not isinstance(codec, Mapping) or codec.get("kind") != "latents" or "autoencoder" in codec:
+        return dict(spec)
+    if not codec.get("run"):
+        raise ValueError(
+            "codec 'latents' needs a trained autoencoder: --set model.codec.run=RUN, see recipe vae-latent"
+        )
+    folder = str(Path(codec["run"]).resolve())
+    return {**spec, "codec": {"kind": "latents", "autoencoder": Run.open(folder).config["model"], "run": folder}}
+
+
+def with_codes(model: ImageModel, images: Images, device: str, keep: bool) -> Images:
+    """Fills a latent model's codec from its run and measures shift and scale; the images with their codes, if `keep`.
+
+    Any other model, and its images, stay as they are.
+    """
+    if not isinstance(model, Diffusion) or not isinstance(model.codec, Latents):
+        return images
+    codec = model.codec
+    codec.network.load_state_dict(Run.open(codec.run).load("cpu").state_dict())
+    codec.to(device)
+    codes = _codes(codec, images, device)
+    codec.measure(codes)
+    return replace(images, codes=codec.normalised(codes.to(device)).cpu().numpy()) if keep else images
+
+
+def _codes(codec: Latents, images: Images, device: str) -> Tensor:
+    """The autoencoder's codes (N, c, h, w) of all images, kept in the cache by content."""
+    weights = hashlib.sha256(
+        b"".join(p.detach().cpu().numpy().tobytes() for p in codec.network.parameters())
+    ).hexdigest()
+    key = hashlib.sha256(json.dumps([images.fingerprint, weights]).encode()).hexdigest()[:32]
+    file = cache_folder() / "codes" / f"{key}.safetensors"
+    if not file.exists():
+        write_atomic(file, save({"codes": _encode(codec, images, device)}))
+    return load_file(file)["codes"]
+
+
+@torch.no_grad()
+def _encode(codec: Latents, images: Images, device: str) -> Tensor:
+    with progress_bar() as progress:
+        starts = progress.track(range(0, len(images), ROWS), description="encoding the images (once)")
+        parts = [
+            codec.network.encode(images.batch(np.arange(start, min(start + ROWS, len(images))), device).image).cpu()
+            for start in starts
+        ]
+    return torch.cat(parts)
