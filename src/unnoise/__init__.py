@@ -15,6 +15,8 @@ _HOMES = {
     "load": "unnoise.runs",
     "Run": "unnoise.runs",
     "evaluate": "unnoise.evaluation",
+    "compare": "unnoise.evaluation",
+    "score": "unnoise.evaluation",
     "open_source": "unnoise.data",
     "LinearBetas": "unnoise.process.schedule",
     "CosineBetas": "unnoise.process.schedule",
@@ -32,11 +34,11 @@ _HOMES = {
     "EDM": "unnoise.process.parametrization",
     "GaussianMixture": "unnoise.process.analytic",
     "UNet": "unnoise.networks.unet",
-    "Ancestral": "unnoise.samplers",
-    "DDIM": "unnoise.samplers",
-    "Diffusion": "unnoise.models.diffusion",
-    "Denoising": "unnoise.objectives.denoising",
-    "Variational": "unnoise.objectives.variational",
+    "DiT": "unnoise.networks.dit",
+    **dict.fromkeys(("Ancestral", "DDIM", "Euler", "Heun", "DPMSolver", "UniPC", "Langevin"), "unnoise.samplers"),
+    "ClassifierFree": "unnoise.guidance",
+    **dict.fromkeys(("Autoencoder", "Diffusion", "GAN", "VAE"), "unnoise.models"),
+    **dict.fromkeys(("Adversarial", "Denoising", "Elbo", "Reconstruction", "Variational"), "unnoise.objectives"),
 }
 
 __all__ = ["__version__", *_HOMES]

@@ -15,11 +15,12 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
+from unnoise.conditions import Wish
 from unnoise.data import image_grid, save_png, to_uint8
 from unnoise.files import write_atomic
 from unnoise.guidance import ClassifierFree
 from unnoise.models import CanSample, Diffusion, ImageModel
-from unnoise.registry import build, lookup, spec_of
+from unnoise.registry import build, spec_of
 from unnoise.runs import Run
 from unnoise.samplers import SAMPLERS, Sampler
 
@@ -30,7 +31,7 @@ def draw(
     *,
     sampler: str | None = None,
     options: Mapping[str, Any] | None = None,
-    label: str | None = None,
+    wish: Wish | None = None,
     guidance: float = 1.0,
     batch_size: int = 64,
     out: Path | None = None,
@@ -38,7 +39,7 @@ def draw(
 ) -> dict[str, Any]:
     """Draws one image per seed and writes them; returns images, shape, out, seconds, network_calls and how.
 
-    sampler: a name, or None for the recipe's; options: its keywords. label: a class of a conditional run.
+    sampler: a name, or None for the recipe's; options: its keywords. wish: what a conditional run is to draw.
     out: a .png (grid), an .npy or .npz, or a folder of .png; None for a grid in the run's samples folder.
     """
     run = Run.open(folder)
@@ -49,10 +50,10 @@ def draw(
     out = out or run.folder / "samples" / f"{_how(run, sampler, chosen)}-{seeds[0]}.png"
     writer = _writer(out)
     model = run.load(device)
-    cond = class_condition(model, run.classes, label)
+    cond = (wish or Wish()).conditions(model, run.classes)
     guide = ClassifierFree(guidance) if guidance != 1 else None
     if guide is not None and cond is None:
-        raise ValueError("--guidance needs a class-conditional run and a --label")
+        raise ValueError("--guidance needs a conditional run and something to guide towards, such as a --label")
     begun = time.perf_counter()
     with counted_calls(model) as calls:
         images = draw_in_batches(model, seeds, cond, chosen, guide, batch_size)
@@ -78,17 +79,6 @@ def choose_sampler(run: Run, name: str | None, options: Mapping[str, Any]) -> Sa
 
 def _how(run: Run, name: str | None, sampler: Sampler | None) -> str:
     return "drawn" if sampler is None else f"{name or run.config['sampler']['kind']}-{sampler.steps}"
-
-
-def class_condition(model: ImageModel, classes: Sequence[str], label: str | None) -> dict[str, Tensor] | None:
-    """The condition for one class, by name or number; ValueError where the run knows no classes or not this one."""
-    if label is None:
-        return None
-    if getattr(model, "conditioner", None) is None:
-        raise ValueError("this run is not class-conditional: train it with --set model.conditioner=class")
-    names = {name: index for index, name in enumerate(classes)} | {str(i): i for i in range(len(classes))}
-    number = lookup({**names, **{name: i for i, name in enumerate(classes)}}, label, "class")
-    return {"label": torch.tensor([number], device=model.device)}
 
 
 def draw_in_batches(

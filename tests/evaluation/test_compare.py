@@ -37,7 +37,7 @@ def test_the_likelihood_is_the_runs_and_what_images_lack_is_none_with_a_reason(c
     assert bits[2] is None
     saved = json.loads(Path(compared["results"]).read_text())
     assert ["bits_per_dim" in result for result in saved["results"]] == [True, False, False]
-    assert "diffusion model" in saved["results"][2]["left_out"]["bpd"]
+    assert "no likelihood" in saved["results"][2]["left_out"]["bpd"]
 
 
 def test_the_page_is_whole_in_one_file_and_reads_on_light_and_dark(compared: dict) -> None:

@@ -74,7 +74,7 @@ def by_run_sampler(run: Path) -> unnoise.DDIM:
         ({"what": np.zeros((1, 8, 8), np.uint8)}, "at least 2 images"),
         ({"what": "digits", "metrics": ("fidd",)}, "unknown metric 'fidd'; did you mean 'fid'"),
         ({"what": "digits", "features": "resnet"}, "unknown feature space 'resnet'"),
-        ({"what": "digits", "metrics": ("bpd",)}, "need a diffusion model"),
+        ({"what": "digits", "metrics": ("bpd",)}, "it has no likelihood"),
         ({"what": "digits", "metrics": ("modes",)}, "classifier"),
         ({"what": "digits", "reference": "val"}, "unknown split 'val'"),
         ({"what": "digits", "data": np.zeros((9, 8, 8), np.uint8), "features": "classifier"}, "need labels"),

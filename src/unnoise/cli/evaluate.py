@@ -141,6 +141,8 @@ def _modes(modes: Mapping[str, Any]) -> str:
 
 
 def _likelihood(how: Mapping[str, Any], split: str) -> str:
+    if "times" not in how:
+        return f"{how['what']} of {how['of']}, {how['images']} images of the {split} split"
     times = f"{how['times']} ({how['times_per_image']} of {how['steps']})"
     return f"{how['what']}; variance {how['variance']}; {times} on each of {how['images']} images of the {split} split"
 

@@ -21,6 +21,9 @@ def sample(
     grid: str | None = None,
     seed: int = 0,
     label: str | None = None,
+    prompt: str | None = None,
+    map_: Annotated[Path | None, Parameter(name="--map")] = None,
+    image: Path | None = None,
     guidance: float = 1.0,
     batch_size: int = 64,
     out: Path | None = None,
@@ -36,17 +39,23 @@ def sample(
     number
         How many images.
     sampler
-        ddpm or ddim; by default the recipe's.
+        ddpm, ddim, euler, heun, dpm-solver++, unipc and others (see docs/samplers.md); by default the recipe's.
     steps
         Network evaluations per image.
     eta
         DDIM's noise: 0 deterministic, 1 as much as DDPM.
     grid
-        Which times are visited: trailing, uniform, quadratic.
+        Which times are visited: trailing, uniform, quadratic, karras, log-snr.
     seed
         Image i has seed SEED + i: the same picture whatever the batch.
     label
         A class, by name or number, of a class-conditional run.
+    prompt
+        A text, of a run trained on captions.
+    map_
+        A PNG whose pixels are class numbers, of a run trained on segmentation maps.
+    image
+        A picture of low resolution, of a run trained to enlarge.
     guidance
         Classifier-free guidance scale; 1 is none.
     batch_size
@@ -59,6 +68,7 @@ def sample(
     json
         One JSON object on standard output.
     """
+    from unnoise.conditions import Wish
     from unnoise.drawing import draw
 
     options = {"steps": steps, "eta": eta, "grid": grid}
@@ -67,7 +77,7 @@ def sample(
         range(seed, seed + number),
         sampler=sampler,
         options={name: value for name, value in options.items() if value is not None},
-        label=label,
+        wish=Wish(label, prompt, map_, image),
         guidance=guidance,
         batch_size=batch_size,
         out=out,

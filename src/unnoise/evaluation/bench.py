@@ -14,6 +14,7 @@ from unnoise.evaluation.spaces import cached_features, default_features, feature
 from unnoise.evaluation.subject import Drawn, Subject
 from unnoise.metrics.features import FeatureExtractor
 from unnoise.models import Diffusion
+from unnoise.models.codec import Latents
 
 REFERENCE_MOST = 50_000
 """Reference images at most, as the published FIDs on CIFAR-10 take."""
@@ -69,7 +70,10 @@ class Bench:
     def diffusion(self) -> Diffusion:
         """The model, for what only a diffusion model can tell."""
         if not isinstance(self.subject.model, Diffusion):
-            raise ValueError(f"bits per dimension need a diffusion model; {self.subject.name} is none")
+            kind = "images" if self.subject.model is None else f"a {type(self.subject.model).__name__.lower()}"
+            raise ValueError(f"{self.subject.name} is {kind}: it has no likelihood; a diffusion model or a vae has")
+        if isinstance(self.subject.model.codec, Latents):
+            raise ValueError(f"{self.subject.name} works in latents: the bits per dimension of images are not defined")
         return self.subject.model
 
     @cached_property

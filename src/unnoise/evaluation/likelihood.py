@@ -15,7 +15,7 @@ from torch import Tensor
 from unnoise.data import Images, open_source
 from unnoise.drawing import progress_bar
 from unnoise.metrics.likelihood import Bound, variational_bound
-from unnoise.models.diffusion import Diffusion
+from unnoise.models import CanScore, Diffusion
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.gaussian import per_row, perturb
 from unnoise.process.schedule import Schedule
@@ -67,6 +67,26 @@ def bits_per_dim(model: Diffusion, x_0: Tensor, *, seed: int = 0, times: int | N
             "steps": steps,
             "times_per_image": times,
             "times": "every step" if times == steps else "a stratified sample of the steps",
+            "seed": seed,
+        },
+    }
+
+
+def scored_bits(model: CanScore, x_0: Tensor, *, seed: int = 0) -> dict[str, Any]:
+    """Bits per dimension of a model that scores images in one number each, and what that number is.
+
+    Bits of 256 levels or of a density are comparable with a diffusion model's; those of binary pixels are not.
+    """
+    found = model.log_likelihood(x_0, seed=seed)
+    nats = -found.nats.double().cpu() / x_0[0].numel()
+    bits = nats / np.log(2) + (np.log2(127.5) if found.of == "density" else 0)
+    return {
+        "bits_per_dim": {"total": float(bits.mean()), "stderr": float(bits.std() / len(bits) ** 0.5)},
+        "nats_per_image": float(-found.nats.double().mean()),
+        "likelihood": {
+            "what": "exact" if found.exact else "upper bound",
+            "of": found.of,
+            "images": len(x_0),
             "seed": seed,
         },
     }

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from unnoise.evaluation.bench import Bench
-from unnoise.evaluation.likelihood import bits_per_dim, told_apart
+from unnoise.evaluation.likelihood import bits_per_dim, scored_bits, told_apart
 from unnoise.metrics.frechet import frechet_of
 from unnoise.metrics.inception_score import inception_score
 from unnoise.metrics.kernel import kernel_distance
@@ -18,6 +18,7 @@ from unnoise.metrics.memorisation import memorisation
 from unnoise.metrics.modes import mode_coverage
 from unnoise.metrics.statistics import FeatureStatistics
 from unnoise.metrics.uncertainty import bootstrap, small_sample_warning
+from unnoise.models import CanScore, Diffusion
 
 Measure = Callable[[Bench], dict[str, Any]]
 
@@ -122,9 +123,11 @@ def memorised(bench: Bench) -> dict[str, Any]:
 
 
 def likelihood(bench: Bench) -> dict[str, Any]:
-    """The variational bound on the held-out images."""
-    images = bench.likelihood_images
-    x_0 = images.batch(range(min(bench.settings.n, len(images))), bench.diffusion.device).image
+    """The bound of the held-out images' probability: a diffusion model's term by term, another's in one."""
+    model, images = bench.subject.model, bench.likelihood_images
+    x_0 = images.batch(range(min(bench.settings.n, len(images))), "cpu" if model is None else model.device).image
+    if not isinstance(model, Diffusion) and isinstance(model, CanScore):
+        return scored_bits(model, x_0, seed=bench.settings.seed)
     return bits_per_dim(bench.diffusion, x_0, seed=bench.settings.seed, times=bench.settings.times)
 
 
