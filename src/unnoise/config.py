@@ -15,7 +15,7 @@ from unnoise.registry import check_keys, suggest
 Config = dict[str, Any]
 
 SECTIONS = ("data", "model", "objective", "sampler", "train")
-RUN_KEYS = ("unnoise", "recipe", "source", "seed", "found")
+RUN_KEYS = ("unnoise", "recipe", "source", "seed", "start", "found")
 """What a run's config.toml holds beside the recipe's sections."""
 
 

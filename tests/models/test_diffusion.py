@@ -99,3 +99,20 @@ def test_labels_need_labels() -> None:
 def test_unknown_words_are_refused(spec: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build_model(spec, (1, 8, 8), classes=0)
+
+
+def test_with_lora_the_adapters_alone_learn_and_the_model_is_as_before_at_first() -> None:
+    torch.manual_seed(0)
+    plain = build_model({"network": NETWORK}, (1, 8, 8), classes=0).eval()
+    adapted = build_model({"network": NETWORK, "lora": {"rank": 2}}, (1, 8, 8), classes=0).eval()
+    missing, unexpected = adapted.load_state_dict(plain.state_dict(), strict=False)
+    assert not unexpected
+    assert all(".lora." in name for name in missing)
+    trained = [name for name, parameter in adapted.named_parameters() if parameter.requires_grad]
+    assert trained
+    assert all(".lora." in name for name in trained)
+    x, t = torch.randn(2, 1, 8, 8), torch.tensor(500.0)
+    torch.testing.assert_close(plain(x, t).x_0, adapted(x, t).x_0)
+    assert model_spec(adapted)["lora"] == {"rank": 2}  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"unknown key 'rnk' in model\.lora; did you mean 'rank'"):
+        build_model({"network": NETWORK, "lora": {"rnk": 2}}, (1, 8, 8), classes=0)

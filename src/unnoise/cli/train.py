@@ -14,7 +14,8 @@ def train(
     source: str,
     /,
     *,
-    recipe: str = "ddpm",
+    recipe: str | None = None,
+    from_: Annotated[Path | None, Parameter(name="--from")] = None,
     out: Path | None = None,
     set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
     minutes: float | None = None,
@@ -35,7 +36,12 @@ def train(
         A folder of images (sub-folders are classes), a zip or tar of one, an .npy/.npz, MNIST-style IDX files,
         CIFAR-10's binary batches, or a built-in name: digits, glyphs, mnist, fashion-mnist, cifar10.
     recipe
-        A built-in recipe (ddpm, ddpm-digits, ddpm-cifar10) or the path of a .toml file.
+        A built-in recipe or the path of a .toml file; by default ddpm, or with --from that run's own. Diffusion: ddpm,
+        ddpm-64, ddpm-cifar10, iddpm, vlb, dit, ldm; conditional: ddpm-class, ddpm-text, ddpm-map, sr; others:
+        autoencoder, dae, vae, vae-latent, gan, gan-minimax.
+    from_
+        A run whose weights this one begins with, as far as they fit; it says what did not. To adapt a run to a handful
+        of images: --from RUN --set model.lora.rank=8.
     out
         The run's folder; by default runs/SOURCE-RECIPE.
     set_
@@ -59,7 +65,9 @@ def train(
     from unnoise.training.start import train as run_training
 
     overrides = {**parse_overrides(set_ or []), **({"data.strict": True} if strict else {})}
-    run = run_training(source, recipe, out, steps, minutes, seed, overrides, device=device, dry_run=dry_run)
+    run = run_training(
+        source, recipe, out, steps, minutes, seed, overrides, start=from_, device=device, dry_run=dry_run
+    )
     assert run.plan is not None
     if run.summary is None:
         show(run.plan.to_dict(), json, run.plan.lines())

@@ -16,6 +16,7 @@ from unnoise.models.image_model import ImageModel
 from unnoise.networks import NETWORKS
 from unnoise.networks.combined import build_conditioner, conditioner_spec
 from unnoise.networks.conditioner import Conditioner
+from unnoise.networks.lora import add_lora
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.gaussian import per_row
 from unnoise.process.parametrization import PARAMETRIZATIONS, Parametrization
@@ -43,6 +44,7 @@ FOUND = {
 """Arguments that come from the data or from another part, and are not keys of a configuration."""
 
 OPTIONS = ("clip", "learned_variance")
+LORA = ("rank", "alpha", "where")
 
 
 class Diffusion(ImageModel):
@@ -52,6 +54,7 @@ class Diffusion(ImageModel):
     clip: whether sampling clamps the denoised image to [-1, 1], as suits pixels.
     learned_variance: the network answers twice the channels; the second half v in [0, 1] mixes log beta and
     log beta-tilde (Nichol & Dhariwal 2021, equation 15).
+    lora: {rank, alpha, where}: low-rank adapters on the network are all that learns (`networks.lora`).
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Diffusion(ImageModel):
         conditioner: Conditioner | None = None,
         clip: bool = True,
         learned_variance: bool = False,
+        lora: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(shape)
         self.network = network
@@ -74,11 +78,14 @@ class Diffusion(ImageModel):
         self.conditioner = conditioner
         self.clip = clip
         self.learned_variance = learned_variance
+        self.lora = lora
+        if lora is not None:
+            self._adapt(lora)
 
     @classmethod
     def build(cls, spec: Mapping[str, Any], shape: tuple[int, int, int], classes: int) -> Diffusion:
         """The sentence that `spec` writes: a spec for each of PARTS, and OPTIONS."""
-        check_keys(spec, (*PARTS, "conditioner", *OPTIONS), "model")
+        check_keys(spec, (*PARTS, "conditioner", "lora", *OPTIONS), "model")
         parts = {**DEFAULTS, **spec}
         codec = build(CODECS, parts["codec"], "codec", image_shape=shape)
         conditioner = _conditioner(spec, shape, classes)
@@ -104,6 +111,7 @@ class Diffusion(ImageModel):
             conditioner=conditioner,
             clip=bool(spec.get("clip", True)),
             learned_variance=learned_variance,
+            lora=spec.get("lora"),
         )
 
     def spec(self) -> dict[str, Any]:
@@ -112,7 +120,14 @@ class Diffusion(ImageModel):
         }
         if self.conditioner is not None:
             parts["conditioner"] = conditioner_spec(self.conditioner)
+        if self.lora is not None:
+            parts["lora"] = dict(self.lora)
         return {**{name: getattr(self, name) for name in OPTIONS}, **parts}
+
+    def _adapt(self, lora: Mapping[str, Any]) -> None:
+        check_keys(lora, LORA, "model.lora")
+        self.requires_grad_(False)
+        add_lora(self.network, **lora)
 
     def predict(self, x_t: Tensor, t: Tensor, cond: Any = None) -> tuple[Tensor, Tensor | None]:
         """The network's answers: the target (B, C, H, W) and, where learned, v (B, C, H, W) in [0, 1].

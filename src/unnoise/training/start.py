@@ -30,6 +30,7 @@ from unnoise.training.loop import Trainer
 from unnoise.training.plan import Plan, make_plan
 from unnoise.training.previews import preview, preview_rows
 from unnoise.training.settings import TrainSettings
+from unnoise.training.transfer import carry_over, recipe_of
 
 FREE_TO_CHANGE = {
     "unnoise",
@@ -56,27 +57,34 @@ class DataSettings:
 
 def train(
     source: Any,
-    recipe: str = "ddpm",
+    recipe: str | None = None,
     out: str | Path | None = None,
     steps: int | None = None,
     minutes: float | None = None,
     seed: int = 0,
     overrides: Mapping[str, Any] | None = None,
     *,
+    start: str | Path | None = None,
     device: str | None = None,
     dry_run: bool = False,
 ) -> Run:
     """Trains a model on a source of images, or goes on where the same call stopped.
 
-    source: see `unnoise.open_source`. recipe: a built-in name or a .toml file. out: the run's folder. steps, minutes:
-    when to stop, over all sessions. overrides: dotted keys, such as {'train.batch_size': 32}. dry_run: plan only.
+    source: see `unnoise.open_source`. recipe: a built-in name or a .toml file, by default ddpm. out: the run's folder.
+    steps, minutes: when to stop, over all sessions. overrides: dotted keys, such as {'train.batch_size': 32}.
+    start: another run whose weights, where they fit, this one begins with, and whose recipe it has by default.
+    dry_run: plan only.
     The run's `plan` and `summary` say what was about to happen and what did.
     """
     limits = {"train.steps": steps, "train.minutes": minutes}
     given = {key: value for key, value in limits.items() if value is not None}
-    config = override(read_recipe(recipe), {**(overrides or {}), **given})
-    folder = Path(out or default_folder(source, recipe))
-    return _Start(source, recipe, config, seed, device).run(folder, dry_run)
+    base = None if start is None else Run.open(start)
+    own = base is not None and recipe is None
+    name = f"from-{base.folder.resolve().name}" if base is not None and recipe is None else recipe or "ddpm"
+    chosen = recipe_of(base) if base is not None and own else read_recipe(name)
+    config = override(chosen, {**(overrides or {}), **given})
+    folder = Path(out or default_folder(source, name))
+    return _Start(source, name, config, seed, base, device).run(folder, dry_run)
 
 
 def default_folder(source: Any, recipe: str) -> Path:
@@ -88,7 +96,10 @@ def default_folder(source: Any, recipe: str) -> Path:
 class _Start:
     """Everything a session needs, built in order: data, model, objective, resolved configuration."""
 
-    def __init__(self, source: Any, recipe: str, config: Config, seed: int, device: str | None) -> None:
+    def __init__(
+        self, source: Any, recipe: str, config: Config, seed: int, base: Run | None, device: str | None
+    ) -> None:
+        self.base = base
         self.settings = _section(TrainSettings, config.get("train", {}), "train")
         self.data = _section(DataSettings, config.get("data", {}), "data")
         self.source, self.seed = source, seed
@@ -106,6 +117,7 @@ class _Start:
                 "recipe": recipe,
                 "source": _source_name(source),
                 "seed": seed,
+                "start": None if base is None else str(base.folder.resolve()),
                 "found": _found(self.images),
                 "data": asdict(self.data),
                 "model": model_spec(self.model),
@@ -129,6 +141,7 @@ class _Start:
 
     def _train(self, run: Run) -> None:
         checkpoint, refused = newest_valid(run.folder / "checkpoints")
+        carried = carry_over(self.model, self.base) if self.base is not None and checkpoint is None else None
         trainer = self._trainer()
         if checkpoint is not None:
             trainer.restore(checkpoint)
@@ -141,6 +154,8 @@ class _Start:
                 log.say(f"passing over a corrupt checkpoint: {message}")
             if checkpoint is not None:
                 log.say(f"resuming from step {trainer.step}")
+            if carried is not None and self.base is not None:
+                log.say(carried.line(self.base))
             run.plan = self._plan(trainer, run.folder)
             for line in run.plan.lines():
                 log.say(line)

@@ -1,0 +1,48 @@
+"""Starting from what another run has learned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from unnoise.config import SECTIONS, Config
+from unnoise.models import ImageModel
+from unnoise.runs import Run
+
+
+@dataclass(frozen=True)
+class Carried:
+    """How many tensors a model took from another run, and the names of those it could not."""
+
+    taken: int
+    left: tuple[str, ...]
+
+    def line(self, run: Run) -> str:
+        """What to say of it."""
+        shown = ", ".join(self.left[:5]) + (f" and {len(self.left) - 5} more" if len(self.left) > 5 else "")
+        rest = f"; not carried over, of another shape or not there: {shown}" if self.left else ""
+        return f"starting from {run.folder}: {self.taken} tensors carried over{rest}"
+
+
+def recipe_of(run: Run) -> Config:
+    """The sections of a run's configuration, as a recipe for another run."""
+    return {name: run.config[name] for name in SECTIONS if name in run.config}
+
+
+@torch.no_grad()
+def carry_over(model: ImageModel, run: Run) -> Carried:
+    """Copies the averaged weights of `run` into `model` wherever name and shape are the same.
+
+    Raises ValueError when nothing fits.
+    """
+    known, taken, left = run.load("cpu").state_dict(), 0, []
+    for name, value in model.state_dict().items():
+        if name in known and known[name].shape == value.shape:
+            value.copy_(known[name])
+            taken += 1
+        else:
+            left.append(name)
+    if taken == 0:
+        raise ValueError(f"nothing of {run.folder} fits this model: give the recipe that it was trained with")
+    return Carried(taken, tuple(left))
