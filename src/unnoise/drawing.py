@@ -24,6 +24,8 @@ from unnoise.registry import build, spec_of
 from unnoise.runs import Run
 from unnoise.samplers import SAMPLERS, Sampler
 
+TUNED = "tuned"
+
 
 def draw(
     folder: str | Path,
@@ -71,7 +73,15 @@ def draw(
 
 
 def choose_sampler(run: Run, name: str | None, options: Mapping[str, Any]) -> Sampler:
-    """The recipe's sampler, or the one named, with some of its options set."""
+    """The recipe's sampler, or the one named, with some of its options set. Where nothing but a number of steps is asked
+    for and `unnoise tune` has found a sampler for it, this one, which also goes by the name 'tuned'.
+    """
+    if name in (None, TUNED) and set(options) == {"steps"}:
+        tuned = run.tuned(options["steps"])
+        if tuned is not None:
+            return tuned
+    if name == TUNED:
+        raise ValueError(f"{run.folder} has no tuned sampler of these steps: run 'unnoise tune {run.folder} --steps K'")
     spec = spec_of(SAMPLERS, run.sampler())
     same = name is None or name == spec["kind"]
     return build(SAMPLERS, {**(spec if same else {"kind": name}), **options}, "sampler")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,6 +65,11 @@ class Run:
         if "sampler" not in self.config:
             raise ValueError(f"{self.folder} is a {self.config['model']['kind']}, which has no sampler to choose")
         return build(SAMPLERS, self.config["sampler"], "sampler")
+
+    def tuned(self, steps: int) -> Sampler | None:
+        """The sampler that `unnoise tune` found for so many steps, if it did."""
+        file = self.folder / "tuned" / f"{steps}.json"
+        return build(SAMPLERS, json.loads(file.read_text())["sampler"], "sampler") if file.is_file() else None
 
     def diffusion(self, purpose: str, device: str | None = None) -> Diffusion:
         """`load` for what only a diffusion model can do; ValueError says so for other runs."""

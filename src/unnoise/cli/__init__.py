@@ -18,13 +18,14 @@ from unnoise.cli.evaluate import evaluate
 from unnoise.cli.sample import sample
 from unnoise.cli.score import score
 from unnoise.cli.train import train
+from unnoise.cli.tune import tune
 
 app = App(
     name="unnoise",
     help="Train, sample, measure and edit with generative image models, diffusion first, on your own images.",
     version=unnoise.__version__,
 )
-for command in (train, sample, evaluate, compare, score, data, demo, doctor):
+for command in (train, sample, tune, evaluate, compare, score, data, demo, doctor):
     app.command(command)
 
 

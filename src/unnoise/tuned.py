@@ -1,0 +1,83 @@
+"""Samplers tuned for a run: found once, kept in the run, taken when so many steps are asked for."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from unnoise.conditions import taken_by
+from unnoise.drawing import progress_bar
+from unnoise.evaluation.likelihood import open_as
+from unnoise.evaluation.subject import Subject
+from unnoise.files import write_atomic
+from unnoise.process.denoiser import Denoised, Denoiser
+from unnoise.process.schedule import Schedule
+from unnoise.registry import spec_of
+from unnoise.runs import Run
+from unnoise.samplers import SAMPLERS
+from unnoise.tuning import tune
+
+TRAJECTORIES = 32
+
+
+@dataclass(frozen=True)
+class _Watched:
+    """A Denoiser that tells when it is asked."""
+
+    denoiser: Denoiser
+    asked: Callable[[], object]
+
+    @property
+    def schedule(self) -> Schedule:
+        return self.denoiser.schedule
+
+    def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised:
+        self.asked()
+        return self.denoiser(x_t, t, cond)
+
+
+def tune_run(
+    folder: str | Path, steps: int, *, trajectories: int = TRAJECTORIES, seed: int = 10**6, device: str | None = None
+) -> dict[str, Any]:
+    """Searches the sampler of `steps` steps for a run and keeps it in RUN/tuned/STEPS.json.
+
+    trajectories: how many images the search compares, from the seeds `seed`, `seed` + 1, ...; images of other seeds are
+    new to it. Returns {steps, sampler, error, named (the best of each named grid), network_calls, seconds, file}.
+    """
+    run = Run.open(folder)
+    model = run.diffusion("tuning", device)
+    seeds = range(seed, seed + trajectories)
+    begun = time.perf_counter()
+    with progress_bar() as progress:
+        task = progress.add_task(f"tuning {steps} steps", total=None)
+        denoiser = _Watched(model.guided(), lambda: progress.advance(task))
+        found = tune(denoiser, model.prior(seeds), steps, cond=_conditions(run, trajectories))
+    result = {
+        "steps": steps,
+        "sampler": spec_of(SAMPLERS, found.sampler),
+        "error": found.error,
+        "named": found.named,
+        "network_calls": found.calls,
+        "trajectories": trajectories,
+        "seed": seed,
+        **Subject(str(folder), model, run).checkpoint(),
+        "seconds": round(time.perf_counter() - begun, 3),
+    }
+    file = run.folder / "tuned" / f"{steps}.json"
+    write_atomic(file, json.dumps(result, indent=1))
+    return {**result, "file": str(file)}
+
+
+def _conditions(run: Run, count: int) -> Any:
+    """Conditions of the run's own data, for a conditional run."""
+    model = run.model()
+    if not taken_by(model):
+        return None
+    images, _ = open_as(run, None, "train", count)
+    return images.batch(range(count)).cond
