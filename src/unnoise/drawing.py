@@ -73,7 +73,7 @@ def draw(
 
 
 def choose_sampler(run: Run, name: str | None, options: Mapping[str, Any]) -> Sampler:
-    """The recipe's sampler, or the one named, with some of its options set. Where nothing but a number of steps is asked
+    """The recipe's sampler, or the one named, with some of its options set. Where a number of steps alone is asked
     for and `unnoise tune` has found a sampler for it, this one, which also goes by the name 'tuned'.
     """
     if name in (None, TUNED) and set(options) == {"steps"}:

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from unnoise.config import read_recipe, recipe_names
+from unnoise.training.start import train
+
+TINY = {"train.batch_size": 4, "train.samples": 2, "train.warmup": 1, "data.limit": 32, "data.size": 8}
+OF_OTHER_RUNS = {"ldm"}
+"""Recipes that need another run first; tests/training/test_latents.py trains them."""
+SAMPLED = ("ddim", "ddpm", "heun")
+
+
+@pytest.mark.parametrize("name", sorted(set(recipe_names()) - OF_OTHER_RUNS))
+def test_every_recipe_trains_a_step_and_draws_a_preview(name: str, tmp_path: Path) -> None:
+    recipe = read_recipe(name)
+    small = dict(TINY)
+    if recipe["model"].get("kind", "diffusion") == "diffusion":
+        small["sampler.steps"] = 2
+        width = {"unet": "channels", "dit": "dim"}[recipe["model"]["network"]["kind"]]
+        small[f"model.network.{width}"] = 12 if width == "dim" else 8
+    else:
+        small["model.channels"] = 8
+    run = train("glyphs:16", name, tmp_path / "run", steps=1, overrides=small, device="cpu")
+    assert run.summary is not None
+    assert run.summary["steps"] == 1
+    assert (run.folder / "samples" / "1.png").is_file()
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_says_what_it_is_costs_and_gives(name: str) -> None:
+    import unnoise.recipes
+
+    text = (Path(unnoise.recipes.__file__).parent / f"{name}.toml").read_text()
+    header = text[: text.index("[data]")]
+    for heading in ("What it is", "What it costs", "What to expect"):
+        assert heading in header
+    assert "TODO" not in text
