@@ -23,6 +23,7 @@ from unnoise.models import CanSample, Diffusion, ImageModel
 from unnoise.registry import build, spec_of
 from unnoise.runs import Run
 from unnoise.samplers import SAMPLERS, Sampler
+from unnoise.training.device import autocast, takes_bf16
 
 TUNED = "tuned"
 
@@ -35,6 +36,7 @@ def draw(
     options: Mapping[str, Any] | None = None,
     wish: Wish | None = None,
     guidance: float = 1.0,
+    precision: str = "auto",
     batch_size: int = 64,
     out: Path | None = None,
     device: str | None = None,
@@ -42,6 +44,7 @@ def draw(
     """Draws one image per seed and writes them; returns images, shape, out, seconds, network_calls and how.
 
     sampler: a name, or None for the recipe's; options: its keywords. wish: what a conditional run is to draw.
+    precision: 'auto', 'fp32' or 'bf16'.
     out: a .png (grid), an .npy or .npz, or a folder of .png; None for a grid in the run's samples folder.
     """
     run = Run.open(folder)
@@ -58,7 +61,7 @@ def draw(
         raise ValueError("--guidance needs a conditional run and something to guide towards, such as a --label")
     begun = time.perf_counter()
     with counted_calls(model) as calls:
-        images = draw_in_batches(model, seeds, cond, chosen, guide, batch_size)
+        images = draw_in_batches(model, seeds, cond, chosen, guide, batch_size, precision)
     seconds = time.perf_counter() - begun
     writer(images, out)
     return {
@@ -68,6 +71,7 @@ def draw(
         "seconds": round(seconds, 3),
         "network_calls": calls[0],
         "sampler": None if chosen is None else repr(chosen),
+        "precision": "bf16" if takes_bf16(model.device, precision) else "fp32",
         "seeds": [seeds[0], seeds[-1]],
     }
 
@@ -98,17 +102,19 @@ def draw_in_batches(
     sampler: Sampler | None = None,
     guidance: Any = None,
     batch_size: int = 64,
+    precision: str = "auto",
 ) -> np.ndarray:
     """uint8 (N, C, H, W), with a progress bar on a terminal.
 
     cond: one row, repeated for every image, or a row each. sampler, guidance: of diffusion models.
+    precision: 'auto' runs the network in bf16 where the hardware has it, as training does; 'fp32'; 'bf16'.
     Raises ValueError for a model that does not claim to sample.
     """
     if not isinstance(model, CanSample):
         raise ValueError(cannot_sample(model))
     steps = sampler.steps if sampler is not None else 1
     images = []
-    with progress_bar() as progress:
+    with progress_bar() as progress, autocast(model.device, takes_bf16(model.device, precision)):
         task = progress.add_task("sampling", total=len(seeds) * steps)
         for start in range(0, len(seeds), batch_size):
             rows = seeds[start : start + batch_size]

@@ -1,13 +1,14 @@
 """The best few times for one model: short trajectories compared with a fine one.
 
-Dynamic programming over candidate times proposes a grid from the fine trajectory alone, as GITS does (Chen et al. 2024);
-it and the named grids compete in every solver, and coordinate descent on the error of the end refines the winner.
+Dynamic programming over candidate times proposes a grid from the fine trajectory alone, as GITS does (Chen et al.
+2024); it and the named grids compete in every solver, and coordinate descent on the error at the end refines the winner.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -34,9 +35,9 @@ FINE = DPMSolver(order=3)
 
 @dataclass(frozen=True)
 class Tuned:
-    """sampler: the winner, its times in `grid`. error: its mean distance, over rows, from the fine trajectory's end, as a
-    root mean square over dimensions. named: the errors of the named grids, each in its best solver. calls: the network
-    calls that the search took."""
+    """sampler: the winner, its times in `grid`. error: its distance from the fine trajectory's end, a root mean square
+    over dimensions, averaged over rows. named: the errors of the named grids, each in its best solver. calls: the
+    network calls that the search took."""
 
     sampler: Sampler
     error: float
@@ -62,13 +63,11 @@ def tune(
     """
     race = _Race(denoiser, x_T, steps, cond, _candidates(denoiser.schedule, candidates))
     starts = {name: race.nearest(times(denoiser.schedule, name, steps)[:-1]) for name in GRIDS}
-    tried = {(name, solver): race.error(solver, grid) for name, grid in starts.items() for solver in solvers}
-    proposed = race.proposed()
-    everything = {**{(starts[name], solver): error for (name, solver), error in tried.items()}}
-    everything |= {(proposed, solver): race.error(solver, proposed) for solver in solvers}
-    grid, solver = min(everything, key=lambda entry: everything[entry])
-    grid, error = race.refined(solver, grid, everything[grid, solver], sweeps)
-    named = {name: min(tried[name, solver] for solver in solvers) for name in starts}
+    grids = dict.fromkeys([*starts.values(), race.proposed()])
+    tried = {(grid, solver): race.error(solver, grid) for grid in grids for solver in solvers}
+    grid, solver = min(tried, key=lambda entry: tried[entry])
+    grid, error = race.refined(solver, grid, tried[grid, solver], sweeps)
+    named = {name: min(tried[start, solver] for solver in solvers) for name, start in starts.items()}
     return Tuned(race.sampler(solver, grid), error, named, race.calls)
 
 
@@ -119,8 +118,8 @@ class _Race:
         return tuple(grid)
 
     def _step_costs(self) -> Tensor:
-        """[i, j]: the error of a first-order step from place i to j of the fine trajectory; j = the number of candidates
-        is t = 0. Infinite unless i < j."""
+        """[i, j]: the error of a first-order step from place i to j of the fine trajectory; the last j is t = 0.
+        Infinite unless i < j."""
         schedule, count = self.denoiser.schedule, len(self.candidates)
         ends = torch.cat([self.candidates, torch.zeros(1, dtype=torch.float64)])
         fine = torch.stack([self.x_T, *(point.x for point in self.fine)])
@@ -134,8 +133,8 @@ class _Race:
         return costs
 
     def refined(self, solver: Sampler, grid: Places, error: float, sweeps: int) -> tuple[Places, float]:
-        """Coordinate descent: each place moves by a stride where that lowers the error, the stride halving when no place
-        moves."""
+        """Coordinate descent: each place moves by a stride where that lowers the error; when none does, the stride
+        halves."""
         stride = max(1, len(self.candidates) // 16)
         for _ in range(sweeps):
             before = error
@@ -150,7 +149,7 @@ class _Race:
         return grid, error
 
     def _rises(self, grid: Places) -> bool:
-        return grid[-1] < len(self.candidates) and all(a < b for a, b in zip(grid, grid[1:], strict=False))
+        return grid[-1] < len(self.candidates) and all(a < b for a, b in pairwise(grid))
 
 
 def _candidates(schedule: Schedule, count: int) -> Tensor:

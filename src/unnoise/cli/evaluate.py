@@ -34,6 +34,7 @@ def evaluate(
     sampler: str | None = None,
     steps: int | None = None,
     guidance: float = 1.0,
+    precision: str = "auto",
     times: int | None = None,
     seed: int = 0,
     batch_size: int = 256,
@@ -68,6 +69,8 @@ def evaluate(
         The sampler's steps.
     guidance
         Classifier-free guidance scale; 1 is none.
+    precision
+        auto (bf16 where the hardware has it, as in training), fp32 or bf16.
     times
         Steps per image of the likelihood's sum, stratified; by default as many as a minute allows.
     seed
@@ -92,6 +95,7 @@ def evaluate(
         sampler=sampler,
         options={} if steps is None else {"steps": steps},
         guidance=guidance,
+        precision=precision,
         times=times,
         seed=seed,
         batch_size=batch_size,

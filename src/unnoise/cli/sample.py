@@ -25,6 +25,7 @@ def sample(
     map_: Annotated[Path | None, Parameter(name="--map")] = None,
     image: Path | None = None,
     guidance: float = 1.0,
+    precision: str = "auto",
     batch_size: int = 64,
     out: Path | None = None,
     device: str | None = None,
@@ -58,6 +59,8 @@ def sample(
         A picture of low resolution, of a run trained to enlarge.
     guidance
         Classifier-free guidance scale; 1 is none.
+    precision
+        auto (bf16 where the hardware has it, as in training), fp32 or bf16.
     batch_size
         Images drawn at once; it changes speed and memory, not the pictures.
     out
@@ -79,6 +82,7 @@ def sample(
         options={name: value for name, value in options.items() if value is not None},
         wish=Wish(label, prompt, map_, image),
         guidance=guidance,
+        precision=precision,
         batch_size=batch_size,
         out=out,
         device=device,

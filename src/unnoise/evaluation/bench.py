@@ -23,7 +23,8 @@ REFERENCE_MOST = 50_000
 @dataclass(frozen=True)
 class Settings:
     """n: samples. reference: the split they are held against, 'train' (as published FIDs are) or 'test'.
-    features: a name in FEATURES, or None for the data's default. times: per image, for likelihoods."""
+    features: a name in FEATURES, or None for the data's default. times: per image, for likelihoods.
+    precision: of sampling, 'auto' for bf16 where the hardware has it; likelihoods are always fp32."""
 
     n: int = 10_000
     seed: int = 0
@@ -32,6 +33,7 @@ class Settings:
     batch_size: int = 256
     times: int | None = None
     device: str = "cpu"
+    precision: str = "auto"
 
 
 class Bench:
@@ -79,7 +81,7 @@ class Bench:
     @cached_property
     def drawn(self) -> Drawn:
         settings = self.settings
-        drawn = self.subject.draw(settings.n, self._train, settings.seed, settings.batch_size)
+        drawn = self.subject.draw(settings.n, self._train, settings.seed, settings.batch_size, settings.precision)
         if drawn.pixels.shape[1:] != self.train.shape:
             channels, height, _ = self.train.shape
             raise ValueError(

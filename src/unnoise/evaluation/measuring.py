@@ -33,6 +33,7 @@ def evaluate(
     options: Mapping[str, Any] | None = None,
     guidance: float = 1.0,
     times: int | None = None,
+    precision: str = "auto",
     seed: int = 0,
     batch_size: int = 256,
     device: str | None = None,
@@ -45,6 +46,7 @@ def evaluate(
     reference: the split that samples are held against, 'train' as in the literature, or 'test'. split: the one whose
     likelihood is measured, 'test' falling back to 'train' where there is none, and saying so.
     sampler, options, guidance: how to sample, default the run's own. times: per image, for likelihoods.
+    precision: of sampling.
     Raises ValueError for an unknown name and for what cannot be measured, saying why.
     """
     for name in metrics:
@@ -56,7 +58,7 @@ def evaluate(
         subject,
         data,
         split,
-        Settings(n, seed, reference, features, batch_size, times, device or best_device()),
+        Settings(n, seed, reference, features, batch_size, times, device or best_device(), precision),
     )
     result = measure(bench, metrics, used)
     if subject.run is not None:

@@ -19,6 +19,7 @@ from unnoise.models import CanSample, Diffusion, ImageModel
 from unnoise.runs import CONFIG_FILE, Run
 from unnoise.samplers import Sampler
 from unnoise.training.checkpoint import newest_valid
+from unnoise.training.device import takes_bf16
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Subject:
     sampler: Sampler | None = None
     guidance: float = 1.0
 
-    def draw(self, n: int, data: Images | None, seed: int, batch_size: int) -> Drawn:
+    def draw(self, n: int, data: Images | None, seed: int, batch_size: int, precision: str = "auto") -> Drawn:
         """n images of the model, from seeds `seed`, `seed` + 1, ...; or the first n of the images, at random rows.
 
         data: where the conditions of a conditional model come from. Raises ValueError for a model that cannot sample.
@@ -57,7 +58,13 @@ class Subject:
         guidance = ClassifierFree(self.guidance) if self.guidance != 1 else None
         with counted_calls(self.model) as calls:
             pixels = draw_in_batches(
-                self.model, range(seed, seed + n), self._conditions(n, data, seed), self.sampler, guidance, batch_size
+                self.model,
+                range(seed, seed + n),
+                self._conditions(n, data, seed),
+                self.sampler,
+                guidance,
+                batch_size,
+                precision,
             )
         seconds = time.perf_counter() - begun
         how = {
@@ -69,6 +76,7 @@ class Subject:
             "seconds": round(seconds, 3),
             "seconds_per_image": seconds / n,
             "device": str(self.model.device),
+            "precision": "bf16" if takes_bf16(self.model.device, precision) else "fp32",
         }
         return Drawn(pixels, how)
 

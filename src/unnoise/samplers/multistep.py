@@ -59,8 +59,8 @@ class DPMSolver(Sampler):
 def _exponential(there: Knot, past: tuple[Knot, ...]) -> tuple[float, tuple[float, ...]]:
     """The factors of x_t and of the denoised images, the newest first.
 
-    x_s is sigma_s / sigma_t x_t + sigma_s int e^lambda D(lambda) d lambda, D the polynomial through the answers. For two
-    answers Lu et al. take the midpoint h / 2 in the place of the exact mean of lambda - lambda_t, and so does this.
+    x_s is sigma_s / sigma_t x_t + sigma_s int e^lambda D(lambda) d lambda, D the polynomial through the answers. For
+    two answers Lu et al. take the midpoint h / 2 for the exact mean of lambda - lambda_t, and so does this.
     """
     here = past[0]
     h = there.half_log_snr - here.half_log_snr

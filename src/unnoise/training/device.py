@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from unnoise.training.settings import TrainSettings
+from unnoise.registry import suggest
+from unnoise.training.settings import PRECISIONS, TrainSettings
 from unnoise.training.tuning import cpu_has_native_bf16, keep_pages
 
 COMPILE_PAYS_FROM = 2000
@@ -27,8 +28,7 @@ class Engine:
 
     def autocast(self) -> AbstractContextManager[None]:
         """bf16 where it was chosen, else nothing."""
-        kind = torch.device(self.device).type
-        return torch.autocast(kind, dtype=torch.bfloat16) if self.bf16 else nullcontext()  # type: ignore[return-value]
+        return autocast(self.device, self.bf16)
 
     def prepare(self, model: nn.Module) -> None:
         """Moves the model to the device and layout, and compiles its network in place where chosen."""
@@ -59,20 +59,37 @@ def choose_engine(settings: TrainSettings, device: str | None = None) -> Engine:
     """
     device = device or best_device()
     kind = torch.device(device).type
-    native = {"cuda": _cuda_has_bf16, "cpu": cpu_has_native_bf16}.get(kind, lambda: False)()
-    if settings.precision == "bf16" and not native:
-        raise ValueError(f"train.precision=bf16: this {kind} computes bf16 in software, far slower than fp32; use fp32")
     compiled = _decide(settings.compile, kind == "cuda" and settings.steps >= COMPILE_PAYS_FROM)
     notes = [f"torch.compile is {'on' if compiled else 'off'}: {_why(settings, kind)}"]
     if kind == "cpu" and keep_pages():
         notes.append("the C allocator keeps freed pages: fewer page faults")
     return Engine(
         device,
-        bf16=_decide(settings.precision, native, on="bf16"),
+        bf16=takes_bf16(device, settings.precision),
         channels_last=_decide(settings.channels_last, kind == "cuda"),
         compile=compiled,
         notes=tuple(notes),
     )
+
+
+def takes_bf16(device: str | torch.device, precision: str = "auto") -> bool:
+    """Whether a network runs under bf16 autocast. precision: 'auto' (where the hardware has it), 'fp32' or 'bf16'.
+
+    Raises ValueError for another word, and where bf16 is demanded of hardware that only emulates it.
+    """
+    kind = torch.device(device).type
+    if precision not in PRECISIONS:
+        raise ValueError(f"unknown precision {precision!r}; {suggest(precision, PRECISIONS)}")
+    native = {"cuda": _cuda_has_bf16, "cpu": cpu_has_native_bf16}.get(kind, lambda: False)()
+    if precision == "bf16" and not native:
+        raise ValueError(f"precision=bf16: this {kind} computes bf16 in software, far slower than fp32; use fp32")
+    return precision == "bf16" or (precision == "auto" and native)
+
+
+def autocast(device: str | torch.device, bf16: bool) -> AbstractContextManager[None]:
+    """bf16 autocast on the device, or nothing."""
+    kind = torch.device(device).type
+    return torch.autocast(kind, dtype=torch.bfloat16) if bf16 else nullcontext()  # type: ignore[return-value]
 
 
 def _why(settings: TrainSettings, kind: str) -> str:
@@ -87,8 +104,8 @@ def _network(model: nn.Module) -> nn.Module:
     return getattr(model, "network", model)
 
 
-def _decide(choice: str, automatic: bool, on: str = "on") -> bool:
-    return automatic if choice == "auto" else choice == on
+def _decide(choice: str, automatic: bool) -> bool:
+    return automatic if choice == "auto" else choice == "on"
 
 
 def _cuda_has_bf16() -> bool:

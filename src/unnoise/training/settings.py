@@ -62,8 +62,10 @@ class TrainSettings:
                 raise ValueError(f"train.{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
 
 
+PRECISIONS = ("auto", "fp32", "bf16")
+
 CHOICES = {
-    "precision": ("auto", "fp32", "bf16"),
+    "precision": PRECISIONS,
     "compile": ("auto", "on", "off"),
     "channels_last": ("auto", "on", "off"),
 }
