@@ -22,7 +22,6 @@ from unnoise.models.codec import Pixels
 from unnoise.runs import Run
 from unnoise.samplers import DDIM
 
-
 Edit = Callable[[Diffusion, Sequence[int]], tuple[Tensor, Tensor]]
 """(model, seeds) -> what was given, (1, C, H, W), and what became of it, one image per seed."""
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from unnoise.models.image_model import CanReconstruct, CanSample, CanScore
+from unnoise.models.image_model import CanReconstruct, CanSample, CanScore, LogLikelihood
 from unnoise.models.likelihoods import LIKELIHOODS
 from unnoise.models.vae import VAE, Posterior
 from unnoise.process.divergence import kl_gaussian
@@ -127,6 +127,14 @@ def test_the_bounds_lie_below_the_evidence_in_their_order() -> None:
     gap = 0.8**2 / (2 * 0.5**2 / (0.7**2 + 0.5**2))
     assert evidence - elbo == pytest.approx(gap, abs=0.05)
     assert evidence - many < 0.2 * gap
+
+
+def test_bits_per_dim_count_levels() -> None:
+    """A likelihood that is uniform over the levels has 8 bits, as a density on a range of 256 levels has."""
+    nats = torch.tensor([-math.log(256) * 12])
+    assert float(LogLikelihood(nats, exact=True, of="levels").bits_per_dim(12)) == pytest.approx(8)
+    flat = torch.tensor([-math.log(256 / 127.5) * 12])
+    assert float(LogLikelihood(flat, exact=True, of="density").bits_per_dim(12)) == pytest.approx(8)
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)

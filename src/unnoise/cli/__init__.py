@@ -15,6 +15,7 @@ from unnoise.cli.data import data
 from unnoise.cli.demo import demo
 from unnoise.cli.doctor import doctor
 from unnoise.cli.evaluate import evaluate
+from unnoise.cli.features import features
 from unnoise.cli.sample import sample
 from unnoise.cli.score import score
 from unnoise.cli.train import train
@@ -25,7 +26,7 @@ app = App(
     help="Train, sample, measure and edit with generative image models, diffusion first, on your own images.",
     version=unnoise.__version__,
 )
-for command in (train, sample, tune, evaluate, compare, score, data, demo, doctor):
+for command in (train, sample, tune, evaluate, compare, score, features, data, demo, doctor):
     app.command(command)
 
 

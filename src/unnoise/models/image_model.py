@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, runtime_checkable
@@ -57,6 +58,10 @@ class CanReconstruct(Protocol):
     def decode(self, z: Tensor) -> Tensor: ...
 
 
+LEVEL_BITS = {"levels": 0.0, "density": math.log2(127.5), "binary": 0.0}
+"""Levels lie 1 / 127.5 apart, so a density p on [-1, 1] gives each about p / 127.5."""
+
+
 @dataclass(frozen=True)
 class LogLikelihood:
     """log p(x) of each image, or a lower bound of it.
@@ -68,6 +73,14 @@ class LogLikelihood:
     nats: Tensor
     exact: bool
     of: str
+
+    def bits_per_dim(self, dims: int) -> Tensor:
+        """-log2 p(x) / dims (N,), for images of `dims` numbers; of a density, with the bits from [-1, 1] to 256 levels.
+
+        'levels' and 'density' compare with each other and with a diffusion model's bound; 'binary' is bits per black
+        or white pixel, which compares with neither.
+        """
+        return -self.nats / (dims * math.log(2)) + LEVEL_BITS[self.of]
 
 
 @runtime_checkable
