@@ -2,8 +2,8 @@
 
     python benchmarks/families.py DATA [--minutes 5] [-n 2000] [--stability] [--out runs/families]
 
-Trains every recipe for the same time, measures all of them with `unnoise compare` (diffusion by DDPM and by DDIM), times
-the drawing of 50,000 images by extrapolation, and, with --stability, trains each again with three seeds and three
+Trains every recipe for the same time, measures all of them with `unnoise compare` (diffusion by DDPM and by DDIM),
+times the drawing of 50,000 images by extrapolation, and, with --stability, trains each again with three seeds and three
 learning rates. Runs that exist are resumed, so the script may be stopped at any time.
 """
 
@@ -29,7 +29,7 @@ FACTORS = (1 / 3, 1.0, 3.0)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("data")
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--short", type=float, default=1.0, help="minutes of each training for stability")

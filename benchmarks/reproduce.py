@@ -24,7 +24,7 @@ NAMES = {"Ancestral": "ddpm", "DDIM": "ddim", "UniPC": "unipc"}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("-n", type=int, default=2000)
     parser.add_argument("--steps", default="10,20,50,100,1000")

@@ -70,7 +70,10 @@ def test_upscaling_takes_small_pictures(run: Path, pictures: Path) -> None:
 
 
 def test_deblurring_and_varying(run: Path, pictures: Path, tmp_path: Path) -> None:
-    works = [deblur_file(pictures / "image.png", 0.7, noise=0.02, steps=3), vary_file(pictures / "image.png", 0.0)]
+    works = [
+        deblur_file(pictures / "image.png", 0.7, noise=0.02, steps=3),
+        vary_file(pictures / "image.png", 0.0, steps=3),
+    ]
     results = [edit(run, str(i), work, [0], out=tmp_path / f"{i}.png") for i, work in enumerate(works)]
     assert read(results[0]["files"][0]).shape == (8, 8)
     assert (read(results[1]["files"][0]) == read(pictures / "image.png")).all()

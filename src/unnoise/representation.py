@@ -105,7 +105,11 @@ def _middle(model: Diffusion, image: Tensor) -> Tensor:
     if not isinstance(middle, nn.ModuleList):
         raise ValueError("features of a diffusion model are taken from the middle of a U-Net, and this one has none")
     kept: list[Tensor] = []
-    handle = middle[-1].register_forward_hook(lambda _module, _given, output: kept.append(output))
+
+    def keep(module: nn.Module, given: Any, output: Tensor) -> None:
+        kept.append(output)
+
+    handle = middle[-1].register_forward_hook(keep)
     try:
         t = model.schedule.t(torch.tensor(LOG_SNR, dtype=torch.float64))
         t = t.round().clamp(min=1) if model.schedule.grid is not None else t

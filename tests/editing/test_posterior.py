@@ -78,7 +78,7 @@ def test_samples_of_the_exact_methods_have_the_posterior_mean_and_variance(white
     guided = PiGDM(operator, y, 0.1, data_std=0.5)(white.denoiser(VP()))
     mean = mean_of_samples(guided)
     torch.testing.assert_close(mean.flatten(), posterior.mean, rtol=0, atol=0.01)
-    drawn = DDIM(steps=60).run(guided, normal(300, 3, 4, 4))
+    drawn = DDIM(steps=100, grid="quadratic").run(guided, normal(300, 3, 4, 4))
     variance = drawn.flatten(1).var(0).mean()
     torch.testing.assert_close(variance, posterior.covariance.diagonal().mean(), rtol=0.1, atol=0.0)
 
@@ -87,7 +87,7 @@ BIAS = {
     "ddnm": (DDNM, {"data_std": 0.5}, (0.3, 0.5)),
     "pigdm": (PiGDM, {"data_std": 0.5}, (0.05, 0.2)),
     "dps": (DPS, {}, (0.05, 0.2)),
-    "mmps": (MMPS, {"iterations": 5}, (0.0, 0.05)),
+    "mmps": (MMPS, {"iterations": 8}, (0.0, 0.05)),
 }
 """Least and greatest error of the samples' mean at lost pixels, in deviations of the data."""
 

@@ -10,10 +10,12 @@ import sys
 from cyclopts import App
 
 import unnoise
+import unnoise.cli.codes  # registers commands of `unnoise edit`
 from unnoise.cli.compare import compare
 from unnoise.cli.data import data
 from unnoise.cli.demo import demo
 from unnoise.cli.doctor import doctor
+from unnoise.cli.edit import edit
 from unnoise.cli.evaluate import evaluate
 from unnoise.cli.features import features
 from unnoise.cli.sample import sample
@@ -28,6 +30,7 @@ app = App(
 )
 for command in (train, sample, tune, evaluate, compare, score, features, data, demo, doctor):
     app.command(command)
+app.command(edit)
 
 
 def main() -> None:

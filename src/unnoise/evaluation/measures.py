@@ -12,7 +12,7 @@ from unnoise.evaluation.bench import Bench
 from unnoise.evaluation.likelihood import bits_per_dim, scored_bits, told_apart
 from unnoise.metrics.frechet import frechet_of
 from unnoise.metrics.inception_score import inception_score
-from unnoise.metrics.kernel import kernel_distance
+from unnoise.metrics.kernel import kernel_distance, squared_mmd
 from unnoise.metrics.manifold import Estimate, manifold
 from unnoise.metrics.memorisation import memorisation
 from unnoise.metrics.modes import mode_coverage
@@ -57,8 +57,12 @@ def frechet(bench: Bench) -> dict[str, Any]:
 
 
 def kernel(bench: Bench) -> dict[str, Any]:
-    """KID over subsets of 1000, or of as many images as there are."""
-    size = min(KID_SUBSET, len(bench.samples), len(bench.reference))
+    """KID over subsets of 1000; with fewer images the estimate from all of them, with its standard error."""
+    size = min(len(bench.samples), len(bench.reference))
+    if size <= KID_SUBSET:
+        whole = squared_mmd(bench.samples, bench.reference)
+        return {"kid": whole.value, "kid_stderr": whole.stderr}
+    size = KID_SUBSET
     found = kernel_distance(bench.samples, bench.reference, subset_size=size)
     return {"kid": found.mean, "kid_std": found.std, "kid_subsets": {"count": len(found.values), "size": size}}
 

@@ -36,7 +36,8 @@ def open_features(
     """
     kind = lookup(FEATURES, name, "feature space")
     if kind is not ClassifierFeatures:
-        return build(FEATURES, name, "feature space", shape=train.shape).to(device)
+        downloads = cache_folder() / "downloads" / name
+        return build(FEATURES, name, "feature space", shape=train.shape, folder=downloads).to(device)
     if train.labels is None:
         raise ValueError("features 'classifier' need labels, and the data has none; use imagenet or pixels")
     folder = _place("classifiers", train.fingerprint, None if test is None else test.fingerprint, CLASSIFIER_SEED)

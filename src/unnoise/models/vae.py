@@ -134,7 +134,7 @@ class VAE(ImageModel):
         return torch.stack(weights)
 
     @torch.no_grad()
-    def log_likelihood(self, image: Tensor, samples: int = 1, seed: int = 0) -> LogLikelihood:
+    def log_likelihood(self, image: Tensor, *, samples: int = 1, seed: int = 0) -> LogLikelihood:
         """A lower bound of log p(x) per image: the ELBO, or with samples > 1 the importance-weighted bound
 
         log 1/K sum_k p(x, z_k) / q(z_k | x), which rises to log p(x) with K (Burda et al. 2016, equation 8).

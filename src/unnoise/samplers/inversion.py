@@ -20,10 +20,12 @@ def invert(
 ) -> Tensor:
     """x_T (B, *) that the sampler turns into x_0 (B, *): DDIM run upwards (Song et al. 2021, section 4.3).
 
-    A step down is x_s = alpha_s x_0 + sigma_s eps(x_t), so x_t = alpha_t / alpha_s x_s + (sigma_t - alpha_t sigma_s /
-    alpha_s) eps(x_t): the x_t on both sides is found by fixed-point iteration, where DDIM's inversion puts eps(x_s) and
-    stops. iterations: network calls a step, 1 being DDIM's own inversion but for its first step. sampler: DDIM with
-    eta = 0, 100 steps in equal strides from the first native step unless given. Raises ValueError where it draws noise.
+    With n^2 = alpha_t^2 + sigma_t^2 and v = (alpha_t eps - sigma_t x_0) / n^2 a step down is the rotation
+    x_s = c x_t + d v(x_t), c = (alpha_s alpha_t + sigma_s sigma_t) / n^2, d = sigma_s alpha_t - alpha_s sigma_t, so
+    x_t = (x_s - d v(x_t)) / c. The x_t on both sides is found by fixed-point iteration, which contracts at both ends of
+    a schedule, where the forms in eps or in x_0 do at one; DDIM's inversion puts v(x_s) and stops.
+    iterations: network calls a step. sampler: DDIM with eta = 0, 100 steps in equal strides from the first native step
+    unless given. Raises ValueError where it draws noise.
     """
     sampler = sampler or DDIM(steps=100, grid="uniform")
     if sampler.eta > 0:
@@ -38,10 +40,14 @@ def invert(
 
 def _up(denoiser: Denoiser, x_s: Tensor, s: Tensor, t: Tensor, cond: Any, iterations: int) -> Tensor:
     low, high = knot(denoiser.schedule, s), knot(denoiser.schedule, t)
-    kept = high.alpha / low.alpha
-    x_t = kept * x_s
+    norm = high.alpha**2 + high.sigma**2
+    cosine = (low.alpha * high.alpha + low.sigma * high.sigma) / norm
+    sine = low.sigma * high.alpha - low.alpha * high.sigma
+    x_t = x_s / cosine
     for _ in range(iterations):
-        x_t = kept * x_s + (high.sigma - kept * low.sigma) * denoiser(x_t, t, cond).eps
+        denoised = denoiser(x_t, t, cond)
+        v = (high.alpha * denoised.eps - high.sigma * denoised.x_0) / norm
+        x_t = (x_s - sine * v) / cosine
     return x_t
 
 
