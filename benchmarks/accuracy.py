@@ -1,7 +1,7 @@
 """Errors of samplers against the exact answer, at equal network calls: ours on each grid, and diffusers' schedulers.
 
-The problem is a ring of eight Gaussians in the plane with its exact denoiser, on Ho et al.'s linear betas, so whatever is
-wrong with a sample is the sampler's fault. Two errors: the distance of each sample from the exact end of its own
+The problem is a ring of eight Gaussians in the plane with its exact denoiser, on Ho et al.'s linear betas, so whatever
+is wrong with a sample is the sampler's fault. Two errors: the distance of each sample from the exact end of its own
 trajectory (root mean square over dimensions, mean over samples; deterministic samplers only), and the sliced
 Wasserstein-2 distance of all samples from the distribution, whose floor is that of as many exact draws.
 
@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -61,11 +61,8 @@ OURS: dict[str, Sampler] = {
     "SDE-DPM-Solver++ 2M": SDEDPMSolver(),
     "Langevin": Langevin(),
 }
-STEPS: dict[str, Callable[[int], int]] = {
-    "Heun": lambda calls: (calls + 1) // 2,
-    "Langevin": lambda calls: (calls + 1) // 2,
-}
-"""How many steps so many network calls pay for, where a step is more than one."""
+TWICE = ("Heun", "Langevin")
+"""Samplers whose n steps take 2 n - 1 calls."""
 
 LU = {"use_lu_lambdas": True, "final_sigmas_type": "zero"}
 PEERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -141,7 +138,7 @@ def sliced(a: Tensor, b: Tensor, directions: int = 64) -> float:
 def ours(problem: Problem, calls: int) -> Iterator[dict[str, Any]]:
     for name, sampler in OURS.items():
         for grid in GRIDS:
-            steps = STEPS.get(name, int)(calls)
+            steps = (calls + 1) // 2 if name in TWICE else calls
             chosen = replace(sampler, steps=steps, grid=grid)
             yield measured(problem, "unnoise", f"{name} {grid}", chosen, isinstance(sampler, STOCHASTIC))
     tuned = tune(problem.denoiser, problem.tuning, calls).sampler

@@ -1,7 +1,7 @@
 """The best few times for one model: short trajectories compared with a fine one.
 
 Dynamic programming over candidate times proposes a grid from the fine trajectory alone, as GITS does (Chen et al.
-2024); it and the named grids compete in every solver, and coordinate descent on the error at the end refines the winner.
+2024); it and the named grids compete in every solver, and coordinate descent on the error at the end refines the best.
 """
 
 from __future__ import annotations

@@ -90,8 +90,8 @@ def test_every_name_is_under_test() -> None:
 
 
 def short_first_steps(schedule: Schedule, steps: int, end: float = 0.3) -> tuple[float, ...]:
-    """Times from t_max to where atan(sigma / alpha) is `end`; a multistep method's first steps, of low order, need to be
-    of the size of a square for its own order to show."""
+    """Times from t_max to where atan(sigma / alpha) is `end`; a multistep method's first steps, of low order, need to
+    be of the size of a square for its own order to show."""
     start = math.atan2(float(schedule.sigma(schedule.t_max)), float(schedule.alpha(schedule.t_max)))
     angles = start - (start - end) * (torch.arange(steps + 1, dtype=torch.float64) / steps) ** 2
     times = schedule.t(-2 * angles.tan().log())
@@ -118,9 +118,10 @@ def test_error_falls_with_the_declared_order(sampler: Sampler, schedule: Schedul
     tested = replace(sampler, halvings=0) if one_piece else sampler
     coarse, fine = (
         (at_the_end(tested, schedule, steps) - exact_at_the_end(schedule)).square().mean().sqrt()
-        for steps in ((6, 12) if one_piece else (80, 160))
+        for steps in ((6, 12) if one_piece else (40, 80))
     )
-    assert abs(torch.log2(coarse / fine) - sampler.order) < 0.4, (coarse, fine)
+    excess = float(torch.log2(coarse / fine)) - sampler.order
+    assert -0.4 < excess < (1.5 if one_piece else 0.4), (coarse, fine)
 
 
 @every_deterministic

