@@ -35,7 +35,7 @@ def noise(n: int, seed: int) -> Tensor:
 @pytest.mark.parametrize("schedule", [LinearBetas(), VP()], ids=repr)
 def test_tuned_times_beat_every_named_grid_on_new_noise(schedule: Schedule) -> None:
     denoiser, solvers = Counted(MIXTURE.denoiser(schedule)), (DDIM(), DPMSolver(order=2))
-    tuned = tune(denoiser, noise(64, 0), 5, solvers, candidates=40, sweeps=4)
+    tuned = tune(denoiser, noise(64, 0), 5, solvers, candidates=64)
     assert tuned.calls == denoiser.calls
     assert tuned.error <= min(tuned.named.values())
     x_T = noise(500, 1)

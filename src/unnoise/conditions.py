@@ -29,9 +29,10 @@ class Wish:
     map: Path | None = None
     image: Path | None = None
 
-    def conditions(self, model: ImageModel, classes: Sequence[str]) -> dict[str, Any] | None:
+    def conditions(self, model: ImageModel, classes: Sequence[str], judged: bool = False) -> dict[str, Any] | None:
         """One row of each condition asked for, on the model's device; None where nothing is.
 
+        judged: whether a classifier guides, which takes labels whatever the model takes.
         Raises ValueError for a condition that the model does not take, an unknown class and a file that is no image.
         """
         asked = {
@@ -41,7 +42,7 @@ class Wish:
             "image": None if self.image is None else _image(self.image, model.shape[0]),
         }
         given = {name: value for name, value in asked.items() if value is not None}
-        known = taken_by(model)
+        known = (*taken_by(model), *(("label",) if judged else ()))
         for name in given:
             if name not in known:
                 takes = f"it takes {', '.join(known)}" if known else "it was trained without conditions"

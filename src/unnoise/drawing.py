@@ -18,11 +18,11 @@ from torch import Tensor
 from unnoise.conditions import Wish
 from unnoise.data import image_grid, save_png, to_uint8
 from unnoise.files import write_atomic
-from unnoise.guidance import ClassifierFree
 from unnoise.models import CanSample, Diffusion, ImageModel
 from unnoise.registry import build, spec_of
 from unnoise.runs import Run
 from unnoise.samplers import SAMPLERS, Sampler
+from unnoise.steering import Steering
 from unnoise.training.device import autocast, takes_bf16
 
 TUNED = "tuned"
@@ -35,7 +35,7 @@ def draw(
     sampler: str | None = None,
     options: Mapping[str, Any] | None = None,
     wish: Wish | None = None,
-    guidance: float = 1.0,
+    steering: Steering | None = None,
     precision: str = "auto",
     batch_size: int = 64,
     out: Path | None = None,
@@ -44,7 +44,7 @@ def draw(
     """Draws one image per seed and writes them; returns images, shape, out, seconds, network_calls and how.
 
     sampler: a name, or None for the recipe's; options: its keywords. wish: what a conditional run is to draw.
-    precision: 'auto', 'fp32' or 'bf16'.
+    steering: guidance. precision: 'auto', 'fp32' or 'bf16'.
     out: a .png (grid), an .npy or .npz, or a folder of .png; None for a grid in the run's samples folder.
     """
     run = Run.open(folder)
@@ -55,10 +55,9 @@ def draw(
     out = out or run.folder / "samples" / f"{_how(run, sampler, chosen)}-{seeds[0]}.png"
     writer = _writer(out)
     model = run.load(device)
-    cond = (wish or Wish()).conditions(model, run.classes)
-    guide = ClassifierFree(guidance) if guidance != 1 else None
-    if guide is not None and cond is None:
-        raise ValueError("--guidance needs a conditional run and something to guide towards, such as a --label")
+    steering = steering or Steering()
+    cond = (wish or Wish()).conditions(model, run.classes, judged=steering.classifier is not None)
+    guide = steering.guidance(model, cond) if isinstance(model, Diffusion) else None
     begun = time.perf_counter()
     with counted_calls(model) as calls:
         images = draw_in_batches(model, seeds, cond, chosen, guide, batch_size, precision)

@@ -1,4 +1,8 @@
-"""The same steps as diffusers' schedulers, on their grid and with one denoiser, in float64."""
+"""The same steps as diffusers' schedulers, on their grid and with one denoiser, in float64.
+
+DPM-Solver++ 3M is not among them: diffusers gives the second difference half the weight of its integral, which leaves
+an error of second order; ours is measured to be of third.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,6 @@ PAIRS: list[tuple[Sampler, str, dict[str, Any]]] = [
     (DDIM(), "DDIMScheduler", {"timestep_spacing": "trailing", "clip_sample": False}),
     (DPMSolver(order=1), "DPMSolverMultistepScheduler", {**ZERO, "solver_order": 1}),
     (DPMSolver(order=2), "DPMSolverMultistepScheduler", {**ZERO, "solver_order": 2}),
-    (DPMSolver(order=3), "DPMSolverMultistepScheduler", {**ZERO, "solver_order": 3}),
     (UniPC(order=2), "UniPCMultistepScheduler", {**ZERO, "solver_order": 1}),
     (UniPC(order=3), "UniPCMultistepScheduler", {**ZERO, "solver_order": 2}),
 ]

@@ -130,7 +130,7 @@ def test_a_whole_run_follows_the_flow(sampler: Sampler, schedule: Schedule) -> N
     """To t = 0, the last step included, against the closed form of a Gaussian's flow."""
     x_T = noise(schedule, 8)
     x_0 = replace(sampler, steps=60, grid="log-snr").run(GAUSSIAN.denoiser(schedule), x_T)
-    allowed = 0.04 if sampler.order == 1 else 0.004
+    allowed = {1: 0.15, 2: 0.02}.get(sampler.order, 0.01)
     torch.testing.assert_close(x_0, flow_of_a_gaussian(x_T, schedule), rtol=0, atol=allowed)
 
 

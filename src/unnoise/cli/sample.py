@@ -25,6 +25,9 @@ def sample(
     map_: Annotated[Path | None, Parameter(name="--map")] = None,
     image: Path | None = None,
     guidance: float = 1.0,
+    classifier: Path | None = None,
+    worse: Path | None = None,
+    interval: tuple[float, float] | None = None,
     precision: str = "auto",
     batch_size: int = 64,
     out: Path | None = None,
@@ -58,7 +61,13 @@ def sample(
     image
         A picture of low resolution, of a run trained to enlarge.
     guidance
-        Classifier-free guidance scale; 1 is none.
+        The scale of guidance: classifier-free with a --label or a --prompt (1 is none), or by one of the next two.
+    classifier
+        A run of the recipe classifier: classifier guidance of an unconditional run towards --label.
+    worse
+        A less trained run of the same data: autoguidance away from it.
+    interval
+        LOW HIGH: guide at noise levels sigma / alpha between these only.
     precision
         auto (bf16 where the hardware has it, as in training), fp32 or bf16.
     batch_size
@@ -73,6 +82,7 @@ def sample(
     """
     from unnoise.conditions import Wish
     from unnoise.drawing import draw
+    from unnoise.steering import Steering
 
     options = {"steps": steps, "eta": eta, "grid": grid}
     result = draw(
@@ -81,7 +91,7 @@ def sample(
         sampler=sampler,
         options={name: value for name, value in options.items() if value is not None},
         wish=Wish(label, prompt, map_, image),
-        guidance=guidance,
+        steering=Steering(guidance, classifier, worse, interval),
         precision=precision,
         batch_size=batch_size,
         out=out,

@@ -1,11 +1,29 @@
 """What a run leaves behind: image models and the capabilities they claim."""
 
 from unnoise.models.autoencoder import Autoencoder
+from unnoise.models.classifier import Classifier
 from unnoise.models.diffusion import Diffusion
 from unnoise.models.gan import GAN
 from unnoise.models.image_model import CanReconstruct, CanSample, CanScore, ImageModel
 from unnoise.models.vae import VAE
 
-MODELS: dict[str, type[ImageModel]] = {"diffusion": Diffusion, "autoencoder": Autoencoder, "vae": VAE, "gan": GAN}
+MODELS: dict[str, type[ImageModel]] = {
+    "diffusion": Diffusion,
+    "autoencoder": Autoencoder,
+    "vae": VAE,
+    "gan": GAN,
+    "classifier": Classifier,
+}
 
-__all__ = ["GAN", "MODELS", "VAE", "Autoencoder", "CanReconstruct", "CanSample", "CanScore", "Diffusion", "ImageModel"]
+__all__ = [
+    "GAN",
+    "MODELS",
+    "VAE",
+    "Autoencoder",
+    "CanReconstruct",
+    "CanSample",
+    "CanScore",
+    "Classifier",
+    "Diffusion",
+    "ImageModel",
+]

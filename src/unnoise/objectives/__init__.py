@@ -1,6 +1,7 @@
 """How models learn."""
 
 from unnoise.objectives.adversarial import Adversarial
+from unnoise.objectives.classification import Classification
 from unnoise.objectives.denoising import Denoising
 from unnoise.objectives.elbo import Elbo
 from unnoise.objectives.objective import Loss, Objective, Phase
@@ -13,11 +14,13 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "reconstruction": Reconstruction,
     "elbo": Elbo,
     "adversarial": Adversarial,
+    "classification": Classification,
 }
 
 __all__ = [
     "OBJECTIVES",
     "Adversarial",
+    "Classification",
     "Denoising",
     "Elbo",
     "Loss",

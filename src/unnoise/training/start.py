@@ -15,7 +15,7 @@ from unnoise.config import Config, difference, override, plain, read_recipe, rea
 from unnoise.data import Batch, Images, Loader, open_source, save_png
 from unnoise.data.cache import cache_folder
 from unnoise.files import write_atomic
-from unnoise.models import Diffusion, ImageModel
+from unnoise.models import CanReconstruct, CanSample, Diffusion, ImageModel
 from unnoise.models.assembly import build_model, model_spec
 from unnoise.objectives.assembly import build_objective, objective_spec
 from unnoise.registry import build, check_keys, describe, spec_of
@@ -161,7 +161,8 @@ class _Start:
                 log.say(line)
             held_out = self._held_out()
             shown = held_out.batch(preview_rows(held_out, self.settings.samples), self.engine.device)
-            draw = partial(self._draw, run.folder, shown)
+            pictured = isinstance(self.model, (CanSample, CanReconstruct))
+            draw = partial(self._draw, run.folder, shown) if pictured else None
             session = Session(trainer, run.folder, log, self._validation(held_out), draw)
             log.start()
             summary = session.run()
