@@ -27,6 +27,15 @@ def test_bits_per_dim_come_term_by_term_with_their_conditions(run: Path) -> None
     assert json.loads(saved.read_text())["checkpoint"] == result["checkpoint"]
 
 
+def test_the_likelihood_by_the_ode_stands_beside_the_bound_and_says_what_it_is(run: Path) -> None:
+    result = evaluate(run, metrics=("bpd", "ode"), n=16)
+    exact, bound = result["bits_per_dim_ode"]["total"], result["bits_per_dim"]["total"]
+    assert exact == pytest.approx(bound, abs=2)
+    assert "exact up to solver tolerance" in result["ode"]["what"]
+    assert result["ode"]["images"] == 16
+    assert result["ode"]["sigma_min"] > 0.01
+
+
 def test_a_sampled_bound_agrees_with_the_whole_one_and_says_that_it_was_sampled(run: Path) -> None:
     whole = evaluate(run, metrics=("bpd",), n=200)
     sampled = evaluate(run, metrics=("bpd",), n=200, times=10)

@@ -53,7 +53,8 @@ def evaluate(
         A source to measure against; by default the one the run was trained on.
     metrics
         Comma-separated: fid, kid, inception_score, precision, recall, density, coverage, modes (classes covered),
-        memorised (share of copies), bpd (bits per dimension), strangers (which images the likelihood rejects).
+        memorised (share of copies), bpd (bits per dimension: the variational bound), ode (the likelihood by the
+        probability-flow ODE), strangers (which images the likelihood rejects).
     features
         classifier (trained on the labelled data, once), imagenet, inception, dino or pixels; by default classifier
         where there are labels, else imagenet.
@@ -121,6 +122,10 @@ def _lines(result: Mapping[str, Any]) -> list[str]:
     rows += [(f"bits/dim {name}", f"{value:.5f}") for name, value in result.get("bits_per_dim", {}).items()]
     if "likelihood" in result:
         rows.append(("  how", _likelihood(result["likelihood"], result["data"]["split"])))
+    if "ode" in result:
+        exact, how = result["bits_per_dim_ode"], result["ode"]
+        rows.append(("bits/dim by ODE", f"{exact['total']:.5f} +- {exact['stderr']:.5f}"))
+        rows.append(("  how", f"{how['what']}; {how['images']} images, {how['network_calls']} network calls"))
     rows += [(f"AUROC against {name}", _scores(result["told_apart"][name])) for name in _strangers(result)]
     if "features" in result:
         space, held = result["feature_space"], result["reference"]
