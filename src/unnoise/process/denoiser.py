@@ -6,12 +6,13 @@ clipping and posterior sampling are Denoisers around Denoisers; samplers cannot 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch import Tensor
 
 from unnoise.process.gaussian import per_row
+from unnoise.process.place import alpha_sigma, is_one_time
 from unnoise.process.schedule import Schedule
 
 
@@ -50,9 +51,12 @@ class Denoised:
     def with_x0(self, x_0: Tensor) -> Denoised:
         """The same x_t with another clean image: eps = (x_t - alpha_t x_0) / sigma_t follows."""
         schedule, t = self._place()
-        alpha, sigma = schedule.alpha(t), schedule.sigma(t)
-        eps = (self.x_t - per_row(alpha, x_0) * x_0) / per_row(sigma, x_0)
-        return replace(self, x_0=x_0, eps=eps)
+        if is_one_time(t):
+            alpha, sigma = alpha_sigma(schedule, float(t))
+        else:
+            alpha, sigma = per_row(schedule.alpha(t), x_0), per_row(schedule.sigma(t), x_0)
+        eps = (self.x_t - alpha * x_0) / sigma
+        return Denoised(self.x_t, x_0, eps, self.var_mix, schedule, t)
 
     def _place(self) -> tuple[Schedule, Tensor]:
         if self.schedule is None or self.t is None:

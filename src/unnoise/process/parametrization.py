@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from unnoise.process.denoiser import Denoised
 from unnoise.process.gaussian import per_row, posterior
+from unnoise.process.place import is_one_time
 from unnoise.process.schedule import Schedule
 
 Row = tuple[Tensor, Tensor]
@@ -41,11 +43,11 @@ class Parametrization(ABC):
 
     def invert(self, schedule: Schedule, output: Tensor, x_t: Tensor, t: Tensor) -> Denoised:
         """The (x_0, eps) for which `target` is `output` and x_t is x_t: the inverse of the 2x2 system."""
-        a, b = self.row(schedule, t)
-        alpha, sigma = schedule.alpha(t), schedule.sigma(t)
-        determinant = alpha * b - sigma * a
-        x_0 = per_row(b / determinant, x_t) * x_t - per_row(sigma / determinant, x_t) * output
-        eps = per_row(alpha / determinant, x_t) * output - per_row(a / determinant, x_t) * x_t
+        if is_one_time(t):
+            clean, answer, noisy, given = _inverse_at(self, schedule, float(t))
+        else:
+            clean, answer, noisy, given = (per_row(c, x_t) for c in _inverse(self, schedule, t))
+        x_0, eps = clean * x_t - answer * output, noisy * output - given * x_t
         return Denoised(x_t, x_0, eps, schedule=schedule, t=t)
 
 
@@ -123,3 +125,17 @@ PARAMETRIZATIONS: dict[str, type[Parametrization]] = {
     "velocity": Velocity,
     "edm": EDM,
 }
+
+
+def _inverse(parametrization: Parametrization, schedule: Schedule, t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The inverse of the 2x2 system: x_0 = c_1 x_t - c_2 output, eps = c_3 output - c_4 x_t."""
+    a, b = parametrization.row(schedule, t)
+    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+    determinant = alpha * b - sigma * a
+    return b / determinant, sigma / determinant, alpha / determinant, a / determinant
+
+
+@lru_cache(maxsize=8192)
+def _inverse_at(parametrization: Parametrization, schedule: Schedule, t: float) -> tuple[float, float, float, float]:
+    c_1, c_2, c_3, c_4 = _inverse(parametrization, schedule, torch.tensor(t, dtype=torch.float64))
+    return float(c_1), float(c_2), float(c_3), float(c_4)

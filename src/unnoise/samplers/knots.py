@@ -1,8 +1,4 @@
-"""Where a time stands on its schedule, as Python numbers: what a solver's coefficients are made of.
-
-A solver needs alpha, sigma and their ratio at the times it visits, at every step of every call. They depend on
-(schedule, time) alone, so each is computed once; arithmetic of numbers costs a hundredth of that of 0-d tensors.
-"""
+"""Where a time stands on its schedule, as Python numbers: what a solver's coefficients are made of."""
 
 from __future__ import annotations
 
@@ -14,6 +10,7 @@ from functools import lru_cache
 from torch import Tensor
 
 from unnoise.process.denoiser import Denoised
+from unnoise.process.place import alpha_sigma
 from unnoise.process.schedule import Schedule
 
 
@@ -34,7 +31,7 @@ def knot(schedule: Schedule, t: Tensor) -> Knot:
 
 @lru_cache(maxsize=8192)
 def _knot(schedule: Schedule, t: float) -> Knot:
-    alpha, sigma = float(schedule.alpha(t)), float(schedule.sigma(t))
+    alpha, sigma = alpha_sigma(schedule, t)
     return Knot(t, alpha, sigma, _log(alpha) - _log(sigma))
 
 
