@@ -102,3 +102,14 @@ def test_a_folder_of_mixed_sizes_that_came_to_another_one_is_refused_with_the_wa
         Image.fromarray(draws.integers(0, 255, (side, side), dtype=np.uint8)).save(tmp_path / f"{index}.png")
     with pytest.raises(ValueError, match=r"from 3 sizes, and the reference 8x8.*--size 8 --channels 1 --pack"):
         evaluate(tmp_path, "digits", ("fid",), "pixels", 4)
+
+
+def test_restored_images_are_held_against_their_originals_one_by_one() -> None:
+    originals = open_source("glyphs:16", limit=20, progress=False)
+    noisy = np.clip(originals.pixels.astype(int) + 10, 0, 255).astype(np.uint8)
+    same, off = (evaluate(what, originals, ("psnr", "ssim")) for what in (originals, noisy))
+    assert same["psnr"] == np.inf
+    assert same["ssim"] == 1
+    assert 20 * np.log10(255 / 10) - 0.01 <= off["psnr"] < 40
+    with pytest.raises(ValueError, match="one original for each image, got 5 and 20"):
+        evaluate(originals.subset(range(5)), originals, ("psnr",))

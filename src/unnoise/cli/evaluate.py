@@ -18,6 +18,8 @@ NUMBERS = (
     "density",
     "coverage",
     "memorised",
+    "psnr",
+    "ssim",
 )
 
 
@@ -53,7 +55,7 @@ def evaluate(
         A source to measure against; by default the one the run was trained on.
     metrics
         Comma-separated: fid, kid, inception_score, precision, recall, density, coverage, modes (classes covered),
-        memorised (share of copies), bpd (bits per dimension: the variational bound), ode (the likelihood by the
+        memorised (share of copies), psnr, ssim (restored images against their originals, pairwise), bpd (bits per dimension: the variational bound), ode (the likelihood by the
         probability-flow ODE), strangers (which images the likelihood rejects).
     features
         classifier (trained on the labelled data, once), imagenet, inception, dino or pixels; by default classifier

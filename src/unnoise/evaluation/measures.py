@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from unnoise.evaluation.bench import Bench
@@ -16,6 +17,7 @@ from unnoise.metrics.kernel import kernel_distance, squared_mmd
 from unnoise.metrics.manifold import Estimate, manifold
 from unnoise.metrics.memorisation import memorisation
 from unnoise.metrics.modes import mode_coverage
+from unnoise.metrics.restoration import WINDOW, psnr, ssim
 from unnoise.metrics.statistics import FeatureStatistics
 from unnoise.metrics.uncertainty import bootstrap, small_sample_warning
 from unnoise.models import CanScore, Diffusion
@@ -127,6 +129,25 @@ def memorised(bench: Bench) -> dict[str, Any]:
     return {"memorised": found.share, "memorisation": found.summary()}
 
 
+def restored(bench: Bench) -> dict[str, Any]:
+    """PSNR and SSIM of restored images against the originals, the i-th against the i-th of the reference.
+
+    Raises ValueError for a model, which draws images that belong to no original, and for counts that differ.
+    """
+    images, originals = bench.subject.images, bench.reference_images
+    if images is None:
+        raise ValueError("psnr and ssim compare restored images with their originals: give a folder or array of images")
+    if len(images) != len(originals):
+        raise ValueError(f"psnr and ssim need one original for each image, got {len(images)} and {len(originals)}")
+    x, y = (torch.from_numpy(np.array(part.pixels)) for part in (images, originals))
+    found = {"psnr": psnr(x, y)}
+    if min(x.shape[2:]) >= WINDOW:
+        found["ssim"] = ssim(x, y)
+    return {name: float(values.mean()) for name, values in found.items()} | {
+        f"{name}_stderr": float(values.std() / len(values) ** 0.5) for name, values in found.items()
+    }
+
+
 def likelihood(bench: Bench) -> dict[str, Any]:
     """The bound of the held-out images' probability: a diffusion model's term by term, another's in one."""
     model, images = bench.subject.model, bench.likelihood_images
@@ -159,12 +180,14 @@ MEASURES: dict[str, Measure] = {
     "coverage": balls,
     "modes": modes,
     "memorised": memorised,
+    "psnr": restored,
+    "ssim": restored,
     "bpd": likelihood,
     "ode": flow,
     "strangers": strangers,
 }
 
-OF_SAMPLES = set(MEASURES) - {"bpd", "ode", "strangers"}
+OF_SAMPLES = set(MEASURES) - {"bpd", "ode", "strangers", "psnr", "ssim"}
 """Measures that look at samples, not at the model's likelihood."""
 
 
