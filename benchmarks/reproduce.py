@@ -19,8 +19,8 @@ PAPER: dict[str, dict[int, float]] = {
     "ddpm": {10: 367.43, 20: 133.37, 50: 32.72, 100: 9.99, 1000: 3.17},
 }
 """FID by steps: eta = 0, and sigma-hat, DDPM's larger variance."""
-SOLVERS = ("ddpm", "ddim", "unipc")
-NAMES = {"Ancestral": "ddpm", "DDIM": "ddim", "UniPC": "unipc"}
+SOLVERS = {"ddpm": 1000, "ddim": 1000, "unipc": 50, "tuned": 50}
+"""The samplers, and the most steps that each is asked for; 'tuned' where `unnoise tune` has found one."""
 
 
 def main() -> None:
@@ -32,22 +32,31 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/reproduce"))
     options = parser.parse_args()
     steps = [int(count) for count in options.steps.split(",")]
-    compared = compare(
-        [options.run],
-        steps=steps,
-        samplers=SOLVERS,
-        metrics=("fid",),
-        features=options.features,
-        n=options.n,
-        out=options.out,
-    )
-    ours: dict[str, dict[int, float]] = {name: {} for name in SOLVERS}
-    for row in compared["table"]:
-        ours[NAMES[row["sampler"]]][row["steps"]] = row["fid"]
-    first = json.loads((options.out / "results.json").read_text())["results"][0]
+    ours: dict[str, dict[int, float]] = {}
+    first: dict = {}
+    for name, most in SOLVERS.items():
+        wanted = [count for count in steps if count <= most and (name != "tuned" or tuned(options.run, count))]
+        if not wanted:
+            continue
+        folder = options.out / name
+        found = compare(
+            [options.run],
+            steps=wanted,
+            samplers=[name],
+            metrics=("fid",),
+            features=options.features,
+            n=options.n,
+            out=folder,
+        )
+        ours[name] = {row["steps"]: row["fid"] for row in found["table"]}
+        first = first or json.loads((folder / "results.json").read_text())["results"][0]
     text = "\n".join([*table(ours, steps), "", *conditions(first)])
     (options.out / "table.md").write_text(text + "\n")
     print(text)
+
+
+def tuned(run: Path, steps: int) -> bool:
+    return (run / "tuned" / f"{steps}.json").is_file()
 
 
 def table(ours: dict[str, dict[int, float]], steps: list[int]) -> list[str]:
