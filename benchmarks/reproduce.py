@@ -3,7 +3,8 @@
     python benchmarks/reproduce.py RUN [-n 2000] [--steps 10,20,50,100,1000] [--out FOLDER]
 
 The absolute numbers are not comparable (other data, features, model and training); the shape is: each row is also shown
-as a ratio to its own best. Writes FOLDER/results.json, table.md and report.html.
+as a ratio to its own best. Writes FOLDER/table.md, and results.json and report.html
+for each sampler.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from unnoise.process.schedule import Schedule
 from unnoise.registry import spec_of
 from unnoise.runs import Run
 from unnoise.samplers import SAMPLERS
+from unnoise.training.device import autocast, takes_bf16
 from unnoise.tuning import tune
 
 TRAJECTORIES = 32
@@ -54,7 +55,7 @@ def tune_run(
     model = run.diffusion("tuning", device)
     seeds = range(seed, seed + trajectories)
     begun = time.perf_counter()
-    with progress_bar() as progress:
+    with progress_bar() as progress, autocast(model.device, takes_bf16(model.device)):
         task = progress.add_task(f"tuning {steps} steps", total=None)
         denoiser = _Watched(model.guided(), lambda: progress.advance(task))
         found = tune(denoiser, model.prior(seeds), steps, cond=_conditions(run, trajectories))
