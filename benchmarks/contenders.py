@@ -43,6 +43,7 @@ def unnoise(size: Size, precision: str = "auto", keep: bool = True) -> Contender
     import numpy as np
 
     from unnoise.data import Images, Loader
+    from unnoise.models import Diffusion
     from unnoise.models.assembly import build_model
     from unnoise.objectives import Denoising
     from unnoise.training import device
@@ -60,7 +61,8 @@ def unnoise(size: Size, precision: str = "auto", keep: bool = True) -> Contender
     model = build_model({"network": network}, shape, 0)
     engine.prepare(model)
     pixels = np.random.default_rng(0).integers(0, 256, (512, *shape), dtype=np.uint8)
-    trainer = Trainer(Denoising(model), Loader(Images(pixels), size.batch, 0), settings, engine)  # type: ignore[arg-type]
+    assert isinstance(model, Diffusion)
+    trainer = Trainer(Denoising(model), Loader(Images(pixels), size.batch, 0), settings, engine)
 
     def step() -> None:
         float(trainer.advance()["model"].grad_norm)

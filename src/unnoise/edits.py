@@ -57,7 +57,7 @@ def edit(
     }
 
 
-def inpaint_file(image: Path, mask: Path, *, method: str = "ddnm", steps: int = 100) -> Edit:
+def inpaint_file(image: Path, mask: Path, *, method: str = "pigdm", steps: int = 100) -> Edit:
     """White pixels of the mask are drawn anew, black ones are kept; method: of `restore`, or repaint."""
 
     def work(model: Diffusion, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
@@ -71,7 +71,7 @@ def inpaint_file(image: Path, mask: Path, *, method: str = "ddnm", steps: int = 
     return work
 
 
-def upscale_file(image: Path, factor: int, *, method: str = "ddnm", steps: int = 100) -> Edit:
+def upscale_file(image: Path, factor: int, *, method: str = "pigdm", steps: int = 100) -> Edit:
     """The picture at a `factor`-th of the model's size, or one of the model's size that is shrunk first."""
 
     def work(model: Diffusion, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
@@ -83,7 +83,7 @@ def upscale_file(image: Path, factor: int, *, method: str = "ddnm", steps: int =
     return work
 
 
-def deblur_file(image: Path, std: float, *, noise: float, method: str = "ddnm", steps: int = 100) -> Edit:
+def deblur_file(image: Path, std: float, *, noise: float, method: str = "pigdm", steps: int = 100) -> Edit:
     """A picture that a Gaussian of `std` pixels has blurred; noise: its deviation on the scale [-1, 1]."""
 
     def work(model: Diffusion, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:

@@ -192,3 +192,31 @@ def test_unknown_words_are_refused() -> None:
         make(penalty="r2")
     with pytest.raises(ValueError, match="penalty_weight must be at least 0"):
         Adversarial(GAN((1, 8, 8), channels=8), penalty_weight=-1.0)
+
+
+def test_a_collapsed_generator_and_a_vanished_gradient_are_named_with_what_to_do() -> None:
+    objective = Adversarial(GAN((1, 8, 8), channels=8))
+    healthy = {
+        "diversity": 0.9,
+        "accuracy_real": 0.8,
+        "accuracy_fake": 0.8,
+        "grad_norm_generator": 1.0,
+        "grad_norm_discriminator": 1.0,
+    }
+    assert objective.diagnose(healthy) is None
+    assert "mode collapse" in str(objective.diagnose({**healthy, "diversity": 0.1}))
+    won = {**healthy, "accuracy_real": 1.0, "accuracy_fake": 1.0}
+    assert objective.diagnose(won) is None
+    assert "vanishing gradient" in str(objective.diagnose({**won, "grad_norm_generator": 1e-3}))
+
+
+def test_one_picture_for_every_code_has_no_diversity() -> None:
+    torch.manual_seed(0)
+    model = GAN((1, 8, 8), channels=8)
+    objective = Adversarial(model)
+    batch = Batch(torch.rand(16, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1, {})
+    assert float(objective.discriminator_loss(batch, StepNoise(0)).parts["diversity"]) > 0.01
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+    assert float(objective.discriminator_loss(batch, StepNoise(0)).parts["diversity"]) < 1e-3

@@ -14,7 +14,7 @@ edit = App(name="edit", help="Edit a picture with a trained run: inpaint, upscal
 Number = Annotated[int, Parameter(name=["--number", "-n"], help="How many versions.")]
 Seed = Annotated[int, Parameter(help="Version i has seed SEED + i.")]
 Steps = Annotated[int, Parameter(help="Network evaluations per image.")]
-Method = Annotated[str, Parameter(help="How the observation enters: ddnm (fastest), pigdm, mmps or dps.")]
+Method = Annotated[str, Parameter(help="pigdm, mmps (nearest, slow), ddnm (fast, rough) or dps.")]
 Out = Annotated[Path | None, Parameter(help="The strip's .png; each version is written beside it.")]
 Device = Annotated[str | None, Parameter(help="cpu, cuda, mps; by default the best there is.")]
 Json = Annotated[bool, Parameter(negative="", help="One JSON object on standard output.")]
@@ -28,7 +28,7 @@ def inpaint(
     *,
     mask: Path,
     number: Number = 4,
-    method: Annotated[str, Parameter(help="ddnm (fastest), pigdm, mmps, dps or repaint (5 times the steps).")] = "ddnm",
+    method: Annotated[str, Parameter(help="pigdm, mmps (nearest), ddnm (fast, rough), dps or repaint.")] = "pigdm",
     steps: Steps = 100,
     seed: Seed = 0,
     out: Out = None,
@@ -51,7 +51,7 @@ def upscale(
     *,
     factor: Annotated[int, Parameter(help="How many times as wide and high.")] = 4,
     number: Number = 4,
-    method: Method = "ddnm",
+    method: Method = "pigdm",
     steps: Steps = 100,
     seed: Seed = 0,
     out: Out = None,
@@ -75,7 +75,7 @@ def deblur(
     std: Annotated[float, Parameter(help="Deviation of the Gaussian blur, in pixels.")],
     noise: Annotated[float, Parameter(help="Deviation of the picture's noise, for pixels in [-1, 1].")] = 0.01,
     number: Number = 4,
-    method: Method = "ddnm",
+    method: Method = "pigdm",
     steps: Steps = 100,
     seed: Seed = 0,
     out: Out = None,

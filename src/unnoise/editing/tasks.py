@@ -25,7 +25,7 @@ def restore(
     operator: Operator,
     observation: Tensor,
     *,
-    method: str | dict[str, Any] = "ddnm",
+    method: str | dict[str, Any] = "pigdm",
     noise: float = 0.0,
     sampler: Sampler | None = None,
     seeds: Sequence[int] | None = None,
@@ -49,7 +49,7 @@ def restore(
 
 
 def inpaint(
-    denoiser: Denoiser, image: Tensor, known: Tensor, *, method: str | dict[str, Any] = "ddnm", **options: Any
+    denoiser: Denoiser, image: Tensor, known: Tensor, *, method: str | dict[str, Any] = "pigdm", **options: Any
 ) -> Tensor:
     """Images (N, C, H, W) that are `image` where `known`, to the bit, and drawn elsewhere.
 

@@ -107,8 +107,7 @@ def scored_bits(model: CanScore, x_0: Tensor, *, seed: int = 0) -> dict[str, Any
     Bits of 256 levels or of a density are comparable with a diffusion model's; those of binary pixels are not.
     """
     found = model.log_likelihood(x_0, seed=seed)
-    nats = -found.nats.double().cpu() / x_0[0].numel()
-    bits = nats / np.log(2) + (np.log2(127.5) if found.of == "density" else 0)
+    bits = found.bits_per_dim(x_0[0].numel()).double().cpu()
     return {
         "bits_per_dim": {"total": float(bits.mean()), "stderr": float(bits.std() / len(bits) ** 0.5)},
         "nats_per_image": float(-found.nats.double().mean()),

@@ -40,9 +40,7 @@ class Classifier(ImageModel):
     ) -> None:
         super().__init__(shape)
         if classes < 2:
-            raise ValueError(
-                "a classifier needs labels of at least 2 classes: put each class in its own folder"
-            )
+            raise ValueError("a classifier needs labels of at least 2 classes: put each class in its own folder")
         self.classes, self.channels, self.multipliers = classes, channels, multipliers
         self.blocks, self.dropout = blocks, dropout
         width = 4 * channels

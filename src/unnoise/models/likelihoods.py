@@ -100,7 +100,7 @@ class DiscretisedLogistic(Likelihood):
 
     def mean(self, output: Tensor) -> Tensor:
         mean, log_scale = output.chunk(2, dim=1)
-        return clipped_logistic_mean(mean, log_scale.clamp(min=SMALLEST_LOG_SCALE).exp())
+        return clipped_logistic_mean(mean, log_scale.clamp(min=SMALLEST_LOG_SCALE).exp()).clamp(-1, 1)  # rounding
 
 
 LIKELIHOODS: dict[str, type[Likelihood]] = {

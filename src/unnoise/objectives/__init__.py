@@ -1,6 +1,7 @@
 """How models learn."""
 
 from unnoise.objectives.adversarial import Adversarial
+from unnoise.objectives.adversarial_elbo import AdversarialElbo
 from unnoise.objectives.classification import Classification
 from unnoise.objectives.denoising import Denoising
 from unnoise.objectives.elbo import Elbo
@@ -14,12 +15,14 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "reconstruction": Reconstruction,
     "elbo": Elbo,
     "adversarial": Adversarial,
+    "adversarial-elbo": AdversarialElbo,
     "classification": Classification,
 }
 
 __all__ = [
     "OBJECTIVES",
     "Adversarial",
+    "AdversarialElbo",
     "Classification",
     "Denoising",
     "Elbo",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -62,6 +62,12 @@ def gradient_penalty(discriminator: nn.Module, real: Tensor, fake: Tensor, noise
 
 PENALTIES: dict[str, Penalty] = {"none": no_penalty, "r1": r1, "gradient": gradient_penalty}
 
+COLLAPSED = 0.2
+"""Of the diversity, below which a warning is due."""
+WON = 0.98
+VANISHED = 1e-2
+"""Of the ratio of gradient norms, below which a warning is due when the discriminator has won."""
+
 
 class Adversarial(Objective):
     """Two phases: the generator against the discriminator, and the discriminator against data and samples.
@@ -69,7 +75,8 @@ class Adversarial(Objective):
     game: a name in GAMES; penalty: a name in PENALTIES, times penalty_weight; the rest describes the discriminator
     (`networks.gan`). The parts say how the game stands: the share of data (accuracy_real) and of samples
     (accuracy_fake) that the discriminator tells for what they are, and the penalty. Near 1 and 1 it has won, and the
-    minimax generator learns nothing any more; near 1/2 they are level.
+    minimax generator learns nothing any more; near 1/2 they are level. diversity: how much samples vary from image to
+    image, relative to data; a collapsed generator draws one picture, and its diversity is near 0.
     """
 
     def __init__(
@@ -132,8 +139,23 @@ class Adversarial(Objective):
             "accuracy_real": (real > 0).float().mean(),
             "accuracy_fake": (fake < 0).float().mean(),
             "penalty": penalty,
+            "diversity": samples.std(0).mean() / batch.image.std(0).mean().clamp(min=1e-6),
         }
         return Loss(loss + self.penalty_weight * penalty, {name: value.detach() for name, value in parts.items()})
+
+    def diagnose(self, values: Mapping[str, float]) -> str | None:
+        if values["diversity"] < COLLAPSED:
+            return (
+                f"mode collapse: samples vary {values['diversity']:.2f} times as much as data from image to image; "
+                "lower train.learning_rate, or set objective.penalty=r1"
+            )
+        won = min(values["accuracy_real"], values["accuracy_fake"]) > WON
+        if won and values["grad_norm_generator"] < VANISHED * values["grad_norm_discriminator"]:
+            return (
+                "vanishing gradient: the discriminator tells nearly every sample from data and the generator learns "
+                "nothing any more; set objective.game=non-saturating, or lower train.learning_rate"
+            )
+        return None
 
     def after_step(self, step: int) -> None:
         self.discriminator.update_norms()

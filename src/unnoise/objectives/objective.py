@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -47,6 +47,11 @@ class Objective(ABC):
     @abstractmethod
     def loss(self, batch: Batch, noise: Noise) -> Loss:
         """The loss of a batch; every random number comes from `noise`."""
+
+    def diagnose(self, values: Mapping[str, float]) -> str | None:
+        """What is wrong, and what to do, going by the values of a log line (the parts, grad_norm, grad_norm_PHASE); None
+        where nothing is."""
+        return None
 
     def before_step(self, step: int) -> None:  # noqa: B027 (most objectives have nothing to do)
         """Called before the first phase of a step; trial steps, which change nothing, do not call it."""

@@ -39,6 +39,7 @@ class Session:
         self._saved = self._drawn = self._begun
         self._stepping = 0.0
         self.loss = math.nan
+        self._warned: str | None = None
 
     def run(self) -> dict[str, Any]:
         """Trains to the end; returns steps, images, seconds, images_per_second, loss, stopped."""
@@ -85,7 +86,16 @@ class Session:
         values["images_per_second"] = self._rate() * self.settings.batch_size
         values["memory_gib"] = peak_memory_gib(self.trainer.engine.device)
         self.log.record(self.trainer.step, {name: round(value, 6) for name, value in values.items()})
+        self._warn(values)
         self.log.progress(self.trainer.step, self.trainer.seconds / 60, self._left(), values)
+
+    def _warn(self, values: dict[str, float]) -> None:
+        """Says what the objective finds wrong, once for as long as it lasts."""
+        found = self.trainer.objective.diagnose(values)
+        kind = None if found is None else found.split(":")[0]
+        if found is not None and kind != self._warned:
+            self.log.say(f"step {self.trainer.step}: {found}")
+        self._warned = kind
 
     def _step(self) -> dict[str, StepResult]:
         begun = time.monotonic()

@@ -103,7 +103,7 @@ def _first_step(trainer: Trainer, batch: Batch) -> None:
         if not trainer.engine.compile:
             raise
         trainer.engine = trainer.engine.without_compile(trainer.model, str(error))
-        trainer.model.zero_grad(set_to_none=True)
+        _forget_gradients(trainer)
         trial_step(trainer, batch)
 
 
@@ -116,13 +116,21 @@ def trial_step(trainer: Trainer, batch: Batch) -> float:
             loss = phase.loss(batch, StepNoise(trainer.seed, trainer.step))
         loss.total.backward()
         float(loss.total.detach())  # waits for the device
-    trainer.model.zero_grad(set_to_none=True)
+    _forget_gradients(trainer)
     return time.perf_counter() - begun
+
+
+def _forget_gradients(trainer: Trainer) -> None:
+    """Of everything that learns, which may be more than the model."""
+    for phase in trainer.phases:
+        for parameter in phase.parameters:
+            parameter.grad = None
 
 
 def memory_bytes(trainer: Trainer, batch: Batch) -> int:
     """Weights, gradients, two moments and the average, and the activations that backward keeps, from one image."""
-    held = 5 * sum(parameter.numel() * parameter.element_size() for parameter in trainer.model.parameters())
+    modules = (trainer.model, *trainer.objective.modules().values())
+    held = 5 * sum(p.numel() * p.element_size() for module in modules for p in module.parameters())
     return held + len(batch) * _saved_bytes(trainer, rows_of(batch, slice(1)))
 
 

@@ -12,8 +12,8 @@ from unnoise.metrics.features import ClassifierFeatures, train_classifier
 
 @pytest.fixture(scope="module")
 def digits() -> tuple[torch.Tensor, torch.Tensor]:
-    bunch = load_digits()
-    return torch.tensor(bunch.images * 15.9375).to(torch.uint8)[:, None], torch.tensor(bunch.target)
+    images, target = load_digits(return_X_y=True)
+    return torch.tensor(images * 15.9375).to(torch.uint8).view(-1, 1, 8, 8), torch.tensor(target)
 
 
 @pytest.fixture(scope="module")
