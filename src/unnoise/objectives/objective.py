@@ -49,7 +49,7 @@ class Objective(ABC):
         """The loss of a batch; every random number comes from `noise`."""
 
     def diagnose(self, values: Mapping[str, float]) -> str | None:
-        """What is wrong, and what to do, going by the values of a log line (the parts, grad_norm, grad_norm_PHASE); None
+        """What is wrong, and what to do, by the values of a log line (the parts, grad_norm, grad_norm_PHASE); None
         where nothing is."""
         return None
 
