@@ -50,7 +50,7 @@ class Wish:
         return {name: _to(value, model.device) for name, value in given.items()} or None
 
 
-def taken_by(model: ImageModel) -> tuple[str, ...]:
+def taken_by(model: ImageModel | None) -> tuple[str, ...]:
     """The names of the conditions that a model takes."""
     if not isinstance(model, Diffusion) or model.conditioner is None:
         return ()

@@ -8,6 +8,7 @@ import pytest
 
 from unnoise.evaluation import compare
 from unnoise.evaluation.figures import INK, bars, binned, curves
+from unnoise.training.start import train
 
 METRICS = ("fid", "precision", "memorised", "bpd")
 
@@ -62,3 +63,21 @@ def test_binning_keeps_a_constant_curve_constant() -> None:
     at, values = binned({"t": t, "bits": [0.25] * len(t)})
     assert len(at) < 70
     assert values == pytest.approx([0.25] * len(at))
+
+
+def test_guidance_is_a_column_and_a_curve_and_conditional_runs_are_judged(tmp_path: Path) -> None:
+    overrides = {
+        "model.network.channels": 8,
+        "model.conditioner": "class",
+        "sampler.steps": 3,
+        "train.batch_size": 16,
+        "train.samples": 0,
+        "train.warmup": 1,
+    }
+    run = train("digits", "ddpm-digits", tmp_path / "run", steps=3, overrides=overrides, device="cpu").folder
+    metrics = ("fid", "recall", "class_accuracy")
+    found = compare([run], guidance=[1.0, 3.0], metrics=metrics, n=20, out=tmp_path / "out", device="cpu")
+    assert [row["guidance"] for row in found["table"]] == [1.0, 3.0]
+    assert all(0 <= row["class_accuracy"] <= 1 for row in found["table"])
+    assert found["table"][1]["network_calls"] == 6  # two calls a step
+    assert "against guidance" in Path(found["report"]).read_text()

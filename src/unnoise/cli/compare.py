@@ -14,6 +14,7 @@ def compare(
     *runs: Path,
     steps: str = "",
     samplers: str = "",
+    guidance: str = "",
     data: str | None = None,
     metrics: str = "fid,precision,recall,modes,memorised,bpd",
     features: str | None = None,
@@ -34,6 +35,8 @@ def compare(
         Comma-separated numbers of steps for diffusion runs: 5,10,20,50; by default each run's own.
     samplers
         Comma-separated samplers for diffusion runs: ddpm,ddim; by default each run's own.
+    guidance
+        Comma-separated scales of classifier-free guidance for conditional runs: 1,2,4; by default none.
     data
         The source to measure against; by default the one each run was trained on.
     metrics
@@ -59,6 +62,7 @@ def compare(
         runs,
         steps=[int(count) for count in _split(steps)],
         samplers=_split(samplers),
+        guidance=[float(scale) for scale in _split(guidance)],
         data=data,
         metrics=_split(metrics),
         features=features,

@@ -17,6 +17,7 @@ NUMBERS = (
     "recall",
     "density",
     "coverage",
+    "class_accuracy",
     "memorised",
     "psnr",
     "ssim",
@@ -55,9 +56,9 @@ def evaluate(
         A source to measure against; by default the one the run was trained on.
     metrics
         Comma-separated. Of samples: fid, kid, inception_score, precision, recall, density, coverage, modes (classes
-        covered), memorised (share of copies). Of restored images, against their originals: psnr, ssim. Of a model: bpd
-        (bits per dimension: the variational bound), ode (the likelihood by the probability-flow ODE), strangers (which
-        images the likelihood rejects).
+        covered), class_accuracy (of a class-conditional run), memorised (share of copies). Of restored images, against
+        their originals: psnr, ssim. Of a model: bpd (bits per dimension: the variational bound), ode (the likelihood by
+        the probability-flow ODE), strangers (which images the likelihood rejects).
     features
         classifier (trained on the labelled data, once), imagenet, inception, dino or pixels; by default classifier
         where there are labels, else imagenet.

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from unnoise.conditions import taken_by
 from unnoise.evaluation.bench import REFERENCE_MOST, Bench, Settings, some_rows
 from unnoise.evaluation.measures import OF_SAMPLES
 from unnoise.evaluation.measuring import measure, open_bench
@@ -22,7 +23,17 @@ from unnoise.training.device import best_device
 
 SHOWN = 36
 """Samples of each row that the page shows, from the same seeds."""
-COLUMNS = ("fid", "kid", "inception_score", "precision", "recall", "density", "coverage", "memorised")
+COLUMNS = (
+    "fid",
+    "kid",
+    "inception_score",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+    "class_accuracy",
+    "memorised",
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,7 @@ def compare(
     *,
     steps: Sequence[int] = (),
     samplers: Sequence[str] = (),
+    guidance: Sequence[float] = (),
     data: Any = None,
     metrics: Sequence[str] = ("fid", "precision", "recall", "modes", "memorised", "bpd"),
     features: str | None = None,
@@ -53,8 +65,9 @@ def compare(
 ) -> dict[str, Any]:
     """Measures every run, with every sampler and number of steps, and writes OUT/results.json and OUT/report.html.
 
-    runs: run folders, or sources of images. steps, samplers: for diffusion runs; by default each run's own. metrics
-    that a subject cannot have (the likelihood of a GAN) are left out of its row as none, with the reason.
+    runs: run folders, or sources of images. steps, samplers: for diffusion runs; by default each run's own. guidance:
+    scales of classifier-free guidance, for conditional runs; by default none. Metrics that a subject cannot have (the
+    likelihood of a GAN) are left out of its row as none, with the reason.
     Returns {table, report, results}.
     """
     if not runs:
@@ -62,7 +75,7 @@ def compare(
     settings = Settings(n, seed, reference, features, device=device or best_device())
     entries = []
     for run in runs:
-        for subject in _variants(run, samplers, steps, device):
+        for subject in _variants(run, samplers, steps, guidance, device):
             entries.append(_entry(subject, data, metrics, settings, first=subject.name not in _names(entries)))
     _share_likelihoods(entries)
     folder = Path(out)
@@ -72,8 +85,10 @@ def compare(
     return {"table": results["table"], "report": str(report), "results": str(folder / "results.json")}
 
 
-def _variants(run: str | Path, samplers: Sequence[str], steps: Sequence[int], device: str | None) -> Iterator[Subject]:
-    """The run with each sampler and number of steps; a subject without a sampler, once."""
+def _variants(
+    run: str | Path, samplers: Sequence[str], steps: Sequence[int], guidance: Sequence[float], device: str | None
+) -> Iterator[Subject]:
+    """The run with each sampler, number of steps and guidance scale; a subject without a sampler, once."""
     plain = open_subject(run, device=device)
     if plain.sampler is None:
         yield plain
@@ -82,7 +97,10 @@ def _variants(run: str | Path, samplers: Sequence[str], steps: Sequence[int], de
         for count in steps or (None,):
             options = {} if count is None else {"steps": count}
             chosen = open_subject(run, sampler=name, options=options, device=device).sampler
-            yield replace(plain, sampler=chosen)
+            for scale in guidance if taken_by(plain.model) else ():
+                yield replace(plain, sampler=chosen, guidance=scale)
+            if not (guidance and taken_by(plain.model)):
+                yield replace(plain, sampler=chosen)
 
 
 def _entry(subject: Subject, data: Any, metrics: Sequence[str], settings: Settings, first: bool) -> Entry:
@@ -113,6 +131,7 @@ def _row(subject: Subject, result: dict[str, Any]) -> dict[str, Any]:
         "kind": "images" if subject.model is None else type(subject.model).__name__.lower(),
         "sampler": sampler,
         "steps": how.get("steps"),
+        "guidance": how.get("guidance"),
         "features": result.get("features"),
         "n": result.get("n"),
         **{name: result.get(name) for name in COLUMNS},

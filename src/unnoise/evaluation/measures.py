@@ -121,6 +121,19 @@ def modes(bench: Bench) -> dict[str, Any]:
     }
 
 
+def obedience(bench: Bench) -> dict[str, Any]:
+    """The share of class-conditional samples that the classifier takes for the class they were drawn for."""
+    asked = bench.drawn.asked
+    if asked is None:
+        raise ValueError(f"class_accuracy needs a class-conditional run; {bench.subject.name} is none")
+    if bench.extractor.classes != len(bench.train.classes):
+        raise ValueError(
+            f"class_accuracy needs features that know the data's classes: classifier, not {bench.extractor.name}"
+        )
+    right = (bench.extractor.probabilities(bench.samples).argmax(1).numpy() == asked).mean()
+    return {"class_accuracy": float(right), "class_accuracy_stderr": float((right * (1 - right) / len(asked)) ** 0.5)}
+
+
 def memorised(bench: Bench) -> dict[str, Any]:
     """The share of samples that lie nearer to a training image than held-out images do, and the closest pairs."""
     if bench.test is None:
@@ -179,6 +192,7 @@ MEASURES: dict[str, Measure] = {
     "density": balls,
     "coverage": balls,
     "modes": modes,
+    "class_accuracy": obedience,
     "memorised": memorised,
     "psnr": restored,
     "ssim": restored,

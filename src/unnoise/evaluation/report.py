@@ -24,6 +24,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "run": ("run", "{}"),
     "sampler": ("sampler", "{}"),
     "steps": ("steps", "{}"),
+    "guidance": ("guidance", "{:g}"),
     "fid": ("{fid_name}", "{:.3f}"),
     "kid": ("kernel distance", "{:.5f}"),
     "inception_score": ("inception score", "{:.2f}"),
@@ -31,6 +32,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "recall": ("recall", "{:.3f}"),
     "density": ("density", "{:.3f}"),
     "coverage": ("coverage", "{:.3f}"),
+    "class_accuracy": ("class right", "{:.3f}"),
     "modes": ("modes", "{}"),
     "memorised": ("copies", "{:.3f}"),
     "bits_per_dim": ("bits/dim", "{:.3f}"),
@@ -80,7 +82,13 @@ def _filled(entries: Sequence[Entry]) -> list[str]:
 
 
 def _figures(entries: Sequence[Entry]) -> list[tuple[str, str] | None]:
-    return [_against_steps(entries), _class_shares(entries), _losses(entries), _per_t(entries)]
+    return [
+        _against_steps(entries),
+        *_against_guidance(entries),
+        _class_shares(entries),
+        _losses(entries),
+        _per_t(entries),
+    ]
 
 
 def _against_steps(entries: Sequence[Entry]) -> tuple[str, str] | None:
@@ -95,6 +103,29 @@ def _against_steps(entries: Sequence[Entry]) -> tuple[str, str] | None:
     floor = next((entry.row["fid_floor"] for entry in entries if entry.row["fid_floor"]), None)
     name = _fid_name(entries)
     return f"{name} against steps", curves(lines, x="steps", y=name, log="xy", markers=True, level=floor)
+
+
+def _against_guidance(entries: Sequence[Entry]) -> list[tuple[str, str]]:
+    """The trade of guidance: the distance, and what it is made of, against the scale."""
+    if len({entry.row["guidance"] for entry in entries if entry.row["guidance"] is not None}) < 2:
+        return []
+    name = _fid_name(entries)
+    distance = curves(_by_guidance(entries, ("fid",)), x="guidance scale", y=name, markers=True)
+    shares = curves(
+        _by_guidance(entries, ("precision", "recall", "class_accuracy")), x="guidance scale", y="share", markers=True
+    )
+    return [(f"{name} against guidance", distance), ("Precision, recall and obedience against guidance", shares)]
+
+
+def _by_guidance(entries: Sequence[Entry], keys: Sequence[str]) -> dict[str, tuple[list[float], list[float]]]:
+    lines: dict[str, tuple[list[float], list[float]]] = {}
+    for entry in entries:
+        for key in keys:
+            if entry.row["guidance"] is not None and entry.row[key] is not None:
+                at, values = lines.setdefault(f"{entry.row['run']}, {key.replace('_', ' ')}", ([], []))
+                at.append(entry.row["guidance"])
+                values.append(entry.row[key])
+    return lines
 
 
 def _class_shares(entries: Sequence[Entry]) -> tuple[str, str] | None:
@@ -124,6 +155,7 @@ def _per_t(entries: Sequence[Entry]) -> tuple[str, str] | None:
 def _title(entry: Entry) -> str:
     row = entry.row
     how = f", {row['sampler']} {row['steps']} steps" if row["sampler"] and row["steps"] else ""
+    how += f", guidance {row['guidance']:g}" if row["guidance"] not in (None, 1.0) else ""
     return f"{row['run']}{how}"
 
 

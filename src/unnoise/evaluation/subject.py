@@ -24,10 +24,11 @@ from unnoise.training.device import takes_bf16
 
 @dataclass(frozen=True)
 class Drawn:
-    """Images to measure, uint8 (N, C, H, W), and how they came about."""
+    """Images to measure, uint8 (N, C, H, W), and how they came about. asked: the labels they were drawn for, (N,)."""
 
     pixels: np.ndarray
     how: dict[str, Any]
+    asked: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,12 @@ class Subject:
             raise ValueError(cannot_sample(self.model))
         begun = time.perf_counter()
         guidance = ClassifierFree(self.guidance) if self.guidance != 1 else None
+        cond = self._conditions(n, data, seed)
         with counted_calls(self.model) as calls:
             pixels = draw_in_batches(
                 self.model,
                 range(seed, seed + n),
-                self._conditions(n, data, seed),
+                cond,
                 self.sampler,
                 guidance,
                 batch_size,
@@ -78,7 +80,8 @@ class Subject:
             "device": str(self.model.device),
             "precision": "bf16" if takes_bf16(self.model.device, precision) else "fp32",
         }
-        return Drawn(pixels, how)
+        labels = None if cond is None else cond.get("label")
+        return Drawn(pixels, how, None if labels is None else labels.cpu().numpy())
 
     def checkpoint(self) -> dict[str, Any]:
         """Which weights were measured: the run's step and the digest of its averaged weights."""
