@@ -3,8 +3,7 @@
     python benchmarks/reproduce.py RUN [-n 2000] [--steps 10,20,50,100,1000] [--out FOLDER]
 
 The absolute numbers are not comparable (other data, features, model and training); the shape is: each row is also shown
-as a ratio to its own best. Writes FOLDER/table.md, and results.json and report.html
-for each sampler.
+as a ratio to its own best. Every cell is kept in FOLDER, so a run that was stopped goes on; FOLDER/table.md grows.
 """
 
 from __future__ import annotations
@@ -12,15 +11,17 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
-from unnoise.evaluation import compare
+from unnoise.evaluation import evaluate
+from unnoise.files import write_atomic
 
 PAPER: dict[str, dict[int, float]] = {
     "ddim": {10: 13.36, 20: 6.84, 50: 4.67, 100: 4.16, 1000: 4.04},
     "ddpm": {10: 367.43, 20: 133.37, 50: 32.72, 100: 9.99, 1000: 3.17},
 }
 """FID by steps: eta = 0, and sigma-hat, DDPM's larger variance."""
-SOLVERS = {"ddpm": 1000, "ddim": 1000, "unipc": 50, "tuned": 50}
+SOLVERS: dict[str, int] = {"tuned": 50, "unipc": 50, "ddim": 1000, "ddpm": 1000}
 """The samplers, and the most steps that each is asked for; 'tuned' where `unnoise tune` has found one."""
 
 
@@ -32,36 +33,32 @@ def main() -> None:
     parser.add_argument("--features", default=None)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/reproduce"))
     options = parser.parse_args()
-    steps = [int(count) for count in options.steps.split(",")]
-    ours: dict[str, dict[int, float]] = {}
-    first: dict = {}
-    for name, most in SOLVERS.items():
-        wanted = [count for count in steps if count <= most and (name != "tuned" or tuned(options.run, count))]
-        if not wanted:
-            continue
-        folder = options.out / name
-        found = compare(
-            [options.run],
-            steps=wanted,
-            samplers=[name],
-            metrics=("fid",),
-            features=options.features,
-            n=options.n,
-            out=folder,
+    cells: dict[str, dict[int, float]] = {}
+    for steps in (int(count) for count in options.steps.split(",")):
+        for name, most in SOLVERS.items():
+            if steps > most or (name == "tuned" and not (options.run / "tuned" / f"{steps}.json").is_file()):
+                continue
+            result = cell(options.run, name, steps, options)
+            cells.setdefault(name, {})[steps] = result["fid"]
+            write_atomic(options.out / "table.md", "\n".join([*table(cells), "", *conditions(result), ""]))
+    print((options.out / "table.md").read_text())
+
+
+def cell(run: Path, sampler: str, steps: int, options: argparse.Namespace) -> dict[str, Any]:
+    """One measurement, from its file where it was made before."""
+    file = options.out / f"{sampler}-{steps}-{options.n}.json"
+    if not file.is_file():
+        how = {"variance": "beta"} if sampler == "ddpm" else {}
+        result = evaluate(
+            run, None, ("fid",), options.features, options.n, sampler=sampler, options={"steps": steps, **how}
         )
-        ours[name] = {row["steps"]: row["fid"] for row in found["table"]}
-        first = first or json.loads((folder / "results.json").read_text())["results"][0]
-    text = "\n".join([*table(ours, steps), "", *conditions(first)])
-    (options.out / "table.md").write_text(text + "\n")
-    print(text)
+        write_atomic(file, json.dumps(result, indent=1))
+    return json.loads(file.read_text())
 
 
-def tuned(run: Path, steps: int) -> bool:
-    return (run / "tuned" / f"{steps}.json").is_file()
-
-
-def table(ours: dict[str, dict[int, float]], steps: list[int]) -> list[str]:
+def table(ours: dict[str, dict[int, float]]) -> list[str]:
     """Markdown: a row per sampler, in brackets the ratio to the row's best."""
+    steps = sorted({count for values in (*ours.values(), *PAPER.values()) for count in values})
     lines = [f"| sampler | {' | '.join(map(str, steps))} |", f"|---|{'---|' * len(steps)}"]
     rows = {f"paper, {name}": values for name, values in PAPER.items()} | {f"here, {n}": v for n, v in ours.items()}
     for name, values in rows.items():
@@ -71,15 +68,15 @@ def table(ours: dict[str, dict[int, float]], steps: list[int]) -> list[str]:
     return lines
 
 
-def conditions(result: dict) -> list[str]:
+def conditions(result: dict[str, Any]) -> list[str]:
     """What the run's numbers hold for."""
-    floor = result.get("fid_floor", {})
+    floor, seeds = result.get("fid_floor", {}), result["samples"]["seeds"]
     return [
         f"Here: {result['fid_name']}, {result['n']} samples of step {result['step']} (checkpoint "
         f"{result['checkpoint'][:8]}) against {result['reference']['n']} images of {result['reference']['split']}, "
-        f"seeds {result['samples']['seeds'][0]} to {result['samples']['seeds'][1]}, {result['samples']['precision']}; "
-        f"held-out real images get {floor.get('value', float('nan')):.3f}.",
-        "Paper: FID (Inception features), CIFAR-10, 50,000 samples.",
+        f"seeds {seeds[0]} to {seeds[1]}, {result['samples']['precision']}; held-out real images get "
+        f"{floor.get('value', float('nan')):.3f}.",
+        "Paper: FID (Inception features), CIFAR-10, 50,000 samples; its DDPM row has the larger variance, as here.",
     ]
 
 
