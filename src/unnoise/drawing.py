@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import Progress
 from torch import Tensor
 
 from unnoise.conditions import Wish
 from unnoise.data import image_grid, save_png, to_uint8
 from unnoise.files import write_atomic
 from unnoise.models import CanSample, Diffusion, ImageModel
+from unnoise.progress import progress_bar
 from unnoise.registry import build, spec_of
 from unnoise.runs import Run
 from unnoise.samplers import SAMPLERS, Sampler
@@ -155,12 +154,6 @@ def cannot_sample(model: ImageModel) -> str:
         f"a {type(model).__name__.lower()} has no prior to draw codes from, so it cannot sample; "
         "train a vae, a gan or a diffusion model on the same images"
     )
-
-
-def progress_bar() -> Progress:
-    """A bar on standard error where that is a terminal, nothing elsewhere."""
-    console = Console(stderr=True)
-    return Progress(console=console, disable=not console.is_terminal)
 
 
 @contextmanager

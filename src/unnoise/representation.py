@@ -15,11 +15,11 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from unnoise.data import Images
-from unnoise.drawing import progress_bar
 from unnoise.evaluation.likelihood import open_as
 from unnoise.files import write_atomic
 from unnoise.models import CanReconstruct, Diffusion, ImageModel
 from unnoise.process.gaussian import perturb
+from unnoise.progress import progress_bar
 from unnoise.runs import Run
 from unnoise.seeding import StepNoise
 

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from unnoise.conditions import taken_by
-from unnoise.drawing import progress_bar
 from unnoise.evaluation.likelihood import open_as
 from unnoise.evaluation.subject import Subject
 from unnoise.files import write_atomic
-from unnoise.process.denoiser import Denoised, Denoiser
-from unnoise.process.schedule import Schedule
+from unnoise.progress import Watched, progress_bar
 from unnoise.registry import spec_of
 from unnoise.runs import Run
 from unnoise.samplers import SAMPLERS
@@ -25,22 +19,6 @@ from unnoise.training.device import autocast, takes_bf16
 from unnoise.tuning import tune
 
 TRAJECTORIES = 32
-
-
-@dataclass(frozen=True)
-class _Watched:
-    """A Denoiser that tells when it is asked."""
-
-    denoiser: Denoiser
-    asked: Callable[[], object]
-
-    @property
-    def schedule(self) -> Schedule:
-        return self.denoiser.schedule
-
-    def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised:
-        self.asked()
-        return self.denoiser(x_t, t, cond)
 
 
 def tune_run(
@@ -57,7 +35,7 @@ def tune_run(
     begun = time.perf_counter()
     with progress_bar() as progress, autocast(model.device, takes_bf16(model.device)):
         task = progress.add_task(f"tuning {steps} steps", total=None)
-        denoiser = _Watched(model.guided(), lambda: progress.advance(task))
+        denoiser = Watched(model.guided(), lambda _: progress.advance(task))
         found = tune(denoiser, model.prior(seeds), steps, cond=_conditions(run, trajectories))
     result = {
         "steps": steps,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +11,11 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from unnoise.data import Images, open_source
-from unnoise.drawing import progress_bar
 from unnoise.metrics.likelihood import Bound, density_bits, dequantise, ode_log_likelihood, variational_bound
 from unnoise.models import CanScore, Diffusion
-from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.gaussian import per_row, perturb
-from unnoise.process.schedule import Schedule
 from unnoise.process.variance import VARIANCES
+from unnoise.progress import Watched, progress_bar
 from unnoise.runs import Run
 from unnoise.seeding import StepNoise
 
@@ -32,22 +28,6 @@ SCORED_TIMES = 50
 STRANGERS = ("glyphs", "noise")
 FLOW_TOLERANCE = 1e-3
 SIGMA_MIN = 1e-3
-
-
-@dataclass(frozen=True)
-class _Watched:
-    """A Denoiser that tells how many images it has been asked about."""
-
-    denoiser: Denoiser
-    advance: Callable[[int], object]
-
-    @property
-    def schedule(self) -> Schedule:
-        return self.denoiser.schedule
-
-    def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised:
-        self.advance(len(x_t))
-        return self.denoiser(x_t, t, cond)
 
 
 def bits_per_dim(model: Diffusion, x_0: Tensor, *, seed: int = 0, times: int | None = None) -> dict[str, Any]:
@@ -130,7 +110,7 @@ def measured_bound(model: Diffusion, x_0: Tensor, *, seed: int, times: int) -> B
     with progress_bar() as progress:
         task = progress.add_task("bits per dimension", total=len(x_0) * (times + 1))
         return variational_bound(
-            _Watched(model.guided(), lambda rows: progress.advance(task, rows)),
+            Watched(model.guided(), lambda rows: progress.advance(task, rows)),
             x_0,
             decoder="discretised",
             variance=VARIANCES[variance_of(model)](),

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from unnoise.data import Images
 from unnoise.data.cache import cache_folder
-from unnoise.drawing import progress_bar
 from unnoise.files import write_atomic
 from unnoise.metrics.features import FEATURES, ClassifierFeatures, FeatureExtractor, train_classifier
+from unnoise.progress import progress_bar
 from unnoise.registry import build, lookup
 
 CLASSIFIER_SEED = 0

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from unnoise.data import Images
 from unnoise.data.cache import cache_folder
-from unnoise.drawing import progress_bar
 from unnoise.files import write_atomic
 from unnoise.models import Diffusion, ImageModel
 from unnoise.models.codec import Latents
+from unnoise.progress import progress_bar
 from unnoise.runs import Run
 
 ROWS = 256
