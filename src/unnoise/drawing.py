@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unnoise.conditions import Wish
+from unnoise.conditions import Wish, taken_by
 from unnoise.data import image_grid, save_png, to_uint8
+from unnoise.data.batch import from_uint8
 from unnoise.files import write_atomic
 from unnoise.models import CanSample, Diffusion, ImageModel
 from unnoise.progress import progress_bar
@@ -35,6 +36,7 @@ def draw(
     options: Mapping[str, Any] | None = None,
     wish: Wish | None = None,
     steering: Steering | None = None,
+    then: Sequence[str | Path] = (),
     precision: str = "auto",
     batch_size: int = 64,
     out: Path | None = None,
@@ -43,7 +45,8 @@ def draw(
     """Draws one image per seed and writes them; returns images, shape, out, seconds, network_calls and how.
 
     sampler: a name, or None for the recipe's; options: its keywords. wish: what a conditional run is to draw.
-    steering: guidance. precision: 'auto', 'fp32' or 'bf16'.
+    steering: guidance. then: runs trained to enlarge, each of which is given the images of the one before (a cascade,
+    Ho et al. 2021). precision: 'auto', 'fp32' or 'bf16'.
     out: a .png (grid), an .npy or .npz, or a folder of .png; None for a grid in the run's samples folder.
     """
     run = Run.open(folder)
@@ -60,6 +63,8 @@ def draw(
     begun = time.perf_counter()
     with counted_calls(model) as calls:
         images = draw_in_batches(model, seeds, cond, chosen, guide, batch_size, precision)
+        for stage in then:
+            images = _enlarged(Run.open(stage), images, seeds, batch_size, precision, device)
     seconds = time.perf_counter() - begun
     writer(images, out)
     return {
@@ -71,7 +76,23 @@ def draw(
         "sampler": None if chosen is None else repr(chosen),
         "precision": "bf16" if takes_bf16(model.device, precision) else "fp32",
         "seeds": [seeds[0], seeds[-1]],
+        **({"then": [str(stage) for stage in then]} if then else {}),
     }
+
+
+def _enlarged(
+    run: Run, images: np.ndarray, seeds: Sequence[int], batch_size: int, precision: str, device: str | None
+) -> np.ndarray:
+    """What a run that enlarges makes of images (N, C, h, w), by its own sampler and the same seeds."""
+    model = run.diffusion("--then", device)
+    if "image" not in taken_by(model):
+        raise ValueError(
+            f"--then takes runs that enlarge images (recipe sr); {run.folder} does not"
+        )
+    if images.shape[1] != run.shape[0]:
+        raise ValueError(f"{run.folder} enlarges images of {run.shape[0]} channels, and these have {images.shape[1]}")
+    small = from_uint8(torch.from_numpy(images)).to(model.device)
+    return draw_in_batches(model, seeds, {"image": small}, run.sampler(), None, batch_size, precision)
 
 
 def choose_sampler(run: Run, name: str | None, options: Mapping[str, Any]) -> Sampler:

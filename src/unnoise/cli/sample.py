@@ -28,6 +28,7 @@ def sample(
     classifier: Path | None = None,
     worse: Path | None = None,
     interval: tuple[float, float] | None = None,
+    then: list[Path] | None = None,
     precision: str = "auto",
     batch_size: int = 64,
     out: Path | None = None,
@@ -68,6 +69,8 @@ def sample(
         A less trained run of the same data: autoguidance away from it.
     interval
         LOW HIGH: guide at noise levels sigma / alpha between these only.
+    then
+        A run of the recipe sr that enlarges the images; may be given several times: a cascade.
     precision
         auto (bf16 where the hardware has it, as in training), fp32 or bf16.
     batch_size
@@ -92,6 +95,7 @@ def sample(
         options={name: value for name, value in options.items() if value is not None},
         wish=Wish(label, prompt, map_, image),
         steering=Steering(guidance, classifier, worse, interval),
+        then=then or (),
         precision=precision,
         batch_size=batch_size,
         out=out,
