@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from unnoise.conditions import taken_by
 from unnoise.data import Images, open_source
 from unnoise.drawing import cannot_sample, choose_sampler, counted_calls, draw_in_batches
 from unnoise.guidance import ClassifierFree
@@ -80,7 +81,7 @@ class Subject:
             "device": str(self.model.device),
             "precision": "bf16" if takes_bf16(self.model.device, precision) else "fp32",
         }
-        labels = None if cond is None else cond.get("label")
+        labels = cond["label"] if cond is not None and "label" in taken_by(self.model) else None
         return Drawn(pixels, how, None if labels is None else labels.cpu().numpy())
 
     def checkpoint(self) -> dict[str, Any]:
@@ -93,13 +94,12 @@ class Subject:
 
     def _conditions(self, n: int, data: Images | None, seed: int) -> Mapping[str, Any] | None:
         """The conditions of n random images of the data, so that they come as often as they do there."""
-        if getattr(self.model, "conditioner", None) is None:
+        if not isinstance(self.model, Diffusion) or self.model.conditioner is None:
             return None
         if data is None:
             raise ValueError(f"{self.name} is conditional: give the data whose conditions it is sampled with")
-        assert self.model is not None
         rows = np.random.default_rng(seed).integers(0, len(data), n)
-        return data.batch(rows, self.model.device).cond
+        return self.model.conditions(data.batch(rows, self.model.device))
 
 
 def open_subject(
