@@ -5,9 +5,14 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
+import unnoise
+from unnoise.data import open_source, to_uint8
 from unnoise.evaluation import compare
 from unnoise.evaluation.figures import INK, bars, binned, curves
+from unnoise.metrics.restoration import psnr
+from unnoise.models import CanReconstruct
 from unnoise.training.start import train
 
 METRICS = ("fid", "precision", "memorised", "bpd")
@@ -81,3 +86,27 @@ def test_guidance_is_a_column_and_a_curve_and_conditional_runs_are_judged(tmp_pa
     assert all(0 <= row["class_accuracy"] <= 1 for row in found["table"])
     assert found["table"][1]["network_calls"] == 6  # two calls a step
     assert "against guidance" in Path(found["report"]).read_text()
+
+
+def test_a_sampler_may_bring_its_own_steps(run: Path, tmp_path: Path) -> None:
+    found = compare([run], samplers=["ddim@3", "ddpm@4"], metrics=("fid",), n=10, out=tmp_path, device="cpu")
+    assert [(row["sampler"], row["steps"]) for row in found["table"]] == [("DDIM", 3), ("Ancestral", 4)]
+    assert found["table"][0]["seconds_50000"] == pytest.approx(50_000 * found["table"][0]["seconds_per_image"])
+    with pytest.raises(ValueError, match="ddim@50"):
+        compare([run], samplers=["ddim@many"], n=10, out=tmp_path)
+
+
+def test_an_autoencoder_is_measured_by_what_comes_back_and_draws_nothing(tmp_path: Path) -> None:
+    settings = {"train.batch_size": 16, "train.samples": 0, "train.warmup": 1}
+    run = train("digits", "autoencoder", tmp_path / "ae", steps=2, overrides=settings, device="cpu").folder
+    found = compare([run], metrics=("fid", "reconstruction"), n=12, out=tmp_path / "out", device="cpu")
+    row = found["table"][0]
+    originals = open_source("digits", split="test", progress=False).batch(range(12)).image
+    model = unnoise.load(run, device="cpu")
+    assert isinstance(model, CanReconstruct)
+    back = model.decode(model.encode(originals))
+    expected = psnr(torch.from_numpy(to_uint8(back)), torch.from_numpy(to_uint8(originals))).mean()
+    assert row["reconstruction"] == pytest.approx(float(expected))
+    assert row["fid"] is None
+    assert row["seconds_50000"] is None
+    assert "Back from their codes" in Path(found["report"]).read_text()

@@ -44,5 +44,6 @@ def test_a_run_that_enlarges_is_given_small_images_of_the_data(glyphs: Images) -
 def test_labels_count_as_asked_for_where_the_model_takes_them(glyphs: Images) -> None:
     rows = np.random.default_rng(3).integers(0, len(glyphs), 4)
     _, asked = seen_by(a_model("class"), glyphs)
-    assert asked is not None and (asked == glyphs.batch(rows).cond["label"].numpy()).all()
+    assert asked is not None
+    assert (asked == glyphs.batch(rows).cond["label"].numpy()).all()
     assert seen_by(a_model("map"), glyphs)[1] is None

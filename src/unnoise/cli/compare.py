@@ -34,7 +34,8 @@ def compare(
     steps
         Comma-separated numbers of steps for diffusion runs: 5,10,20,50; by default each run's own.
     samplers
-        Comma-separated samplers for diffusion runs: ddpm,ddim; by default each run's own.
+        Comma-separated samplers for diffusion runs: ddpm,ddim, or with their steps: ddpm@1000,ddim@50; by default
+        each run's own.
     guidance
         Comma-separated scales of classifier-free guidance for conditional runs: 1,2,4; by default none.
     data

@@ -9,15 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unnoise.data import Images
+from unnoise.data import Images, to_uint8
 from unnoise.evaluation.spaces import cached_features, default_features, features_of, open_features
 from unnoise.evaluation.subject import Drawn, Subject
 from unnoise.metrics.features import FeatureExtractor
-from unnoise.models import Diffusion
+from unnoise.models import CanReconstruct, Diffusion
 from unnoise.models.codec import Latents
 
 REFERENCE_MOST = 50_000
 """Reference images at most, as the published FIDs on CIFAR-10 take."""
+RECONSTRUCTED = 1000
+"""Images at most that are encoded and decoded."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,20 @@ class Bench:
         if len(drawn.pixels) < 2:
             raise ValueError(f"need at least 2 images to measure a distribution, got {len(drawn.pixels)}")
         return drawn
+
+    @cached_property
+    def reconstructed(self) -> tuple[np.ndarray, np.ndarray]:
+        """Images that the model was not trained on, as far as there are such, and what comes back from their codes;
+        both uint8 (at most RECONSTRUCTED, C, H, W)."""
+        model = self.subject.model
+        coder = model.codec if isinstance(model, Diffusion) and isinstance(model.codec, Latents) else model
+        if model is None or not isinstance(coder, CanReconstruct):
+            raise ValueError(f"{self.subject.name} has no encoder and decoder to reconstruct images with")
+        images = self.train if self.test is None else self.test
+        originals = images.batch(range(min(self.settings.n, len(images), RECONSTRUCTED)), model.device).image
+        with torch.no_grad():
+            back = [coder.decode(coder.encode(part)) for part in originals.split(self.settings.batch_size)]
+        return to_uint8(originals), to_uint8(torch.cat(back))
 
     def _mixed(self) -> str:
         images = self.subject.images

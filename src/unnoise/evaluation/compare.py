@@ -23,6 +23,10 @@ from unnoise.training.device import best_device
 
 SHOWN = 36
 """Samples of each row that the page shows, from the same seeds."""
+SHOWN_PAIRS = 18
+"""Held-out images that the page shows beside their reconstructions."""
+IMAGES = 50_000
+"""As many as published distances take: how long that is says more than the time for one."""
 COLUMNS = (
     "fid",
     "kid",
@@ -33,18 +37,20 @@ COLUMNS = (
     "coverage",
     "class_accuracy",
     "memorised",
+    "reconstruction",
 )
 
 
 @dataclass(frozen=True)
 class Entry:
     """One row: the table's values, the whole result, the first samples (SHOWN, C, H, W), and the closest pairs with
-    training images (K, 2, C, H, W), where they were looked for."""
+    training images (K, 2, C, H, W), where they were looked for; held-out images with what their codes give back, too."""
 
     row: dict[str, Any]
     result: dict[str, Any]
     samples: np.ndarray | None
     closest: np.ndarray | None
+    reconstructed: np.ndarray | None
     subject: Subject
 
 
@@ -65,8 +71,8 @@ def compare(
 ) -> dict[str, Any]:
     """Measures every run, with every sampler and number of steps, and writes OUT/results.json and OUT/report.html.
 
-    runs: run folders, or sources of images. steps, samplers: for diffusion runs; by default each run's own. guidance:
-    scales of classifier-free guidance, for conditional runs; by default none. Metrics that a subject cannot have (the
+    runs: run folders, or sources of images. steps, samplers: for diffusion runs; by default each run's own; a sampler
+    such as 'ddim@50' brings its own number of steps. guidance: scales of classifier-free guidance, for conditional runs; by default none. Metrics that a subject cannot have (the
     likelihood of a GAN) are left out of its row as none, with the reason.
     Returns {table, report, results}.
     """
@@ -93,14 +99,22 @@ def _variants(
     if plain.sampler is None:
         yield plain
         return
-    for name in samplers or (None,):
-        for count in steps or (None,):
+    for name, counts in map(_with_steps, samplers or (None,)):
+        for count in counts or steps or (None,):
             options = {} if count is None else {"steps": count}
             chosen = open_subject(run, sampler=name, options=options, device=device).sampler
             for scale in guidance if taken_by(plain.model) else ():
                 yield replace(plain, sampler=chosen, guidance=scale)
             if not (guidance and taken_by(plain.model)):
                 yield replace(plain, sampler=chosen)
+
+
+def _with_steps(sampler: str | None) -> tuple[str | None, tuple[int, ...]]:
+    """'ddim@50' is ('ddim', (50,)), 'ddim' is ('ddim', ())."""
+    name, at, count = (sampler or "").partition("@")
+    if at and not (count.isdigit() and int(count)):
+        raise ValueError(f"a sampler with its steps is written as ddim@50; got {sampler!r}")
+    return name or None, (int(count),) if at else ()
 
 
 def _entry(subject: Subject, data: Any, metrics: Sequence[str], settings: Settings, first: bool) -> Entry:
@@ -118,14 +132,15 @@ def _entry(subject: Subject, data: Any, metrics: Sequence[str], settings: Settin
     drawn = subject.images is not None or isinstance(subject.model, CanSample)
     samples = bench.drawn.pixels[:SHOWN] if drawn and OF_SAMPLES & set(metrics) else None
     result["left_out"] = left_out
-    return Entry(_row(subject, result), result, samples, _closest(bench, result), subject)
+    pairs = np.stack(bench.reconstructed, 1)[:SHOWN_PAIRS] if "reconstruction" in result else None
+    return Entry(_row(subject, result), result, samples, _closest(bench, result), pairs, subject)
 
 
 def _row(subject: Subject, result: dict[str, Any]) -> dict[str, Any]:
     how = result.get("samples", {})
     bits = result.get("bits_per_dim")
     sampler = None if subject.sampler is None else type(subject.sampler).__name__
-    modes = result.get("modes")
+    modes, seconds = result.get("modes"), how.get("seconds_per_image")
     return {
         "run": subject.name,
         "kind": "images" if subject.model is None else type(subject.model).__name__.lower(),
@@ -138,7 +153,8 @@ def _row(subject: Subject, result: dict[str, Any]) -> dict[str, Any]:
         "fid_floor": (result.get("fid_floor") or {}).get("value"),
         "modes": None if modes is None else f"{modes['covered']}/{modes['of']}",
         "bits_per_dim": None if bits is None else bits["total"],
-        "seconds_per_image": how.get("seconds_per_image"),
+        "seconds_per_image": seconds,
+        "seconds_50000": None if seconds is None else seconds * IMAGES,
         "network_calls": how.get("network_calls"),
         "parameters": None if subject.model is None else sum(p.numel() for p in subject.model.parameters()),
         "training_seconds": training_seconds(subject),
@@ -163,10 +179,11 @@ def _closest(bench: Bench, result: dict[str, Any]) -> np.ndarray | None:
 
 
 def _share_likelihoods(entries: Sequence[Entry]) -> None:
-    """A run's likelihood, measured in its first row, holds for its other rows."""
-    known = {entry.subject.name: entry.row["bits_per_dim"] for entry in reversed(entries)}
-    for entry in entries:
-        entry.row["bits_per_dim"] = known[entry.subject.name]
+    """A run's likelihood and reconstructions, measured in its first row, hold for its other rows."""
+    for key in ("bits_per_dim", "reconstruction"):
+        known = {entry.subject.name: entry.row[key] for entry in reversed(entries)}
+        for entry in entries:
+            entry.row[key] = known[entry.subject.name]
 
 
 def _names(entries: Sequence[Entry]) -> set[str]:

@@ -27,6 +27,8 @@ Measure = Callable[[Bench], dict[str, Any]]
 KID_SUBSET = 1000
 RESAMPLES = 20
 FLOW_IMAGES = 32
+EXACT = 100.0
+"""dB: the PSNR of an image that comes back to the bit, which would be infinite."""
 TOLD_APART = 200
 """Images of each kind that the scores are tried on."""
 
@@ -161,6 +163,17 @@ def restored(bench: Bench) -> dict[str, Any]:
     }
 
 
+def reconstruction(bench: Bench) -> dict[str, Any]:
+    """The PSNR of held-out images after encoding and decoding: of autoencoders, and of what latent diffusion works in."""
+    originals, back = (torch.from_numpy(part) for part in bench.reconstructed)
+    found = psnr(back, originals).clamp(max=EXACT)
+    return {
+        "reconstruction": float(found.mean()),
+        "reconstruction_stderr": float(found.std() / len(found) ** 0.5),
+        "reconstructed": len(found),
+    }
+
+
 def likelihood(bench: Bench) -> dict[str, Any]:
     """The bound of the held-out images' probability: a diffusion model's term by term, another's in one."""
     model, images = bench.subject.model, bench.likelihood_images
@@ -196,12 +209,13 @@ MEASURES: dict[str, Measure] = {
     "memorised": memorised,
     "psnr": restored,
     "ssim": restored,
+    "reconstruction": reconstruction,
     "bpd": likelihood,
     "ode": flow,
     "strangers": strangers,
 }
 
-OF_SAMPLES = set(MEASURES) - {"bpd", "ode", "strangers", "psnr", "ssim"}
+OF_SAMPLES = set(MEASURES) - {"bpd", "ode", "strangers", "psnr", "ssim", "reconstruction"}
 """Measures that look at samples, not at the model's likelihood."""
 
 

@@ -35,8 +35,10 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "class_accuracy": ("class right", "{:.3f}"),
     "modes": ("modes", "{}"),
     "memorised": ("copies", "{:.3f}"),
+    "reconstruction": ("back from codes, dB", "{:.2f}"),
     "bits_per_dim": ("bits/dim", "{:.3f}"),
     "seconds_per_image": ("s per image", "{:.4f}"),
+    "seconds_50000": ("50,000 images", "{}"),
     "parameters": ("parameters", "{:,}"),
     "training_seconds": ("training", "{}"),
 }
@@ -59,6 +61,9 @@ def _content(entries: Sequence[Entry]) -> dict[str, Any]:
         "figures": [figure for figure in _figures(entries) if figure],
         "grids": [(_title(entry), _picture(entry.samples)) for entry in entries if entry.samples is not None],
         "pairs": [(_title(e), _picture(_flat(e.closest), 12), e.result) for e in entries if e.closest is not None],
+        "codes": [
+            (e.subject.name, _picture(_flat(e.reconstructed), 12)) for e in entries if e.reconstructed is not None
+        ],
         "bounds": [(entry.subject.name, entry.result) for entry in entries if "bits_per_dim" in entry.result],
         "apart": [
             (entry.subject.name, entry.result["told_apart"]) for entry in entries if "told_apart" in entry.result
@@ -73,7 +78,7 @@ def _headings(entries: Sequence[Entry]) -> list[str]:
 
 
 def _cells(entry: Entry, entries: Sequence[Entry]) -> list[str]:
-    row = {**entry.row, "training_seconds": _time(entry.row["training_seconds"])}
+    row = {**entry.row, **{key: _time(entry.row[key]) for key in ("training_seconds", "seconds_50000")}}
     return [COLUMNS[key][1].format(row[key]) if row[key] is not None else "none" for key in _filled(entries)]
 
 
