@@ -85,7 +85,7 @@ def lines(results: dict[str, Any]) -> list[str]:
     if "stability" in results:
         text += [
             "",
-            "| family | best | median | worst | fewest classes | failures (7 classes or fewer) |",
+            "| family | best | median | worst | fewest classes | 7 or fewer |",
             "|---|---|---|---|---|---|",
         ]
     for name, runs in results.get("stability", {}).items():

@@ -2,7 +2,7 @@
 
 Colours and shape are read from the pixels themselves: the paper is the median of the border, the ink the median of what
 is furthest from it, each named by the nearest colour of the palette, and the map is where a pixel is nearer to the ink
-than to the paper. The character is read by a classifier that was trained on the glyphs' training images.
+than to the paper. The character is read by the classifier in whose features `unnoise evaluate` measures glyphs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import torch
 
 from unnoise.data import Images
 from unnoise.data.glyphs import COLOURS
-from unnoise.metrics.features.classifier import ClassifierFeatures, train_classifier
+from unnoise.evaluation.spaces import open_features
+from unnoise.metrics.features import FeatureExtractor
 
 NAMES = list(COLOURS)
 PALETTE = np.array(list(COLOURS.values()), float)
@@ -36,14 +37,13 @@ class Reading:
 
 @dataclass(frozen=True)
 class Judge:
-    """characters: the classifier; its `accuracy` is its share of right answers on held-out images."""
+    """characters: the classifier."""
 
-    characters: ClassifierFeatures
+    characters: FeatureExtractor
 
     @classmethod
     def trained(cls, train: Images, test: Images) -> Judge:
-        held_out = (np.array(test.pixels), np.array(test.labels))
-        return cls(train_classifier(train.pixels, np.array(train.labels), len(train.classes), test=held_out, base=32))
+        return cls(open_features("classifier", train, test))
 
     def read(self, pixels: np.ndarray) -> Reading:
         """pixels: uint8 (N, 3, H, W)."""

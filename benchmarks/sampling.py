@@ -1,94 +1,211 @@
-"""Microseconds a sampling step spends outside the network: our samplers beside diffusers' schedulers, in turns.
+"""Seconds per image of our samplers and of other libraries' loops around the same network, in turns; and how much of
+it is spent outside the network.
 
-    python benchmarks/sampling.py [--steps 50] [--batch 1] [--rounds 7] [--json FILE]
+    python benchmarks/sampling.py [--network small] [--batches 1 16 64] [--steps 10 50] [--rounds 5] [--out FILE]
 
-The network is a stand-in that answers at once with a fixed tensor, so what is left is the sampler's own arithmetic; for
-ours that includes turning eps into (x_0, eps). Use a quiet machine. A missing diffusers leaves its rows out.
+The network is our U-Net, untrained, in single precision unless --precision bf16; every loop calls the same module,
+which adds up its own seconds, so what is left is the loop's. A second table has a network that answers at once. Writes
+FILE.json and FILE.md. Use a quiet machine. Peers that are missing are left out.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import platform
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import nn
 
-from unnoise.process.denoiser import Denoised
-from unnoise.process.parametrization import Eps
-from unnoise.process.schedule import LinearBetas
-from unnoise.samplers import DDIM, AdamsBashforth, DPMSolver, UniPC
+from sampling_loops import LOOPS, MORE, Instant, Loop, Shape, Timed, rival
+from unnoise.networks import UNet
+from unnoise.training.device import autocast
+from unnoise.training.tuning import keep_pages
 
-OURS = {"DDIM": DDIM, "DPM-Solver++ 2M": DPMSolver, "UniPC-2": UniPC, "Adams-Bashforth 2": AdamsBashforth}
-PEERS = {
-    "DDIM": "DDIMScheduler",
-    "DPM-Solver++ 2M": "DPMSolverMultistepScheduler",
-    "UniPC-2": "UniPCMultistepScheduler",
+PEERS = ("diffusers", "denoising-diffusion-pytorch")
+
+
+@dataclass(frozen=True)
+class Size:
+    """A U-Net, with attention at half its resolution, and the images it is for."""
+
+    channels: int
+    multipliers: tuple[int, ...]
+    blocks: int
+    shape: Shape
+
+    def network(self) -> UNet:
+        (colours, *size), torch_seed = self.shape, torch.manual_seed(0)
+        made = UNet(
+            colours, colours, (size[0], size[1]), channels=self.channels, multipliers=self.multipliers,
+            blocks=self.blocks, attention=(size[0] // 2,),
+        )  # fmt: skip
+        with torch.no_grad():
+            for parameter in made.parameters():
+                parameter.add_(0.02 * torch.randn(parameter.shape, generator=torch_seed))
+        return made.eval()
+
+
+SIZES = {
+    "tiny": Size(16, (1, 2), 1, (1, 16, 16)),
+    "small": Size(24, (1, 2, 2), 2, (1, 32, 32)),
+    "large": Size(64, (1, 2, 2), 2, (3, 32, 32)),
 }
 
 
-class Instant:
-    """A denoiser whose network takes no time."""
+@dataclass
+class Contender:
+    """A loop, the network in it, and what each round took: seconds in all and outside the network."""
 
-    def __init__(self, like: Tensor) -> None:
-        self.schedule, self.output = LinearBetas(), torch.randn_like(like)
+    loop: Loop
+    network: Timed
+    total: list[float]
+    outside: list[float]
 
-    def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised:
-        return Eps().invert(self.schedule, self.output, x_t, t)
-
-
-def ours(kind: type, x: Tensor, steps: int) -> Callable[[], None]:
-    sampler, denoiser = kind(steps=steps), Instant(x)
-    return lambda: _drop(sampler.run(denoiser, x))
-
-
-def theirs(kind: str, x: Tensor, steps: int) -> Callable[[], None]:
-    import diffusers  # type: ignore[import-not-found]
-
-    scheduler, eps = getattr(diffusers, kind)(), torch.randn_like(x)
-
-    def run() -> None:
-        scheduler.set_timesteps(steps)
-        now = x
-        for t in scheduler.timesteps:
-            now = scheduler.step(eps, t, now).prev_sample
-
-    return run
+    def turn(self, batch: int, keep: bool) -> None:
+        self.network.seconds = 0.0
+        begun = time.perf_counter()
+        self.loop(range(batch))
+        total = time.perf_counter() - begun
+        if keep:
+            self.total.append(total)
+            self.outside.append(total - self.network.seconds)
 
 
-def _drop(_: Tensor) -> None:
-    """Discards a result."""
+def contenders(
+    loops: dict[str, Callable[[nn.Module, Shape, int], Loop]], network: nn.Module, shape: Shape, steps: int
+) -> dict[str, Contender]:
+    """Those whose libraries are there."""
+    found = {}
+    for name, make in loops.items():
+        timed = Timed(network)
+        try:
+            found[name] = Contender(make(timed, shape, steps), timed, [], [])
+        except ImportError as error:
+            print(f"{name} is absent: {error}")
+    return found
+
+
+def race(field: dict[str, Contender], batch: int, steps: int, rounds: int) -> dict[str, dict[str, Any]]:
+    """Rounds in turns, the first of them to warm up; medians, and ratios to our loop of the same round."""
+    for turn in range(rounds + 1):
+        for contender in field.values() if turn % 2 else reversed(field.values()):
+            contender.turn(batch, keep=turn > 0)
+    return {name: _figures(name, field, batch, steps) for name in field}
+
+
+def _figures(name: str, field: dict[str, Contender], batch: int, steps: int) -> dict[str, Any]:
+    here, ours = field[name], field[rival(name)]
+    slower = [total / mine for total, mine in zip(here.total, ours.total, strict=True)]
+    return {
+        "seconds_per_image": median(here.total) / batch,
+        "slower_than_ours": median(slower),
+        "range": [min(slower), max(slower)],
+        "outside": median(out / total for out, total in zip(here.outside, here.total, strict=True)),
+        "outside_us_per_step": median(here.outside) / steps * 1e6,
+        "rounds": [total / batch for total in here.total],
+    }
+
+
+def real(options: argparse.Namespace) -> dict[str, Any]:
+    """steps -> batch -> contender -> figures, with a network that computes."""
+    size = SIZES[options.network]
+    network = size.network()
+    with autocast("cpu", options.precision == "bf16"):
+        return {
+            str(steps): {
+                str(batch): race(contenders(LOOPS, network, size.shape, steps), batch, steps, options.rounds)
+                for batch in options.batches
+            }
+            for steps in options.steps
+        }
+
+
+def instant(options: argparse.Namespace) -> dict[str, Any]:
+    """batch -> contender -> figures of 50 steps at 32x32x3 with a network that takes no time."""
+    shape, steps = (3, 32, 32), 50
+    return {
+        str(batch): race(
+            contenders(LOOPS | MORE, Instant((batch, *shape)), shape, steps), batch, steps, 4 * options.rounds
+        )
+        for batch in (1, 16)
+    }
+
+
+def conditions(options: argparse.Namespace) -> dict[str, Any]:
+    """What the figures depend on besides the code."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    model = next((line for line in lines if line.startswith("model name")), platform.processor())
+    installed = {dist.metadata["Name"]: dist.version for dist in metadata.distributions()}
+    parameters = sum(parameter.numel() for parameter in SIZES[options.network].network().parameters())
+    return {
+        "cpu": model.split(":")[-1].strip(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "versions": {name: installed.get(name, "absent") for name in PEERS},
+        "network": options.network,
+        "parameters": parameters,
+        "shape": SIZES[options.network].shape,
+        "precision": options.precision,
+        "rounds": options.rounds,
+        "load_before": os.getloadavg()[0],
+    }
+
+
+def markdown(found: dict[str, Any]) -> str:
+    """Both tables."""
+    how, lines = found["conditions"], []
+    lines += [
+        f"{how['parameters'] / 1e6:.2f} M parameters, {'x'.join(map(str, how['shape']))}, {how['precision']}, "
+        f"{how['threads']} thread(s) of {how['cpu']}, torch {how['torch']}, medians of {how['rounds']} rounds in turns.",
+        "",
+        "| loop | steps | batch | seconds per image | times ours (range) | outside the network | microseconds a step |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for steps, batches in found["real"].items():
+        for batch, rows in batches.items():
+            lines += [f"| {name} | {steps} | {batch} | {_row(row)} |" for name, row in rows.items()]
+    lines += ["", "With a network that answers at once, 50 steps at 3x32x32, microseconds a step outside it:", ""]
+    lines += ["| loop | batch 1 | batch 16 |", "|---|---|---|"]
+    one, many = found["instant"].values()
+    lines += [
+        f"| {name} | {one[name]['outside_us_per_step']:.0f} | {many[name]['outside_us_per_step']:.0f} |" for name in one
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _row(row: dict[str, Any]) -> str:
+    low, high = row["range"]
+    return (
+        f"{row['seconds_per_image']:.4f} | {row['slower_than_ours']:.2f} ({low:.2f}-{high:.2f}) | "
+        f"{row['outside']:.1%} | {row['outside_us_per_step']:.0f}"
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="what a sampling step spends outside the network")
-    parser.add_argument("--steps", type=int, default=50)
-    parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--json", type=Path)
+    parser = argparse.ArgumentParser(description="seconds per image of sampling loops around the same network")
+    parser.add_argument("--network", choices=SIZES, default="tiny")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 16, 64])
+    parser.add_argument("--steps", type=int, nargs="+", default=[10, 50])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    x = torch.randn(options.batch, 3, 32, 32)
-    loops = {f"unnoise {name}": ours(kind, x, options.steps) for name, kind in OURS.items()}
-    try:
-        loops |= {f"diffusers {name}": theirs(kind, x, options.steps) for name, kind in PEERS.items()}
-    except ImportError as error:
-        print(f"absent ({error}): pip install diffusers")
-    taken: dict[str, list[float]] = {name: [] for name in loops}
-    for turn in range(options.rounds + 1):
-        for name, loop in loops.items():
-            begun = time.perf_counter()
-            loop()
-            if turn > 0:  # the first round fills caches
-                taken[name].append((time.perf_counter() - begun) / options.steps * 1e6)
-    for name, rounds in taken.items():
-        print(f"{name:28s} {median(rounds):8.0f} microseconds a step ({min(rounds):.0f}-{max(rounds):.0f})")
-    if options.json:
-        options.json.write_text(json.dumps(taken, indent=1))
+    keep_pages()
+    found = {"conditions": conditions(options), "instant": instant(options), "real": real(options)}
+    print(markdown(found))
+    if options.out:
+        options.out.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n")
+        options.out.with_suffix(".md").write_text(markdown(found))
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def main() -> None:
         judge = judges[source]
         rows = list(judged(kind, run, test, judge, options))
         result = {"kind": kind, "source": source, "n": options.n, "sampler": f"UniPC {options.steps}"}
-        result |= {**open_subject(run.folder).checkpoint(), "judge_accuracy": judge.characters.accuracy, "rows": rows}
+        result |= {**open_subject(run.folder).checkpoint(), "rows": rows}
         write_atomic(options.out / f"{kind}.json", json.dumps(result, indent=1))
         print(kind, json.dumps(rows, indent=1), flush=True)
 

@@ -44,7 +44,8 @@ COLUMNS = (
 @dataclass(frozen=True)
 class Entry:
     """One row: the table's values, the whole result, the first samples (SHOWN, C, H, W), and the closest pairs with
-    training images (K, 2, C, H, W), where they were looked for; held-out images with what their codes give back, too."""
+    training images (K, 2, C, H, W), where they were looked for; held-out images with what their codes give back, alike.
+    """
 
     row: dict[str, Any]
     result: dict[str, Any]
@@ -72,8 +73,9 @@ def compare(
     """Measures every run, with every sampler and number of steps, and writes OUT/results.json and OUT/report.html.
 
     runs: run folders, or sources of images. steps, samplers: for diffusion runs; by default each run's own; a sampler
-    such as 'ddim@50' brings its own number of steps. guidance: scales of classifier-free guidance, for conditional runs; by default none. Metrics that a subject cannot have (the
-    likelihood of a GAN) are left out of its row as none, with the reason.
+    such as 'ddim@50' brings its own number of steps. guidance: scales of classifier-free guidance, for conditional
+    runs; by default none. Metrics that a subject cannot have (the likelihood of a GAN) are left out of its row as none,
+    with the reason.
     Returns {table, report, results}.
     """
     if not runs:

@@ -164,7 +164,7 @@ def restored(bench: Bench) -> dict[str, Any]:
 
 
 def reconstruction(bench: Bench) -> dict[str, Any]:
-    """The PSNR of held-out images after encoding and decoding: of autoencoders, and of what latent diffusion works in."""
+    """The PSNR of held-out images after encoding and decoding, by an autoencoder or by latent diffusion's codec."""
     originals, back = (torch.from_numpy(part) for part in bench.reconstructed)
     found = psnr(back, originals).clamp(max=EXACT)
     return {
