@@ -52,7 +52,7 @@ def write_report(entries: Sequence[Entry], path: Path) -> Path:
 
 
 def _content(entries: Sequence[Entry]) -> dict[str, Any]:
-    coded = [entry for entry in entries if entry.reconstructed is not None]
+    coded = [(entry.subject.name, entry.reconstructed) for entry in entries if entry.reconstructed is not None]
     return {
         "headings": _headings(entries),
         "rows": [_cells(entry, entries) for entry in entries],
@@ -62,7 +62,7 @@ def _content(entries: Sequence[Entry]) -> dict[str, Any]:
         "figures": [figure for figure in _figures(entries) if figure],
         "grids": [(_title(entry), _picture(entry.samples)) for entry in entries if entry.samples is not None],
         "pairs": [(_title(e), _picture(_flat(e.closest), 12), e.result) for e in entries if e.closest is not None],
-        "codes": [(entry.subject.name, _picture(_flat(entry.reconstructed), 12)) for entry in coded],
+        "codes": [(name, _picture(_flat(pairs), 12)) for name, pairs in coded],
         "bounds": [(entry.subject.name, entry.result) for entry in entries if "bits_per_dim" in entry.result],
         "apart": [
             (entry.subject.name, entry.result["told_apart"]) for entry in entries if "told_apart" in entry.result
