@@ -19,7 +19,7 @@ FLOORS = {
     "progress": 4, "conditions": 4, "drawing": 4, "steering": 4, "tuning": 4, "tuned": 4,
     "edits": 4, "semantics": 4, "representation": 4,
     "evaluation": 4, "demo": 4, "doctor": 4,
-    "cli": 5,
+    "cli": 5, "__main__": 5,
 }  # fmt: skip
 APART = {"networks", "process", "data"}
 
