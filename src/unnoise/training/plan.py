@@ -51,7 +51,8 @@ class Plan:
         """The plan for people."""
         channels, height, width = self.shape
         classes = f", {self.classes} classes" if self.classes else ""
-        broken = f", {self.broken} broken files skipped" if self.broken else ""
+        files = "file" if self.broken == 1 else "files"
+        broken = f", {self.broken} broken {files} skipped" if self.broken else ""
         limit = f"{self.minutes:g} minutes or {self.steps} steps" if self.minutes else f"{self.steps} steps"
         from_step = f" from step {self.step}" if self.step else ""
         return [
