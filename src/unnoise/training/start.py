@@ -28,7 +28,7 @@ from unnoise.training.latents import with_autoencoder, with_codes
 from unnoise.training.log import TrainLog, drop_after
 from unnoise.training.loop import Trainer
 from unnoise.training.plan import Plan, make_plan
-from unnoise.training.previews import preview, preview_rows
+from unnoise.training.previews import ALARM, CopyWatch, preview, preview_rows, warning
 from unnoise.training.settings import TrainSettings
 from unnoise.training.transfer import carry_over, recipe_of
 
@@ -162,7 +162,8 @@ class _Start:
             held_out = self._held_out()
             shown = held_out.batch(preview_rows(held_out, self.settings.samples), self.engine.device)
             pictured = isinstance(self.model, (CanSample, CanReconstruct))
-            draw = partial(self._draw, run.folder, shown) if pictured else None
+            watch = CopyWatch(self.images, self.data.flip)
+            draw = partial(self._draw, run.folder, log, watch, shown) if pictured else None
             session = Session(trainer, run.folder, log, self._validation(held_out), draw)
             log.start()
             summary = session.run()
@@ -201,10 +202,15 @@ class _Start:
             images.batch(range(start, min(start + size, count)), self.engine.device) for start in range(0, count, size)
         ]
 
-    def _draw(self, folder: Path, shown: Batch, step: int) -> None:
+    def _draw(self, folder: Path, log: TrainLog, watch: CopyWatch, shown: Batch, step: int) -> None:
         with self.engine.autocast():
-            pictures = preview(self.model, shown, self.sampler)
-        save_png(pictures, folder / "samples" / f"{step}.png")
+            drawn = preview(self.model, shown, self.sampler)
+        save_png(drawn.picture, folder / "samples" / f"{step}.png")
+        share = None if drawn.samples is None else watch.share(drawn.samples)
+        if share is not None:
+            log.record(step, {"copies": round(share, 6)})
+            if share >= ALARM:
+                log.say(f"step {step}: {warning(share)}")
 
     def _open(self, split: str) -> Images:
         data = self.data
