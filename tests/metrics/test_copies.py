@@ -38,5 +38,5 @@ def test_mirror_images_are_copies_where_training_mirrors() -> None:
 def test_what_cannot_be_told_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 2"):
         copies(images(3, 0), images(1, 1))
-    with pytest.raises(ValueError, match="one shape"):
+    with pytest.raises(ValueError, match="of one shape"):
         copies(images(3, 0), images(3, 1)[:, :1])

@@ -17,9 +17,8 @@ def copies(samples: Tensor, training: Tensor, *, mirrored: bool = False, ratio: 
     Raises ValueError for other shapes and for fewer than two training images.
     """
     if samples.shape[1:] != training.shape[1:] or samples.ndim != 4:
-        raise ValueError(
-            f"need two sets (N, C, H, W) of one shape, got {tuple(samples.shape)}, {tuple(training.shape)}"
-        )
+        shapes = f"{tuple(samples.shape)} and {tuple(training.shape)}"
+        raise ValueError(f"need two sets (N, C, H, W) of images of one shape, got {shapes}")
     if len(training) < 2:
         raise ValueError(f"need at least 2 training images to tell copies by the second nearest, got {len(training)}")
     distances = torch.cdist(samples.flatten(1), training.flatten(1))
