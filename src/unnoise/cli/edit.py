@@ -1,23 +1,77 @@
-"""unnoise edit."""
+"""The commands of `unnoise edit` that draw: inpaint, outpaint, upscale, colourise, deblur, vary."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
 from unnoise.cli.output import show
 
-edit = App(name="edit", help="Edit a picture with a trained run: inpaint, upscale, deblur or vary it.")
+if TYPE_CHECKING:
+    from unnoise.edits import Edit
 
-Number = Annotated[int, Parameter(name=["--number", "-n"], help="How many versions.")]
-Seed = Annotated[int, Parameter(help="Version i has seed SEED + i.")]
-Steps = Annotated[int, Parameter(help="Network evaluations per image.")]
-Method = Annotated[str, Parameter(help="pigdm, mmps (nearest, slow), ddnm (fast, rough) or dps.")]
+edit = App(
+    name="edit",
+    help="Edit a picture with a trained diffusion run, of pixels or of latents, or through the codes of any run.",
+)
+
+Method = Annotated[
+    str | None,
+    Parameter(
+        help="pigdm (the default on pixels), mmps (nearest, slow; the default through the decoder of a latent run, "
+        "where it is an approximation), ddnm (fast, rough) or dps (on pixels)."
+    ),
+]
 Out = Annotated[Path | None, Parameter(help="The strip's .png; each version is written beside it.")]
 Device = Annotated[str | None, Parameter(help="cpu, cuda, mps; by default the best there is.")]
 Json = Annotated[bool, Parameter(negative="", help="One JSON object on standard output.")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Drawing:
+    """What all these commands take.
+
+    Parameters
+    ----------
+    number
+        How many versions.
+    steps
+        Steps of the sampler.
+    seed
+        Version i has seed SEED + i.
+    label
+        A class, by name or number, of a class-conditional run.
+    prompt
+        A text, of a run trained on captions.
+    map_
+        A PNG whose pixels are class numbers, of a run trained on segmentation maps.
+    guidance
+        The scale of classifier-free guidance towards the label, prompt or map; 1 is none.
+    out
+        The strip's .png, before | after ...; each version is written beside it.
+    device
+        cpu, cuda, mps; by default the best there is.
+    json
+        One JSON object on standard output.
+    """
+
+    number: Annotated[int, Parameter(name=["--number", "-n"])] = 4
+    steps: int = 100
+    seed: int = 0
+    label: str | None = None
+    prompt: str | None = None
+    map_: Annotated[Path | None, Parameter(name="--map")] = None
+    guidance: float = 1.0
+    out: Path | None = None
+    device: str | None = None
+    json: Annotated[bool, Parameter(negative="")] = False
+
+
+USUAL = Drawing()
 
 
 @edit.command
@@ -26,21 +80,39 @@ def inpaint(
     image: Path,
     /,
     *,
-    mask: Path,
-    number: Number = 4,
-    method: Annotated[str, Parameter(help="pigdm, mmps (nearest), ddnm (fast, rough), dps or repaint.")] = "pigdm",
-    steps: Steps = 100,
-    seed: Seed = 0,
-    out: Out = None,
-    device: Device = None,
-    json: Json = False,
+    mask: Annotated[Path, Parameter(help="A picture as large as the image; white is drawn, black is kept.")],
+    method: Annotated[
+        str | None,
+        Parameter(
+            help="pigdm (the default on pixels), mmps (nearest, slow; the default through the decoder of a latent run, "
+            "where it is an approximation), ddnm (fast, rough), dps (on pixels) or repaint."
+        ),
+    ] = None,
+    drawing: Drawing = USUAL,
 ) -> None:
     """Draw the white pixels of a mask anew; all others stay as they are, to the bit."""
-    from unnoise.edits import edit as apply
-    from unnoise.edits import inpaint_file
+    from unnoise.edits import Inpaint
 
-    work = inpaint_file(image, mask, method=method, steps=steps)
-    show(apply(run, "inpaint", work, range(seed, seed + number), out=out, device=device), json)
+    _apply(run, Inpaint(image=image, mask=mask, method=method, steps=drawing.steps), drawing)
+
+
+@edit.command
+def outpaint(
+    run: Path,
+    image: Path,
+    /,
+    *,
+    at: Annotated[str | None, Parameter(help="X,Y of the picture's left top corner in the run's canvas.")] = None,
+    anchor: Annotated[
+        str | None, Parameter(help="centre (the default), left, top, right, bottom, top-left, ... instead of --at.")
+    ] = None,
+    method: Method = None,
+    drawing: Drawing = USUAL,
+) -> None:
+    """Draw what lies around a picture that is smaller than the run's images; it stays as it is, to the bit."""
+    from unnoise.edits import Outpaint
+
+    _apply(run, Outpaint(image=image, at=at, anchor=anchor, method=method, steps=drawing.steps), drawing)
 
 
 @edit.command
@@ -50,20 +122,21 @@ def upscale(
     /,
     *,
     factor: Annotated[int, Parameter(help="How many times as wide and high.")] = 4,
-    number: Number = 4,
-    method: Method = "pigdm",
-    steps: Steps = 100,
-    seed: Seed = 0,
-    out: Out = None,
-    device: Device = None,
-    json: Json = False,
+    method: Method = None,
+    drawing: Drawing = USUAL,
 ) -> None:
     """Enlarge a small picture to the size of the run's images."""
-    from unnoise.edits import edit as apply
-    from unnoise.edits import upscale_file
+    from unnoise.edits import Upscale
 
-    work = upscale_file(image, factor, method=method, steps=steps)
-    show(apply(run, "upscale", work, range(seed, seed + number), out=out, device=device), json)
+    _apply(run, Upscale(image=image, factor=factor, method=method, steps=drawing.steps), drawing)
+
+
+@edit.command
+def colourise(run: Path, image: Path, /, *, method: Method = None, drawing: Drawing = USUAL) -> None:
+    """Give colours to a grey picture, whose luma stays; needs a run of RGB images."""
+    from unnoise.edits import Colourise
+
+    _apply(run, Colourise(image=image, method=method, steps=drawing.steps), drawing)
 
 
 @edit.command
@@ -74,20 +147,13 @@ def deblur(
     *,
     std: Annotated[float, Parameter(help="Deviation of the Gaussian blur, in pixels.")],
     noise: Annotated[float, Parameter(help="Deviation of the picture's noise, for pixels in [-1, 1].")] = 0.01,
-    number: Number = 4,
-    method: Method = "pigdm",
-    steps: Steps = 100,
-    seed: Seed = 0,
-    out: Out = None,
-    device: Device = None,
-    json: Json = False,
+    method: Method = None,
+    drawing: Drawing = USUAL,
 ) -> None:
     """Sharpen a blurred picture."""
-    from unnoise.edits import deblur_file
-    from unnoise.edits import edit as apply
+    from unnoise.edits import Deblur
 
-    work = deblur_file(image, std, noise=noise, method=method, steps=steps)
-    show(apply(run, "deblur", work, range(seed, seed + number), out=out, device=device), json)
+    _apply(run, Deblur(image=image, std=std, noise=noise, method=method, steps=drawing.steps), drawing)
 
 
 @edit.command
@@ -97,16 +163,26 @@ def vary(
     /,
     *,
     strength: Annotated[float, Parameter(help="0 gives the picture back, 1 forgets it.")] = 0.5,
-    number: Number = 4,
-    steps: Steps = 100,
-    seed: Seed = 0,
-    out: Out = None,
-    device: Device = None,
-    json: Json = False,
+    drawing: Drawing = USUAL,
 ) -> None:
-    """Draw versions of a picture."""
-    from unnoise.edits import edit as apply
-    from unnoise.edits import vary_file
+    """Draw versions of a picture; with a label or a prompt, versions of it that are such."""
+    from unnoise.edits import Vary
 
-    work = vary_file(image, strength, steps=steps)
-    show(apply(run, "vary", work, range(seed, seed + number), out=out, device=device), json)
+    _apply(run, Vary(image=image, strength=strength, steps=drawing.steps), drawing)
+
+
+def _apply(run: Path, work: Edit, drawing: Drawing) -> None:
+    from unnoise.conditions import Wish
+    from unnoise.edits import edit as apply
+    from unnoise.steering import Steering
+
+    result = apply(
+        run,
+        work,
+        range(drawing.seed, drawing.seed + drawing.number),
+        wish=Wish(drawing.label, drawing.prompt, drawing.map_),
+        steering=Steering(drawing.guidance),
+        out=drawing.out,
+        device=drawing.device,
+    )
+    show(result, drawing.json)

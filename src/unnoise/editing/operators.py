@@ -14,24 +14,43 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-class Operator(ABC):
-    """A linear map A of images. Frozen and stateless; its tensors follow x's device and dtype."""
+class Measurement(ABC):
+    """What is seen of x: y = A(x), linear or not. Frozen and stateless; its tensors follow x's device and dtype."""
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
-        """y = A x."""
+        """y = A(x)."""
+
+    @abstractmethod
+    def pseudo_inverse(self, y: Tensor) -> Tensor:
+        """An x that explains y, as near as one is known."""
+
+    @abstractmethod
+    def at(self, x: Tensor) -> tuple[Tensor, Operator]:
+        """A(x), and the linear map that A is near x."""
+
+    def count(self, y: Tensor) -> Tensor:
+        """How many numbers of every row of y (B, *) were observed, (B,)."""
+        return torch.full((len(y),), y[0].numel(), dtype=y.dtype, device=y.device)
+
+
+class Operator(Measurement):
+    """A linear map A of images."""
 
     @abstractmethod
     def adjoint(self, y: Tensor) -> Tensor:
         """A^T y."""
 
     @abstractmethod
-    def solve(self, y: Tensor, scale: float | Tensor = 1.0, ridge: float = 0.0) -> Tensor:
-        """(scale A A^T + ridge I)^+ y for y in the range of A; scale: a number or one per row, (B, 1, 1, 1)."""
+    def solve(self, y: Tensor, scale: float | Tensor = 1.0, ridge: float | Tensor = 0.0) -> Tensor:
+        """(scale A A^T + ridge I)^+ y for y in the range of A; each a number or one per row, (B, 1, 1, 1)."""
 
     def pseudo_inverse(self, y: Tensor) -> Tensor:
         """A^+ y = A^T (A A^T)^+ y: the smallest image whose degradation is nearest to y (Moore & Penrose)."""
         return self.adjoint(self.solve(y))
+
+    def at(self, x: Tensor) -> tuple[Tensor, Operator]:
+        return self.forward(x), self
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +73,11 @@ class Inpainting(Operator):
     def adjoint(self, y: Tensor) -> Tensor:
         return self.forward(y)
 
-    def solve(self, y: Tensor, scale: float | Tensor = 1.0, ridge: float = 0.0) -> Tensor:
+    def solve(self, y: Tensor, scale: float | Tensor = 1.0, ridge: float | Tensor = 0.0) -> Tensor:
         return self.forward(y) / (scale + ridge)
+
+    def count(self, y: Tensor) -> Tensor:
+        return self.mask.to(y.device).expand_as(y).flatten(1).sum(1).to(y.dtype)
 
 
 @dataclass(frozen=True)
@@ -80,7 +102,7 @@ class Downsampling(Operator):
         repeated = y.repeat_interleave(self.factor, -1).repeat_interleave(self.factor, -2)
         return repeated / self.factor**2
 
-    def solve(self, y: Tensor, scale: float | Tensor = 1.0, ridge: float = 0.0) -> Tensor:
+    def solve(self, y: Tensor, scale: float | Tensor = 1.0, ridge: float | Tensor = 0.0) -> Tensor:
         return y / (scale / self.factor**2 + ridge)
 
 
@@ -101,7 +123,7 @@ class Grey(Operator):
     def adjoint(self, y: Tensor) -> Tensor:
         return y * self._column(y)
 
-    def solve(self, y: Tensor, scale: float | Tensor = 1.0, ridge: float = 0.0) -> Tensor:
+    def solve(self, y: Tensor, scale: float | Tensor = 1.0, ridge: float | Tensor = 0.0) -> Tensor:
         return y / (scale * sum(w**2 for w in self.weights) + ridge)
 
     def _column(self, like: Tensor) -> Tensor:
@@ -135,7 +157,7 @@ class Blur(Operator):
     def adjoint(self, y: Tensor) -> Tensor:
         return self.forward(y)
 
-    def solve(self, y: Tensor, scale: float | Tensor = 1.0, ridge: float = 0.0) -> Tensor:
+    def solve(self, y: Tensor, scale: float | Tensor = 1.0, ridge: float | Tensor = 0.0) -> Tensor:
         response = self._response(y)
         gain = torch.where(response > 0, 1 / (scale * response**2 + ridge), 0.0)
         return self._filter(y, gain)

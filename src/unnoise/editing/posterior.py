@@ -8,7 +8,8 @@ any sampler then draws from (roughly) p(x_0 | y). They differ in what they take 
 * `MMPS`: the denoiser's derivative in both places: exact for every Gaussian; a linear solve at each step.
 * `DPS`: a number fitted to the residual: for operators with no known decomposition; biased.
 
-None is exact for other data. r_t^2 = sigma_t^2 s^2 / (alpha_t^2 s^2 + sigma_t^2), with s the data's deviation data_std.
+None is exact for other data, nor where A is not linear: they then take A for its derivative at x_0 (Gauss and Newton).
+r_t^2 = sigma_t^2 s^2 / (alpha_t^2 s^2 + sigma_t^2), with s the data's deviation data_std.
 Applied to a Denoiser they give a Denoiser, so they pass for a guidance: `model.sample(seeds, guidance=DDNM(A, y))`.
 """
 
@@ -22,7 +23,7 @@ import torch
 from torch import Tensor
 
 from unnoise.editing.krylov import conjugate_gradients
-from unnoise.editing.operators import Operator
+from unnoise.editing.operators import Measurement, Operator
 from unnoise.guidance.steering import spread, tilt
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.gaussian import per_row
@@ -31,14 +32,15 @@ from unnoise.process.schedule import Schedule
 
 @dataclass(frozen=True, eq=False)
 class PosteriorSampler(ABC):
-    """operator: A. observation: y, one row per image, or one for all. noise: its deviation, in the units of images."""
+    """operator: A. observation: y, one row per image, or one for all. noise: its deviation, in the units of images,
+    a number or one per row (B, 1, 1, 1)."""
 
-    operator: Operator
+    operator: Measurement
     observation: Tensor
-    noise: float = 0.0
+    noise: float | Tensor = 0.0
 
     def __post_init__(self) -> None:
-        if self.noise < 0:
+        if torch.as_tensor(self.noise).min() < 0:
             raise ValueError(f"the deviation of the observation's noise is at least 0, got {self.noise}")
 
     def __call__(self, denoiser: Denoiser) -> Denoiser:
@@ -48,9 +50,10 @@ class PosteriorSampler(ABC):
     def denoise(self, denoiser: Denoiser, x_t: Tensor, t: Tensor, cond: Any) -> Denoised:
         """The estimate of E[x_0 | x_t, y], and the noise that goes with it."""
 
-    def residual(self, x_0: Tensor) -> Tensor:
-        """y - A x_0."""
-        return self.observation.to(x_0.device, x_0.dtype) - self.operator.forward(x_0)
+    def mismatch(self, x_0: Tensor) -> tuple[Tensor, Operator]:
+        """y - A(x_0), and the linear map that A is near x_0."""
+        seen, linear = self.operator.at(x_0.detach())
+        return self.observation.to(seen) - seen, linear
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,8 @@ class DDNM(PosteriorSampler):
     def denoise(self, denoiser: Denoiser, x_t: Tensor, t: Tensor, cond: Any) -> Denoised:
         denoised = denoiser(x_t, t, cond)
         r_2 = per_row(_variance(denoiser.schedule, t, self.data_std), x_t)
-        shift = self.operator.adjoint(self.operator.solve(self.residual(denoised.x_0), r_2, self.noise**2))
+        residual, linear = self.mismatch(denoised.x_0)
+        shift = linear.adjoint(linear.solve(residual, r_2, self.noise**2))
         return denoised.with_x0(denoised.x_0 + r_2 * shift)
 
 
@@ -96,8 +100,9 @@ class PiGDM(PosteriorSampler):
     def denoise(self, denoiser: Denoiser, x_t: Tensor, t: Tensor, cond: Any) -> Denoised:
         x, denoised = _with_graph(denoiser, x_t, t, cond)
         r_2 = per_row(_variance(denoiser.schedule, t, self.data_std), x_t)
-        weighted = self.operator.solve(self.residual(denoised.x_0.detach()), r_2, self.noise**2)
-        gradient = _transposed(denoised.x_0, x, self.operator.adjoint(weighted))
+        residual, linear = self.mismatch(denoised.x_0)
+        weighted = linear.solve(residual, r_2, self.noise**2)
+        gradient = _transposed(denoised.x_0, x, linear.adjoint(weighted))
         return tilt(_without_graph(denoised), gradient, denoiser.schedule, t)
 
 
@@ -113,14 +118,15 @@ class MMPS(PosteriorSampler):
 
     def denoise(self, denoiser: Denoiser, x_t: Tensor, t: Tensor, cond: Any) -> Denoised:
         x, denoised = _with_graph(denoiser, x_t, t, cond)
+        residual, linear = self.mismatch(denoised.x_0)
         scale = per_row(spread(denoiser.schedule, t), x_t)
 
         def matrix(v: Tensor) -> Tensor:
-            spanned = _transposed(denoised.x_0, x, self.operator.adjoint(v))
-            return scale * self.operator.forward(spanned) + self.noise**2 * v
+            spanned = _transposed(denoised.x_0, x, linear.adjoint(v))
+            return scale * linear.forward(spanned) + self.noise**2 * v
 
-        weighted = conjugate_gradients(matrix, self.residual(denoised.x_0.detach()), self.iterations)
-        gradient = _transposed(denoised.x_0, x, self.operator.adjoint(weighted))
+        weighted = conjugate_gradients(matrix, residual, self.iterations)
+        gradient = _transposed(denoised.x_0, x, linear.adjoint(weighted))
         return tilt(_without_graph(denoised), gradient, denoiser.schedule, t)
 
 
@@ -137,11 +143,10 @@ class DPS(PosteriorSampler):
 
     def denoise(self, denoiser: Denoiser, x_t: Tensor, t: Tensor, cond: Any) -> Denoised:
         x, denoised = _with_graph(denoiser, x_t, t, cond)
-        residual = self.residual(denoised.x_0.detach())
-        seen = self.operator.forward(torch.ones_like(x_t)).ne(0).flatten(1).sum(1)
-        power = residual.square().flatten(1).sum(1) / seen.clamp(min=1)
-        weight = self.scale / power.clamp(min=max(self.noise**2, torch.finfo(power.dtype).tiny))
-        gradient = _transposed(denoised.x_0, x, per_row(weight, x_t) * self.operator.adjoint(residual))
+        residual, linear = self.mismatch(denoised.x_0)
+        power = residual.square().flatten(1).sum(1) / self.operator.count(residual).clamp(min=1)
+        variance = per_row(power.clamp(min=torch.finfo(power.dtype).tiny), x_t).clamp(min=self.noise**2)
+        gradient = _transposed(denoised.x_0, x, self.scale / variance * linear.adjoint(residual))
         return tilt(_without_graph(denoised), gradient, denoiser.schedule, t)
 
 

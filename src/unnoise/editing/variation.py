@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from unnoise.editing.decoded import Codec
 from unnoise.process.denoiser import Denoiser
 from unnoise.process.gaussian import perturb
 from unnoise.process.schedule import Schedule
@@ -39,16 +41,22 @@ def vary(
     sampler: Sampler | None = None,
     seeds: Sequence[int] | None = None,
     cond: Any = None,
+    codec: Codec | None = None,
 ) -> Tensor:
     """SDEdit: x_t ~ q(x_t | image) at the time where `strength` of the sampler's steps remain, then those steps (Meng
     et al. 2022, algorithm 1).
 
     image: (B or 1, C, H, W); one row per seed comes out (default: one per image). strength in [0, 1]: 0 gives the image
     back, 1 starts from pure noise and forgets it, which is a plain sample of the same seeds.
-    sampler: DDIM in 50 steps unless given. Raises ValueError for a strength out of range.
+    sampler: DDIM in 50 steps unless given. codec: of a latent model, whose codes are noised: strength 0 then gives what
+    the codec makes of the image. Raises ValueError for a strength out of range.
     """
     if not 0 <= strength <= 1:
         raise ValueError(f"the strength of a variation lies in [0, 1], got {strength}")
+    if codec is not None:
+        with torch.no_grad():
+            varied = vary(denoiser, codec.encode(image), strength, sampler=sampler, seeds=seeds, cond=cond)
+            return codec.decode(varied).clamp(-1, 1)
     seeds = range(len(image)) if seeds is None else seeds
     sampler, image = sampler or DDIM(), spread_rows(image, len(seeds))
     times = sampler.times(denoiser.schedule)
