@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from unnoise.data.batch import from_uint8
-from unnoise.data.pictures import image_grid, save_png, to_uint8
+from unnoise.data.pictures import image_grid, save_gif, save_png, to_uint8
 
 
 def test_uint8_there_and_back_is_exact() -> None:
@@ -63,3 +63,20 @@ def test_png_files_appear_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(OSError, match="disk full"):
         save_png(pixels, tmp_path / "new" / "b.png")
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.png"]
+
+
+def test_a_gif_plays_its_pictures_in_order_and_rests_on_the_last(tmp_path: Path) -> None:
+    levels = (0, 90, 255)
+    frames = [Image.new("L", (6, 4), level) for level in levels]
+    save_gif(frames, tmp_path / "new" / "a.gif", seconds=0.3, hold=1.0)
+    with Image.open(tmp_path / "new" / "a.gif") as gif:
+        shown, durations = [], []
+        for index in range(len(levels)):
+            gif.seek(index)
+            shown.append(gif.convert("L").getpixel((0, 0)))
+            durations.append(gif.info["duration"])
+        assert gif.info["loop"] == 0
+    assert shown == list(levels)
+    assert durations == [100, 100, 1100]
+    with pytest.raises(ValueError, match="at least 1"):
+        save_gif([], tmp_path / "b.gif")

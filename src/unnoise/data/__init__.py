@@ -17,6 +17,7 @@ _HOMES = {
     "contact_sheet": "unnoise.data.inspect",
     "image_grid": "unnoise.data.pictures",
     "open_source": "unnoise.data.sources",
+    "save_gif": "unnoise.data.pictures",
     "save_png": "unnoise.data.pictures",
     "to_uint8": "unnoise.data.pictures",
 }

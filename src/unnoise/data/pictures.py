@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 VISIBLE = 64  # pixels: what the longer side of a small image is brought up to, as far as whole factors go
 PAPER = 255  # between the images of a grid
+MIN_FRAME = 20  # milliseconds: browsers show shorter frames of a GIF slowly
 
 
 def to_uint8(image: Tensor) -> np.ndarray:
@@ -53,6 +55,19 @@ def save_png(image: Image.Image | np.ndarray | Tensor, path: str | Path) -> None
     picture = image if isinstance(image, Image.Image) else image_grid(_bytes(image)[None], scale=1, padding=0)
     stream = io.BytesIO()
     picture.save(stream, format="PNG")
+    write_atomic(Path(path), stream.getvalue())
+
+
+def save_gif(frames: Sequence[Image.Image], path: str | Path, seconds: float = 4.0, hold: float = 2.0) -> None:
+    """Writes pictures of one size as an endless GIF of so many `seconds`, whose last picture stays `hold` longer; the
+    file appears whole or not at all. Raises ValueError for no pictures."""
+    if not frames:
+        raise ValueError("a GIF needs at least 1 picture, got 0")
+    each = max(MIN_FRAME, round(1000 * seconds / len(frames)))
+    durations = [each] * (len(frames) - 1) + [each + round(1000 * hold)]
+    stream = io.BytesIO()
+    first, *others = [frame.convert("RGB").quantize(dither=Image.Dither.NONE) for frame in frames]
+    first.save(stream, format="GIF", save_all=True, append_images=others, duration=durations, loop=0)
     write_atomic(Path(path), stream.getvalue())
 
 
