@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,12 @@ from unnoise.data import image_grid, save_png, to_uint8
 from unnoise.data.batch import from_uint8
 from unnoise.files import write_atomic
 from unnoise.models import CanSample, Diffusion, ImageModel
+from unnoise.models.capacity import batch_that_fits
+from unnoise.models.capture import compiles
 from unnoise.progress import progress_bar
 from unnoise.registry import build, spec_of
 from unnoise.runs import Run
-from unnoise.samplers import SAMPLERS, Sampler
+from unnoise.samplers import DDIM, SAMPLERS, Sampler
 from unnoise.steering import Steering
 from unnoise.training.device import autocast, takes_bf16
 
@@ -38,7 +40,8 @@ def draw(
     steering: Steering | None = None,
     then: Sequence[str | Path] = (),
     precision: str = "auto",
-    batch_size: int = 64,
+    compile: str = "auto",
+    batch_size: int | None = None,
     out: Path | None = None,
     device: str | None = None,
 ) -> dict[str, Any]:
@@ -46,7 +49,7 @@ def draw(
 
     sampler: a name, or None for the recipe's; options: its keywords. wish: what a conditional run is to draw.
     steering: guidance. then: runs trained to enlarge, each of which is given the images of the one before (a cascade,
-    Ho et al. 2021). precision: 'auto', 'fp32' or 'bf16'.
+    Ho et al. 2021). precision: 'auto', 'fp32' or 'bf16'. compile, batch_size: as in `draw_in_batches`.
     out: a .png (grid), an .npy or .npz, or a folder of .png; None for a grid in the run's samples folder.
     """
     run = Run.open(folder)
@@ -61,10 +64,11 @@ def draw(
     cond = (wish or Wish()).conditions(model, run.classes, judged=steering.classifier is not None)
     guide = steering.guidance(model, cond) if isinstance(model, Diffusion) else None
     begun = time.perf_counter()
+    first = batch_size or _batch_size(model, seeds, cond, guide, precision)
     with counted_calls(model) as calls:
-        images = draw_in_batches(model, seeds, cond, chosen, guide, batch_size, precision)
+        images = draw_in_batches(model, seeds, cond, chosen, guide, first, precision, compile)
         for stage in then:
-            images = _enlarged(Run.open(stage), images, seeds, batch_size, precision, device)
+            images = _enlarged(Run.open(stage), images, seeds, batch_size, precision, device, compile)
     seconds = time.perf_counter() - begun
     writer(images, out)
     return {
@@ -81,18 +85,22 @@ def draw(
 
 
 def _enlarged(
-    run: Run, images: np.ndarray, seeds: Sequence[int], batch_size: int, precision: str, device: str | None
+    run: Run,
+    images: np.ndarray,
+    seeds: Sequence[int],
+    batch_size: int | None,
+    precision: str,
+    device: str | None,
+    compile: str,
 ) -> np.ndarray:
     """What a run that enlarges makes of images (N, C, h, w), by its own sampler and the same seeds."""
     model = run.diffusion("--then", device)
     if "image" not in taken_by(model):
-        raise ValueError(
-            f"--then takes runs that enlarge images (recipe sr); {run.folder} does not"
-        )
+        raise ValueError(f"--then takes runs that enlarge images (recipe sr); {run.folder} does not")
     if images.shape[1] != run.shape[0]:
         raise ValueError(f"{run.folder} enlarges images of {run.shape[0]} channels, and these have {images.shape[1]}")
     small = from_uint8(torch.from_numpy(images)).to(model.device)
-    return draw_in_batches(model, seeds, {"image": small}, run.sampler(), None, batch_size, precision)
+    return draw_in_batches(model, seeds, {"image": small}, run.sampler(), None, batch_size, precision, compile)
 
 
 def choose_sampler(run: Run, name: str | None, options: Mapping[str, Any]) -> Sampler:
@@ -120,27 +128,55 @@ def draw_in_batches(
     cond: Mapping[str, Any] | None = None,
     sampler: Sampler | None = None,
     guidance: Any = None,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     precision: str = "auto",
+    compile: str = "auto",
 ) -> np.ndarray:
     """uint8 (N, C, H, W), with a progress bar on a terminal.
 
     cond: one row, repeated for every image, or a row each. sampler, guidance: of diffusion models.
+    batch_size: None for as many as the memory holds. It changes the speed, not the pictures.
     precision: 'auto' runs the network in bf16 where the hardware has it, as training does; 'fp32'; 'bf16'.
+    compile: 'auto' replays CUDA graphs on a GPU, with torch.compile where the work is long enough; 'on'; 'off'.
     Raises ValueError for a model that does not claim to sample.
     """
     if not isinstance(model, CanSample):
         raise ValueError(cannot_sample(model))
     steps = sampler.steps if sampler is not None else 1
+    batch_size = batch_size or _batch_size(model, seeds, cond, guidance, precision)
     images = []
     with progress_bar() as progress, autocast(model.device, takes_bf16(model.device, precision)):
         task = progress.add_task("sampling", total=len(seeds) * steps)
-        for start in range(0, len(seeds), batch_size):
-            rows = seeds[start : start + batch_size]
-            chosen = cond and {name: _rows(value, start, len(rows)) for name, value in cond.items()}
-            advance = partial(progress.advance, task, len(rows))
-            images.append(to_uint8(_draw_batch(model, rows, chosen, sampler, guidance, advance)))
+        with _captured(model, steps * -(-len(seeds) // batch_size), compile):
+            for start in range(0, len(seeds), batch_size):
+                rows = seeds[start : start + batch_size]
+                advance = partial(progress.advance, task, len(rows))
+                batch = _draw_batch(model, rows, _chosen(cond, start, len(rows)), sampler, guidance, advance)
+                images.append(to_uint8(batch))
     return np.concatenate(images)
+
+
+def _batch_size(model: Any, seeds: Sequence[int], cond: Mapping[str, Any] | None, guidance: Any, precision: str) -> int:
+    """As many as fit: on a GPU by what one step of a few images takes, decoding included."""
+    one_step: dict[str, Any] = {"sampler": DDIM(steps=1), "guidance": guidance} if isinstance(model, Diffusion) else {}
+
+    def step(rows: int) -> None:
+        with autocast(model.device, takes_bf16(model.device, precision)):
+            model.sample(seeds[:rows], _chosen(cond, 0, rows), **one_step)
+
+    return batch_that_fits(len(seeds), model.shape[1:], model.device, step)
+
+
+def _captured(model: ImageModel, calls: int, compile: str) -> AbstractContextManager[None]:
+    chosen = compiles(model.device, compile, calls)
+    if not isinstance(model, Diffusion) or compile == "off":
+        return nullcontext()
+    return model.captured(calls, compile=chosen)
+
+
+def _chosen(cond: Mapping[str, Any] | None, start: int, count: int) -> dict[str, Any] | None:
+    """Some rows of the conditions."""
+    return None if cond is None else {name: _rows(value, start, count) for name, value in cond.items()}
 
 
 def _draw_batch(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from unnoise.guidance import ClassifierFree, Clipped
 from unnoise.models import CanSample
 from unnoise.models.assembly import build_model, model_spec
 from unnoise.models.diffusion import Diffusion
@@ -71,6 +72,29 @@ def test_an_image_depends_on_its_seed_alone() -> None:
         together = model.sample(seeds=[7, 8, 9], sampler=sampler)
         alone = model.sample(seeds=[8], sampler=sampler)
         torch.testing.assert_close(alone[0], together[1], rtol=1e-4, atol=1e-4)
+
+
+def test_a_condition_is_embedded_once_in_a_call() -> None:
+    """Once with the label and once without it, for 4 steps of classifier-free guidance; the images are the same."""
+    model, cond = make(SENTENCES["class-conditional"]), {"label": torch.tensor([1, 2])}
+    guided = ClassifierFree(2.0)
+    every_time = DDIM(steps=4).run(Clipped(guided(model)), model.prior([3, 4]), [3, 4], cond)
+    embedded: list[object] = []
+    assert model.conditioner is not None
+    model.conditioner.register_forward_hook(lambda *_: embedded.append(1))
+    drawn = model.sample([3, 4], cond, DDIM(steps=4), guided)
+    assert torch.equal(drawn, model.codec.decode(every_time))
+    assert len(embedded) == 2
+
+
+def test_one_time_for_all_rows_is_that_time_in_every_row() -> None:
+    """Computed once as numbers, or row by row as tensors."""
+    for spec in SENTENCES.values():
+        model = make(spec)
+        x_t, t = torch.randn(3, 1, 8, 8), torch.tensor(0.5 * model.schedule.t_max, dtype=torch.float64)
+        once, by_row = model(x_t, t), model(x_t, t.expand(3))
+        torch.testing.assert_close(once.x_0, by_row.x_0, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(once.eps, by_row.eps, rtol=1e-5, atol=1e-5)
 
 
 def test_no_seeds_no_images() -> None:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from unnoise.networks import NETWORKS, DiT
 from unnoise.networks.conditioner import Conditioning
 from unnoise.networks.dit import positions
-from unnoise.networks.embedding import TIME_FEATURES
+from unnoise.networks.embedding import TIME_FEATURES, frequencies
 from unnoise.registry import describe
 
 
@@ -90,15 +90,15 @@ def test_without_positions_patches_are_a_set(monkeypatch: pytest.MonkeyPatch) ->
     x, order = torch.randn(2, 2, 6, 8), torch.randperm(12, generator=torch.Generator().manual_seed(2))
     with_positions = (network(patches(x, order), LEVEL) - patches(network(x, LEVEL), order)).abs().max()
     assert with_positions > 1e-2
-    monkeypatch.setattr("unnoise.networks.dit.positions", lambda rows, columns, dim, device: torch.zeros(1, dim))
+    monkeypatch.setattr("unnoise.networks.dit.positions", lambda rows, columns, waves: torch.zeros(1, 4 * len(waves)))
     torch.testing.assert_close(network(patches(x, order), LEVEL), patches(network(x, LEVEL), order))
 
 
 def test_positions_are_distinct_and_of_one_length() -> None:
-    grid = positions(12, 20, 16)
+    grid = positions(12, 20, frequencies(8))
     assert torch.pdist(grid).min() > 0.05
     torch.testing.assert_close(grid.square().sum(1), torch.full((240,), 8.0))
-    assert torch.equal(positions(12, 20, 16).unflatten(0, (12, 20))[:5, :7].flatten(0, 1), positions(5, 7, 16))
+    assert torch.equal(grid.unflatten(0, (12, 20))[:5, :7].flatten(0, 1), positions(5, 7, frequencies(8)))
 
 
 def test_every_channel_of_conditioning_is_heard() -> None:

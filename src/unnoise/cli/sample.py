@@ -30,7 +30,8 @@ def sample(
     interval: tuple[float, float] | None = None,
     then: list[Path] | None = None,
     precision: str = "auto",
-    batch_size: int = 64,
+    compile: str = "auto",
+    batch_size: int | None = None,
     out: Path | None = None,
     device: str | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
@@ -73,8 +74,10 @@ def sample(
         A run of the recipe sr that enlarges the images; may be given several times: a cascade.
     precision
         auto (bf16 where the hardware has it, as in training), fp32 or bf16.
+    compile
+        auto (CUDA graphs on a GPU, and torch.compile where the work is long enough), on or off.
     batch_size
-        Images drawn at once; it changes speed and memory, not the pictures.
+        Images drawn at once, by default as many as fit; it changes speed and memory, not the pictures.
     out
         A .png (one grid), an .npy or .npz (uint8, N x C x H x W), or a folder (one .png per image);
         by default a grid in the run's samples folder.
@@ -97,6 +100,7 @@ def sample(
         steering=Steering(guidance, classifier, worse, interval),
         then=then or (),
         precision=precision,
+        compile=compile,
         batch_size=batch_size,
         out=out,
         device=device,

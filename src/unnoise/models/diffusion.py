@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -11,15 +14,17 @@ from torch import Tensor, nn
 
 from unnoise.data.batch import Batch
 from unnoise.guidance.clipping import Clipped
+from unnoise.models.capture import captured
 from unnoise.models.codec import CODECS, Codec, Pixels
 from unnoise.models.image_model import ImageModel
 from unnoise.networks import NETWORKS
 from unnoise.networks.combined import build_conditioner, conditioner_spec
-from unnoise.networks.conditioner import Conditioner
+from unnoise.networks.conditioner import Conditioner, Conditioning
 from unnoise.networks.lora import add_lora
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.gaussian import per_row
 from unnoise.process.parametrization import PARAMETRIZATIONS, Parametrization
+from unnoise.process.place import is_one_time
 from unnoise.process.schedule import SCHEDULES, Schedule
 from unnoise.registry import build, check_keys, spec_of
 from unnoise.samplers import DDIM, Point, Sampler
@@ -43,6 +48,8 @@ FOUND = {
 }
 """Arguments that come from the data or from another part, and are not keys of a configuration."""
 
+CAPTURE_PAYS_FROM = 20
+"""Network calls: recording a CUDA graph takes about as long as four."""
 OPTIONS = ("clip", "learned_variance")
 LORA = ("rank", "alpha", "where")
 
@@ -134,20 +141,34 @@ class Diffusion(ImageModel):
 
         x_t (B, C, H, W); t () or (B,) float64 on the CPU; cond: a mapping such as {'label': (B,)}, or None.
         """
-        scale = self.parametrization.input_scale(self.schedule, t)
-        level = self.parametrization.noise_level(self.schedule, t).to(x_t.device, x_t.dtype).expand(len(x_t))
-        conditioning = None if self.conditioner is None else self.conditioner(cond, len(x_t))
-        output = self.network(per_row(scale, x_t) * x_t, level, conditioning)
+        return self._predict(x_t, t, None if self.conditioner is None else self.conditioner(cond, len(x_t)))
+
+    def _predict(self, x_t: Tensor, t: Tensor, told: Conditioning | None) -> tuple[Tensor, Tensor | None]:
+        scale, level = self._entrance(x_t, t)
+        output = self.network(x_t if scale is None else scale * x_t, level, told)
         if not self.learned_variance:
             return output, None
         target, v = output.chunk(2, dim=1)
         return target, (v + 1) / 2
 
+    def _entrance(self, x_t: Tensor, t: Tensor) -> tuple[float | Tensor | None, Tensor]:
+        """What x_t is multiplied by, None for 1, and the noise levels (B,) that the network is told."""
+        if is_one_time(t):
+            scale, level = _entrance_at(self.parametrization, self.schedule, float(t))
+            # Filled in on the device: a copy from the CPU would wait for it.
+            return scale, torch.full((len(x_t),), level, dtype=x_t.dtype, device=x_t.device)
+        level = self.parametrization.noise_level(self.schedule, t).to(x_t.device, x_t.dtype)
+        return per_row(self.parametrization.input_scale(self.schedule, t), x_t), level.expand(len(x_t))
+
     def forward(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised:
         """The Denoiser: what the network makes of x_t at time t."""
-        output, var_mix = self.predict(x_t, t, cond)
+        return self.denoise(x_t, t, None if self.conditioner is None else self.conditioner(cond, len(x_t)))
+
+    def denoise(self, x_t: Tensor, t: Tensor, told: Conditioning | None) -> Denoised:
+        """The same, from what the conditioner made of the condition."""
+        output, var_mix = self._predict(x_t, t, told)
         denoised = self.parametrization.invert(self.schedule, output, x_t, t)
-        return replace(denoised, var_mix=var_mix)
+        return denoised if var_mix is None else replace(denoised, var_mix=var_mix)
 
     def encoded(self, batch: Batch) -> Tensor:
         """What is diffused of a batch: the codes it brings, or those that the codec makes of its images."""
@@ -172,7 +193,9 @@ class Diffusion(ImageModel):
         if len(seeds) == 0:
             return torch.empty(0, *self.shape, device=self.device)
         sampler = sampler or self.default_sampler()
-        return self.codec.decode(sampler.run(self.guided(guidance), self.prior(seeds), seeds, cond))
+        with self.captured(sampler.steps):
+            x_0 = sampler.run(self.guided(guidance), self.prior(seeds), seeds, cond)
+        return self.codec.decode(x_0)
 
     def stream(
         self,
@@ -187,8 +210,17 @@ class Diffusion(ImageModel):
 
     def guided(self, guidance: Guidance | None = None) -> Denoiser:
         """The denoiser that sampling uses: guided, then clipped where the model clips."""
-        denoiser: Denoiser = self if guidance is None else guidance(self)
+        told: Denoiser = self if self.conditioner is None else Told(self)
+        denoiser = told if guidance is None else guidance(told)
         return Clipped(denoiser) if self.clip else denoiser
+
+    def captured(self, calls: int = CAPTURE_PAYS_FROM, *, compile: bool = False) -> AbstractContextManager[None]:
+        """While it lasts, sampling on a GPU replays CUDA graphs, where so many network calls are worth recording one.
+
+        Around several calls of `sample` it keeps the graphs between them. compile: with torch.compile, on any device.
+        """
+        worth = compile or calls >= CAPTURE_PAYS_FROM
+        return captured(self.network, self.device, compile=compile) if worth else nullcontext()
 
     def prior(self, seeds: Sequence[int]) -> Tensor:
         """x_T ~ p(x_T), one row per seed, on the model's device."""
@@ -199,6 +231,39 @@ class Diffusion(ImageModel):
         """DDIM in 50 steps, or in as many as the schedule has."""
         native = self.schedule.grid
         return DDIM(steps=50 if native is None else min(50, len(native)))
+
+
+class Told:
+    """A conditional model, for one call of a sampler: what the conditioner makes of a condition is made once."""
+
+    def __init__(self, model: Diffusion) -> None:
+        self.model = model
+        self._made: dict[tuple[int, int], tuple[Any, Conditioning | None]] = {}
+
+    @property
+    def schedule(self) -> Schedule:
+        return self.model.schedule
+
+    def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised:
+        if torch.is_grad_enabled():
+            return self.model(x_t, t, cond)
+        return self.model.denoise(x_t, t, self._conditioning(cond, len(x_t)))
+
+    def _conditioning(self, cond: Any, count: int) -> Conditioning | None:
+        assert self.model.conditioner is not None
+        key = id(cond), count
+        if key not in self._made:
+            # The condition is kept too, so that no other can get its id.
+            self._made[key] = cond, self.model.conditioner(cond, count)
+        return self._made[key][1]
+
+
+@lru_cache(maxsize=8192)
+def _entrance_at(parametrization: Parametrization, schedule: Schedule, t: float) -> tuple[float | None, float]:
+    time = torch.tensor(t, dtype=torch.float64)
+    scale = float(parametrization.input_scale(schedule, time))
+    one = math.isclose(scale, 1, rel_tol=1e-12)  # where variance is preserved
+    return None if one else scale, float(parametrization.noise_level(schedule, time))
 
 
 def _conditioner(spec: Mapping[str, Any], shape: tuple[int, int, int], classes: int) -> Conditioner | None:

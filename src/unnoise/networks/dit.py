@@ -61,6 +61,8 @@ class DiT(nn.Module):
     Raises ValueError when dim is no multiple of 4 or of heads, and for a patch below 1.
     """
 
+    waves: Tensor
+
     def __init__(
         self,
         in_channels: int,
@@ -91,6 +93,7 @@ class DiT(nn.Module):
             nn.SiLU(),
             nn.Linear(dim, dim),
         )
+        self.register_buffer("waves", frequencies(dim // 2), persistent=False)
         self.embed_vector = nn.Linear(vector_dim, dim) if vector_dim else None
         self.first = nn.Conv2d(in_channels + spatial_channels, dim, patch, stride=patch)
         self.blocks = nn.ModuleList(Block(dim, heads, ratio, token_dim, dropout) for _ in range(depth))
@@ -120,7 +123,7 @@ class DiT(nn.Module):
         height, width = x.shape[-2:]
         h = self.first(padded(beneath(x, told.spatial, self.spatial_channels), self.patch))
         rows, columns = h.shape[-2:]
-        sequence = h.flatten(2).transpose(1, 2) + positions(rows, columns, self.dim, h.device)
+        sequence = h.flatten(2).transpose(1, 2) + positions(rows, columns, self.waves)
         embedding = self._embed(noise_level, told)
         for block in self._blocks():
             sequence = block(sequence, embedding, told)
@@ -135,10 +138,10 @@ class DiT(nn.Module):
         return F.silu(embedding)
 
 
-def positions(rows: int, columns: int, dim: int, device: torch.device | None = None) -> Tensor:
-    """Fixed sines of the row in the first half of the features, of the column in the second: (rows columns, dim)."""
-    half = dim // 2
-    waves = frequencies(half).to(device)
-    y, x = (circle(torch.arange(count, device=device)[:, None] * waves, half) for count in (rows, columns))
+def positions(rows: int, columns: int, waves: Tensor) -> Tensor:
+    """Fixed sines at the frequencies `waves` (dim / 4,): of the row in the first half of the features, of the column
+    in the second: (rows columns, dim)."""
+    half = 2 * len(waves)
+    y, x = (circle(torch.arange(count, device=waves.device)[:, None] * waves, half) for count in (rows, columns))
     grid = torch.cat([y[:, None].expand(-1, columns, -1), x[None].expand(rows, -1, -1)], dim=2)
     return grid.flatten(0, 1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from unnoise.process.gaussian import per_row
@@ -53,9 +54,10 @@ class Denoised:
         schedule, t = self._place()
         if is_one_time(t):
             alpha, sigma = alpha_sigma(schedule, float(t))
+            eps = torch.sub(self.x_t, x_0, alpha=alpha) / sigma
         else:
             alpha, sigma = per_row(schedule.alpha(t), x_0), per_row(schedule.sigma(t), x_0)
-        eps = (self.x_t - alpha * x_0) / sigma
+            eps = (self.x_t - alpha * x_0) / sigma
         return Denoised(self.x_t, x_0, eps, self.var_mix, schedule, t)
 
     def _place(self) -> tuple[Schedule, Tensor]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from unnoise.process.denoiser import Denoised
 from unnoise.process.gaussian import per_row, posterior
-from unnoise.process.place import is_one_time
+from unnoise.process.place import is_one_time, mix
 from unnoise.process.schedule import Schedule
 
 Row = tuple[Tensor, Tensor]
@@ -45,9 +45,10 @@ class Parametrization(ABC):
         """The (x_0, eps) for which `target` is `output` and x_t is x_t: the inverse of the 2x2 system."""
         if is_one_time(t):
             clean, answer, noisy, given = _inverse_at(self, schedule, float(t))
+            x_0, eps = mix(clean, x_t, -answer, output), mix(noisy, output, -given, x_t)
         else:
             clean, answer, noisy, given = (per_row(c, x_t) for c in _inverse(self, schedule, t))
-        x_0, eps = clean * x_t - answer * output, noisy * output - given * x_t
+            x_0, eps = clean * x_t - answer * output, noisy * output - given * x_t
         return Denoised(x_t, x_0, eps, schedule=schedule, t=t)
 
 

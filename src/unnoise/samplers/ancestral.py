@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
-from unnoise.process.denoiser import Denoiser
-from unnoise.process.gaussian import posterior
+from unnoise.process.denoiser import Denoised, Denoiser
+from unnoise.process.place import mix, posterior_at
+from unnoise.process.schedule import Schedule
 from unnoise.process.variance import VARIANCES
 from unnoise.registry import build
 from unnoise.samplers.knots import Knot, knot
@@ -33,12 +36,28 @@ class Ancestral(Sampler):
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
     ) -> Step:
         denoised = denoiser(x, t, cond)
-        mean = posterior(denoiser.schedule, t, s).mean(x, denoised.x_0)
+        weight_t, weight_0, _ = posterior_at(denoiser.schedule, float(t), float(s))
+        mean = mix(weight_t, x, weight_0, denoised.x_0)
         if s == 0:
             return Step(mean, denoised, None)
-        log_var = build(VARIANCES, self.variance, "variance").log_var(denoised, denoiser.schedule, t, s)
-        std = (0.5 * log_var).exp()
-        return Step(mean + std.to(x.dtype) * noise.normal(x), denoised, None)
+        return Step(mean + self._std(denoised, denoiser.schedule, t, s) * noise.normal(x), denoised, None)
+
+    def _std(self, denoised: Denoised, schedule: Schedule, t: Tensor, s: Tensor) -> float | Tensor:
+        if self.variance in OF_TIME:
+            return _std_at(self.variance, schedule, float(t), float(s))
+        log_var = build(VARIANCES, self.variance, "variance").log_var(denoised, schedule, t, s)
+        return (0.5 * log_var).exp().to(denoised.x_t.dtype)
+
+
+OF_TIME = ("beta", "beta-tilde")
+"""Variances that depend on the two times alone."""
+
+
+@lru_cache(maxsize=8192)
+def _std_at(variance: str, schedule: Schedule, t: float, s: float) -> float:
+    times, anything = torch.tensor([t, s], dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+    log_var = VARIANCES[variance]().log_var(Denoised(anything, anything, anything), schedule, times[0], times[1])
+    return math.exp(0.5 * float(log_var))
 
 
 @dataclass(frozen=True)
@@ -59,9 +78,9 @@ class DDIM(Sampler):
     ) -> Step:
         denoised = denoiser(x, t, cond)
         alpha, drawn_std, kept_std = _ddim(knot(denoiser.schedule, t), knot(denoiser.schedule, s), self.eta)
-        x = alpha * denoised.x_0 + kept_std * denoised.eps
+        x = mix(alpha, denoised.x_0, kept_std, denoised.eps)
         if drawn_std > 0:
-            x = x + drawn_std * noise.normal(x)
+            x = torch.add(x, noise.normal(x), alpha=drawn_std)
         return Step(x, denoised, None)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import torch
 from torch import Tensor
 
 from unnoise.process.denoiser import Denoised
@@ -48,7 +49,8 @@ def along_chord(x: Tensor, here: Knot, there: Knot, said: Sequence[Denoised], we
     """
     d_alpha, d_sigma = there.alpha - here.alpha, there.sigma - here.sigma
     for denoised, weight in zip(said, weights, strict=True):
-        x = x + (weight * d_alpha) * denoised.x_0 + (weight * d_sigma) * denoised.eps
+        x = torch.add(x, denoised.x_0, alpha=weight * d_alpha)
+        x = torch.add(x, denoised.eps, alpha=weight * d_sigma)
     return x
 
 

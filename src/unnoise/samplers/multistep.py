@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from unnoise.process.denoiser import Denoised, Denoiser
@@ -51,7 +52,7 @@ class DPMSolver(Sampler):
         scale, weights = _exponential(there, past.knots)
         x = scale * x
         for weight, said in zip(weights, past.said, strict=True):
-            x = x + weight * said.x_0
+            x = torch.add(x, said.x_0, alpha=weight)
         return Step(x, denoised, past)
 
 

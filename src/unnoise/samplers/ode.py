@@ -11,6 +11,7 @@ from torch import Tensor
 
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.gaussian import transition
+from unnoise.process.place import mix
 from unnoise.process.schedule import Schedule
 from unnoise.samplers.knots import Knot, along_chord, knot
 from unnoise.samplers.sampler import Sampler, Step
@@ -46,7 +47,7 @@ class Euler(Sampler):
     def _move(
         self, denoiser: Denoiser, x: Tensor, here: Knot, there: Knot, s: Tensor, denoised: Denoised, cond: Any
     ) -> Tensor:
-        return there.alpha * denoised.x_0 + there.sigma * denoised.eps
+        return mix(there.alpha, denoised.x_0, there.sigma, denoised.eps)
 
     def _churned(self, schedule: Schedule, x: Tensor, t: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """x with noise added, and its time: a native one where the schedule has native steps."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple
 
@@ -65,8 +66,8 @@ class Sampler(ABC):
         seeds = range(len(x_T)) if seeds is None else seeds
         if len(seeds) != len(x_T):
             raise ValueError(f"need one seed per row: {len(x_T)} rows, {len(seeds)} seeds")
-        noise, x, state = SeededNoise(seeds, purpose=1), x_T, None
-        for t, s in pairwise(self.times(denoiser.schedule)):
+        noise, x, state = _OnDemand(seeds), x_T, None
+        for t, s in _strides(self, denoiser.schedule):
             x, denoised, state = self.step(denoiser, x, t, s, state, noise, cond)
             yield Point(float(s), x, denoised)
 
@@ -76,3 +77,26 @@ class Sampler(ABC):
         for point in self.stream(denoiser, x_T, seeds, cond):
             x = point.x
         return x
+
+
+@lru_cache(maxsize=256)
+def _strides(sampler: Sampler, schedule: Schedule) -> tuple[tuple[Tensor, Tensor], ...]:
+    """The pairs (t, s) of a run, computed once per (sampler, schedule)."""
+    return tuple(pairwise(sampler.times(schedule)))
+
+
+class _OnDemand:
+    """The noise of one call, whose generators are made at the first draw: most samplers draw none."""
+
+    def __init__(self, seeds: Sequence[int]) -> None:
+        self.seeds = seeds
+
+    @cached_property
+    def _noise(self) -> SeededNoise:
+        return SeededNoise(self.seeds, purpose=1)
+
+    def normal(self, like: Tensor) -> Tensor:
+        return self._noise.normal(like)
+
+    def uniform(self, count: int) -> Tensor:
+        return self._noise.uniform(count)

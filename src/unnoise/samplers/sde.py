@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from unnoise.process.denoiser import Denoised, Denoiser
-from unnoise.process.gaussian import posterior
+from unnoise.process.place import mix, posterior_at
 from unnoise.samplers.knots import Knot, knot
 from unnoise.samplers.sampler import Sampler, Step
 from unnoise.seeding import Noise
@@ -34,8 +34,10 @@ class SDEDPMSolver(Sampler):
             return Step(denoised.x_0, denoised, None)
         h = there.half_log_snr - here.half_log_snr
         drawn = -math.expm1(-2 * h)
-        x = (math.exp(-h) * there.sigma / here.sigma) * x + (there.alpha * drawn) * _middle(denoised, here, h, state)
-        return Step(x + there.sigma * math.sqrt(drawn) * noise.normal(x), denoised, (here, denoised))
+        middle = _middle(denoised, here, h, state)
+        x = mix(math.exp(-h) * there.sigma / here.sigma, x, there.alpha * drawn, middle)
+        x = torch.add(x, noise.normal(x), alpha=there.sigma * math.sqrt(drawn))
+        return Step(x, denoised, (here, denoised))
 
 
 def _middle(denoised: Denoised, here: Knot, h: float, state: tuple[Knot, Denoised] | None) -> Tensor:
@@ -70,10 +72,11 @@ class Langevin(Sampler):
         denoised = denoiser(x, t, cond)
         if s == 0:
             return Step(denoised.x_0, denoised, None)
-        back = posterior(denoiser.schedule, t, s)
-        x = back.mean(x, denoised.x_0) + math.sqrt(back.var) * noise.normal(x)
+        weight_t, weight_0, var = posterior_at(denoiser.schedule, float(t), float(s))
+        x = torch.add(mix(weight_t, x, weight_0, denoised.x_0), noise.normal(x), alpha=math.sqrt(var))
         sigma = knot(denoiser.schedule, s).sigma
         for _ in range(self.corrections):
             eps = denoiser(x, s, cond).eps
-            x = x - (2 * self.snr**2 * sigma) * eps + (2 * self.snr * sigma) * noise.normal(x)
+            x = torch.add(x, eps, alpha=-2 * self.snr**2 * sigma)
+            x = torch.add(x, noise.normal(x), alpha=2 * self.snr * sigma)
         return Step(x, denoised, None)

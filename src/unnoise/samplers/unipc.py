@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from unnoise.process.denoiser import Denoised, Denoiser
@@ -55,8 +56,8 @@ def _move(x: Tensor, there: Knot, past: Past, new: Denoised | None) -> Tensor:
     scale, weights, weight_of_new = _coefficients(there, past.knots, new is not None)
     x = scale * x
     for weight, said in zip(weights, past.said, strict=True):
-        x = x + weight * said.x_0
-    return x if new is None else x + weight_of_new * new.x_0
+        x = torch.add(x, said.x_0, alpha=weight)
+    return x if new is None else torch.add(x, new.x_0, alpha=weight_of_new)
 
 
 @lru_cache(maxsize=8192)
