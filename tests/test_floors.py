@@ -16,7 +16,7 @@ FLOORS = {
     "models": 2,
     "objectives": 3,
     "training": 4, "config": 4, "runs": 4, "recipes": 4, "templates": 4,
-    "progress": 4, "conditions": 4, "drawing": 4, "steering": 4, "tuning": 4, "tuned": 4,
+    "progress": 4, "film": 4, "conditions": 4, "drawing": 4, "steering": 4, "tuning": 4, "tuned": 4,
     "edits": 4, "semantics": 4, "representation": 4,
     "evaluation": 4, "demo": 4, "doctor": 4,
     "cli": 5, "__main__": 5,

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from unnoise.conditions import Wish, taken_by
-from unnoise.data import image_grid, save_png, to_uint8
+from unnoise.data import image_grid, save_gif, save_png, to_uint8
 from unnoise.data.batch import from_uint8
 from unnoise.files import write_atomic
+from unnoise.film import Film
 from unnoise.models import CanSample, Diffusion, ImageModel
 from unnoise.models.capacity import batch_that_fits
 from unnoise.models.capture import compiles
@@ -50,7 +51,8 @@ def draw(
     sampler: a name, or None for the recipe's; options: its keywords. wish: what a conditional run is to draw.
     steering: guidance. then: runs trained to enlarge, each of which is given the images of the one before (a cascade,
     Ho et al. 2021). precision: 'auto', 'fp32' or 'bf16'. compile, batch_size: as in `draw_in_batches`.
-    out: a .png (grid), an .npy or .npz, or a folder of .png; None for a grid in the run's samples folder.
+    out: a .png (grid), a .gif of the grid step by step, an .npy or .npz, or a folder of .png; None for a grid in the
+    run's samples folder.
     """
     run = Run.open(folder)
     needed = "sampler" in run.config or sampler or options
@@ -60,17 +62,21 @@ def draw(
     out = out or run.folder / "samples" / f"{_how(run, sampler, chosen)}-{seeds[0]}.png"
     writer = _writer(out)
     model = run.load(device)
+    film = _film(model, out, then)
     steering = steering or Steering()
     cond = (wish or Wish()).conditions(model, run.classes, judged=steering.classifier is not None)
     guide = steering.guidance(model, cond) if isinstance(model, Diffusion) else None
     begun = time.perf_counter()
     first = batch_size or _batch_size(model, seeds, cond, guide, precision)
     with counted_calls(model) as calls:
-        images = draw_in_batches(model, seeds, cond, chosen, guide, first, precision, compile)
+        images = draw_in_batches(model, seeds, cond, chosen, guide, first, precision, compile, film)
         for stage in then:
             images = _enlarged(Run.open(stage), images, seeds, batch_size, precision, device, compile)
     seconds = time.perf_counter() - begun
-    writer(images, out)
+    if film is None:
+        writer(images, out)
+    else:
+        save_gif(film.frames(), out)
     return {
         "images": len(images),
         "shape": list(images.shape),
@@ -82,6 +88,17 @@ def draw(
         "seeds": [seeds[0], seeds[-1]],
         **({"then": [str(stage) for stage in then]} if then else {}),
     }
+
+
+def _film(model: ImageModel, out: Path, then: Sequence[str | Path]) -> Film | None:
+    """A film where `out` is a GIF; ValueError where there are no steps to film."""
+    if out.suffix.lower() != ".gif":
+        return None
+    if not isinstance(model, Diffusion):
+        raise ValueError(f"a .gif shows the steps of a diffusion model; a {type(model).__name__.lower()} draws in one")
+    if then:
+        raise ValueError("a .gif shows the steps of one run: leave out --then, or write a .png")
+    return Film()
 
 
 def _enlarged(
@@ -131,6 +148,7 @@ def draw_in_batches(
     batch_size: int | None = None,
     precision: str = "auto",
     compile: str = "auto",
+    film: Film | None = None,
 ) -> np.ndarray:
     """uint8 (N, C, H, W), with a progress bar on a terminal.
 
@@ -138,6 +156,7 @@ def draw_in_batches(
     batch_size: None for as many as the memory holds. It changes the speed, not the pictures.
     precision: 'auto' runs the network in bf16 where the hardware has it, as training does; 'fp32'; 'bf16'.
     compile: 'auto' replays CUDA graphs on a GPU, with torch.compile where the work is long enough; 'on'; 'off'.
+    film: records the steps of a diffusion model.
     Raises ValueError for a model that does not claim to sample.
     """
     if not isinstance(model, CanSample):
@@ -151,7 +170,7 @@ def draw_in_batches(
             for start in range(0, len(seeds), batch_size):
                 rows = seeds[start : start + batch_size]
                 advance = partial(progress.advance, task, len(rows))
-                batch = _draw_batch(model, rows, _chosen(cond, start, len(rows)), sampler, guidance, advance)
+                batch = _draw_batch(model, rows, _chosen(cond, start, len(rows)), sampler, guidance, advance, film)
                 images.append(to_uint8(batch))
     return np.concatenate(images)
 
@@ -186,6 +205,7 @@ def _draw_batch(
     sampler: Sampler | None,
     guidance: Any,
     advance: Callable[[], None],
+    film: Film | None,
 ) -> Tensor:
     """Calls `advance` after every step of a diffusion model, and once for any other."""
     if not isinstance(model, Diffusion):
@@ -193,8 +213,12 @@ def _draw_batch(
         advance()
         return image
     x = torch.empty(0)
+    if film is not None:
+        film.new_reel()
     for point in model.stream(seeds, cond, sampler, guidance):
         x = point.x
+        if film is not None:
+            film.record(to_uint8(model.codec.decode(x)))
         advance()
     return model.codec.decode(x)
 
@@ -230,13 +254,17 @@ def counted_calls(model: ImageModel) -> Iterator[list[int]]:
 
 
 def _writer(out: Path) -> Any:
-    return {".png": _write_grid, ".npy": _write_array, ".npz": _write_array, "": _write_folder}.get(
-        out.suffix.lower()
-    ) or _refuse(out)
+    return {
+        ".png": _write_grid,
+        ".gif": _write_grid,
+        ".npy": _write_array,
+        ".npz": _write_array,
+        "": _write_folder,
+    }.get(out.suffix.lower()) or _refuse(out)
 
 
 def _refuse(out: Path) -> Any:
-    raise ValueError(f"cannot write {out}: --out takes a .png, an .npy, an .npz or a folder")
+    raise ValueError(f"cannot write {out}: --out takes a .png, a .gif, an .npy, an .npz or a folder")
 
 
 def _write_grid(images: np.ndarray, out: Path) -> None:

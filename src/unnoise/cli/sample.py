@@ -79,8 +79,8 @@ def sample(
     batch_size
         Images drawn at once, by default as many as fit; it changes speed and memory, not the pictures.
     out
-        A .png (one grid), an .npy or .npz (uint8, N x C x H x W), or a folder (one .png per image);
-        by default a grid in the run's samples folder.
+        A .png (one grid), a .gif (the grid, step by step), an .npy or .npz (uint8, N x C x H x W), or a folder (one
+        .png per image); by default a grid in the run's samples folder.
     device
         cpu, cuda, mps; by default the best there is.
     json
