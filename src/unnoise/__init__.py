@@ -35,10 +35,14 @@ _HOMES = {
     "GaussianMixture": "unnoise.process.analytic",
     "UNet": "unnoise.networks.unet",
     "DiT": "unnoise.networks.dit",
-    **dict.fromkeys(("Ancestral", "DDIM", "Euler", "Heun", "DPMSolver", "UniPC", "Langevin"), "unnoise.samplers"),
+    **dict.fromkeys(
+        ("Ancestral", "DDIM", "Euler", "Heun", "DPMSolver", "UniPC", "Langevin", "Renoise"), "unnoise.samplers"
+    ),
     "ClassifierFree": "unnoise.guidance",
     **dict.fromkeys(("Autoencoder", "Diffusion", "GAN", "VAE"), "unnoise.models"),
-    **dict.fromkeys(("Adversarial", "Denoising", "Elbo", "Reconstruction", "Variational"), "unnoise.objectives"),
+    **dict.fromkeys(
+        ("Adversarial", "Consistency", "Denoising", "Elbo", "Reconstruction", "Variational"), "unnoise.objectives"
+    ),
 }
 
 __all__ = ["__version__", *_HOMES]

@@ -59,7 +59,7 @@ def test_help_loads_no_torch(tmp_path: Path) -> None:
     assert "sample" in result.stdout
 
 
-@pytest.mark.parametrize("command", ["train", "sample", "data", "demo", "doctor"])
+@pytest.mark.parametrize("command", ["train", "distill", "sample", "data", "demo", "doctor"])
 def test_every_command_explains_itself(command: str, tmp_path: Path) -> None:
     result = unnoise(command, "--help", cwd=tmp_path)
     assert result.returncode == 0
@@ -87,6 +87,20 @@ def test_the_batch_size_changes_no_picture(run: Path, tmp_path: Path) -> None:
         unnoise("sample", run, "-n", 4, "--sampler", "ddpm", "--steps", 20, "--batch-size", size, "--out", f"{name}.npy", cwd=tmp_path)  # fmt: skip  # noqa: E501
     a, b = (np.load(tmp_path / f"{name}.npy").astype(int) for name in "ab")
     assert np.abs(a - b).max() <= 1
+
+
+def test_distilling_makes_a_run_of_few_calls_and_resumes(run: Path, tmp_path: Path) -> None:
+    def distilled(steps: int) -> dict[str, object]:
+        command = unnoise("distill", run, "--out", "student", "--steps", steps, "--json", cwd=tmp_path)
+        assert command.returncode == 0, command.stderr
+        return json.loads(command.stdout)
+
+    assert distilled(1)["resumed_from"] is None
+    assert distilled(2)["resumed_from"] == 1
+    result = unnoise("sample", "student", "-n", 2, "--out", "two.npy", "--json", cwd=tmp_path)
+    assert json.loads(result.stdout)["network_calls"] == 2
+    fails(unnoise("distill", run, "--method", "consistancy", cwd=tmp_path), "did you mean 'consistency'")
+    fails(unnoise("distill", "student", cwd=tmp_path), "consistency model already")
 
 
 def test_data_reports_and_draws_a_contact_sheet(tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from functools import lru_cache
+from itertools import pairwise
 
 import pytest
 import torch
 
 from unnoise.guidance import ClassifierFree, Clipped
 from unnoise.process.analytic import GaussianMixture
+from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.schedule import VE, VP, Cosine, CosineBetas, LinearBetas, Schedule, Straight
 from unnoise.samplers import (
     DDIM,
@@ -23,10 +25,12 @@ from unnoise.samplers import (
     Euler,
     Heun,
     Langevin,
+    Renoise,
     Sampler,
     SDEDPMSolver,
     UniPC,
 )
+from unnoise.seeding import SeededNoise
 
 SAMPLERS_UNDER_TEST: list[Sampler] = [
     Ancestral(steps=20),
@@ -50,6 +54,7 @@ SAMPLERS_UNDER_TEST: list[Sampler] = [
     AdamsBashforth(steps=20, order=4),
     Langevin(steps=20),
     RK45(steps=10),
+    Renoise(steps=4),
 ]
 SCHEDULES = [LinearBetas(), CosineBetas(), Cosine(), VP(), VE(sigma_max=3.0), Straight()]
 FINE_SCHEDULES = [LinearBetas(100_000, 1e-6, 2e-4), CosineBetas(100_000), *SCHEDULES[2:]]
@@ -76,6 +81,22 @@ BROAD = GaussianMixture(
 def noise(schedule: Schedule, n: int = 32, seed: int = 0) -> torch.Tensor:
     random = torch.Generator().manual_seed(seed)
     return schedule.prior_std * torch.randn(n, 2, generator=random, dtype=torch.float64)
+
+
+class EndOfThePath:
+    """The consistency function of a denoiser, by a fine solution of its flow from wherever it is asked."""
+
+    def __init__(self, denoiser: Denoiser) -> None:
+        self.denoiser, self.schedule = denoiser, denoiser.schedule
+
+    def __call__(self, x_t: torch.Tensor, t: torch.Tensor, cond: object = None) -> Denoised:
+        start = math.atan2(float(self.schedule.sigma(t)), float(self.schedule.alpha(t)))
+        angles = torch.linspace(start, 0.01, 40, dtype=torch.float64)
+        falling = torch.cat([t[None], self.schedule.t(-2 * angles[1:].tan().log()), torch.zeros(1)])
+        x, silence = x_t, SeededNoise(())
+        for now, then in pairwise(falling):
+            x = Heun().step(self.denoiser, x, now, then, None, silence).x
+        return Denoised(x_t, x_t, x_t, schedule=self.schedule, t=t).with_x0(x)
 
 
 def flow_of_a_gaussian(x_T: torch.Tensor, schedule: Schedule) -> torch.Tensor:
@@ -137,9 +158,13 @@ def test_a_whole_run_follows_the_flow(sampler: Sampler, schedule: Schedule) -> N
 @every_sampler
 @every_kind_of_schedule
 def test_draws_from_the_mixture(sampler: Sampler, schedule: Schedule) -> None:
-    """With the exact denoiser and enough steps, means and variances of the samples are the data's."""
-    x_T = noise(schedule, 1000)
-    x_0 = replace(sampler, steps=60).run(MIXTURE.denoiser(schedule), x_T)
+    """With the exact denoiser and enough steps, or the exact consistency function and few, means and variances of the
+    samples are the data's."""
+    x_T, denoiser = noise(schedule, 1000), MIXTURE.denoiser(schedule)
+    if isinstance(sampler, Renoise):
+        x_0 = sampler.run(EndOfThePath(denoiser), x_T)
+    else:
+        x_0 = replace(sampler, steps=60).run(denoiser, x_T)
     expected = MIXTURE.sample(100_000)
     torch.testing.assert_close(x_0.mean(0), expected.mean(0), rtol=0, atol=0.06)
     torch.testing.assert_close(x_0.var(0), expected.var(0), rtol=0.15, atol=0.0)

@@ -14,6 +14,7 @@ import unnoise.cli.codes  # registers commands of `unnoise edit`
 from unnoise.cli.compare import compare
 from unnoise.cli.data import data
 from unnoise.cli.demo import demo
+from unnoise.cli.distill import distill
 from unnoise.cli.doctor import doctor
 from unnoise.cli.edit import edit
 from unnoise.cli.evaluate import evaluate
@@ -28,7 +29,7 @@ app = App(
     help="Train, sample, measure and edit with generative image models, diffusion first, on your own images.",
     version=unnoise.__version__,
 )
-for command in (train, sample, tune, evaluate, compare, score, features, data, demo, doctor):
+for command in (train, distill, sample, tune, evaluate, compare, score, features, data, demo, doctor):
     app.command(command)
 app.command(edit)
 

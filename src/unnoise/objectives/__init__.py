@@ -3,6 +3,7 @@
 from unnoise.objectives.adversarial import Adversarial
 from unnoise.objectives.adversarial_elbo import AdversarialElbo
 from unnoise.objectives.classification import Classification
+from unnoise.objectives.consistency import Consistency
 from unnoise.objectives.denoising import Denoising
 from unnoise.objectives.elbo import Elbo
 from unnoise.objectives.objective import Loss, Objective, Phase
@@ -17,6 +18,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "adversarial": Adversarial,
     "adversarial-elbo": AdversarialElbo,
     "classification": Classification,
+    "consistency": Consistency,
 }
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "Adversarial",
     "AdversarialElbo",
     "Classification",
+    "Consistency",
     "Denoising",
     "Elbo",
     "Loss",

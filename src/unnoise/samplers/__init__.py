@@ -1,6 +1,7 @@
 """Samplers: from a Denoiser and noise to images."""
 
 from unnoise.samplers.ancestral import DDIM, Ancestral
+from unnoise.samplers.fewstep import Renoise
 from unnoise.samplers.grids import GRIDS
 from unnoise.samplers.inversion import interpolate, invert, slerp
 from unnoise.samplers.multistep import AdamsBashforth, DPMSolver
@@ -20,6 +21,7 @@ SAMPLERS: dict[str, type[Sampler]] = {
     "adams-bashforth": AdamsBashforth,
     "langevin": Langevin,
     "rk45": RK45,
+    "renoise": Renoise,
 }
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "Heun",
     "Langevin",
     "Point",
+    "Renoise",
     "SDEDPMSolver",
     "Sampler",
     "Step",

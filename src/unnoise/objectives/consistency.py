@@ -1,0 +1,175 @@
+"""Consistency models: one network call from anywhere on a path of the probability flow to its end."""
+
+from __future__ import annotations
+
+import math
+from contextlib import AbstractContextManager
+from copy import deepcopy
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unnoise.data.batch import Batch
+from unnoise.models.diffusion import Diffusion, Told
+from unnoise.objectives.objective import Loss, Objective
+from unnoise.process.denoiser import Denoiser
+from unnoise.process.density import Density, LogNormalSigma
+from unnoise.process.gaussian import per_row, perturb
+from unnoise.process.schedule import Schedule
+from unnoise.samplers.grids import GREATEST_RATIO, times
+from unnoise.seeding import Noise
+
+AMPLIFIED = 1000.0
+"""The most that an error of the network may be enlarged in x_0: Eps on linear betas has 157 at x_T."""
+
+
+class Consistency(Objective):
+    """E[(rho_t - rho_s)^-gap_power d(f(x_t, t), f(x_s, s))], t and s neighbours on a path, rho = sigma / alpha, without
+    a gradient through f(x_s, s). f(x_t, t) is the model's x_0, and f(x, 0) = x, which ties the path to its end.
+
+    d = sqrt(||.||^2 + c^2) - c, c = 0.00054 sqrt(D). Times are Karras' grid of `intervals` intervals down to 0, which
+    double every `double_every` steps up to `most_intervals`, or to as many as the schedule has native steps. density:
+    how often each interval is trained, by default log rho ~ N(-1.1, 2^2). All this and the average that f(x_s, s) does
+    not take is from Song & Dhariwal 2023, section 3 and table 1; gap_power = 0 is the weight of Song et al. 2023.
+    teacher = false: x_s has the clean image and the noise of x_t (consistency training). teacher = true: x_s is one
+    step of Heun's method from x_t along the flow of the model as it was before the first step, so training has to
+    start from a diffusion run, as `unnoise distill` does (consistency distillation, Song et al. 2023, algorithm 2).
+    Raises ValueError for a model whose f would be the network's answer enlarged beyond use.
+    """
+
+    def __init__(
+        self,
+        model: Diffusion,
+        teacher: bool = False,
+        intervals: int = 10,
+        most_intervals: int = 1280,
+        double_every: int = 2500,
+        gap_power: float = 1.0,
+        density: Density | None = None,
+    ) -> None:
+        if not 1 <= intervals <= most_intervals or double_every < 1:
+            raise ValueError(
+                "need 1 <= intervals <= most_intervals and double_every >= 1, got "
+                f"{intervals}, {most_intervals} and {double_every}"
+            )
+        self._model, self.teacher = model, teacher
+        self.intervals, self.most_intervals, self.double_every = intervals, most_intervals, double_every
+        self.gap_power = gap_power
+        self.density = density or LogNormalSigma(mean=-1.1, std=2.0)
+        self._step = 0
+        self._check_conditioned()
+        self._teacher = deepcopy(model).requires_grad_(False).eval() if teacher else None
+
+    @property
+    def model(self) -> Diffusion:
+        return self._model
+
+    def modules(self) -> dict[str, nn.Module]:
+        if self._teacher is None:
+            return {}
+        return {"teacher": self._teacher.to(self.model.device)}
+
+    def before_step(self, step: int) -> None:
+        self._step = step
+        if step == 0 and self._teacher is not None:
+            self._teacher.load_state_dict(self.model.state_dict())
+
+    def loss(self, batch: Batch, noise: Noise) -> Loss:
+        schedule, cond = self.model.schedule, self.model.conditions(batch)
+        x_0 = self.model.encoded(batch)
+        t, s = self.pair(noise.uniform(len(x_0)))
+        eps = noise.normal(x_0)
+        x_t = perturb(schedule, x_0, eps, t)
+        with torch.no_grad():
+            x_s = perturb(schedule, x_0, eps, s) if self._teacher is None else self._taught(x_t, t, s, cond)
+            with _replayed(x_t):
+                target = self.consistent(x_s, s, cond)
+        distances = pseudo_huber(self.consistent(x_t, t, cond), target)
+        weights = (_ratio(schedule, t) - _ratio(schedule, s)) ** -self.gap_power
+        total = (per_row(weights, distances) * distances).mean()
+        return Loss(total, {"loss": total.detach(), "intervals": torch.tensor(float(self.count()))})
+
+    def consistent(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Tensor:
+        """f(x_t, t) (B, C, H, W): where the path through x_t at time t (B,) ends; x_t itself at t = 0."""
+        x_0 = self.model(x_t, _inside(t, self.model.schedule.t_max), cond).x_0
+        return torch.where(per_row(t, x_t) > 0, x_0, x_t)
+
+    def count(self) -> int:
+        """How many intervals the path has at this step."""
+        doubled = self.intervals * 2 ** min(self._step // self.double_every, 30)
+        return min(doubled, self.most_intervals)
+
+    def pair(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """The ends t > s of the intervals that the density's quantiles at u (B,) in [0, 1) fall into."""
+        rising = path(self.model.schedule, self.count())
+        place = torch.searchsorted(rising, self.density.quantile(self.model.schedule, u)).clamp(1, len(rising) - 1)
+        return rising[place], rising[place - 1]
+
+    def _taught(self, x_t: Tensor, t: Tensor, s: Tensor, cond: Any) -> Tensor:
+        teacher = self._teacher
+        assert teacher is not None
+        if teacher.conditioner is None:
+            return flow_step(teacher, x_t, t, s)
+        teacher.conditioner.train(self.model.training)  # so that it drops the conditions that the student's drops
+        with _replayed(x_t):
+            return flow_step(Told(teacher), x_t, t, s, cond)
+
+    def _check_conditioned(self) -> None:
+        schedule, parametrization = self.model.schedule, self.model.parametrization
+        t = path(schedule, self.most_intervals)[1:]
+        a, b = parametrization.row(schedule, t)
+        sigma = schedule.sigma(t)
+        worst = float((sigma / (schedule.alpha(t) * b - sigma * a)).abs().nan_to_num(math.inf).max())
+        if worst > AMPLIFIED:
+            raise ValueError(
+                f"{type(parametrization).__name__} on {schedule} enlarges the network's errors {worst:.0f} times in "
+                "x_0, too much for a consistency model; use a model with parametrization v, edm or x0"
+            )
+
+
+def flow_step(denoiser: Denoiser, x_t: Tensor, t: Tensor, s: Tensor, cond: Any = None) -> Tensor:
+    """x_s by one step of Heun's method along the probability flow, for times s < t (B,); where s = 0, Euler's.
+
+    The step is straight in the (alpha, sigma) plane, d x = x_0 d alpha + eps d sigma, as in `samplers.Heun`.
+    """
+    schedule = denoiser.schedule
+    first = denoiser(x_t, t, cond)
+    guess = first.lerp(schedule.alpha(s), schedule.sigma(s))
+    second = denoiser(guess, _inside(s, schedule.t_max), cond)
+    d_alpha, d_sigma = schedule.alpha(s) - schedule.alpha(t), schedule.sigma(s) - schedule.sigma(t)
+    clean, noisy = (first.x_0 + second.x_0) / 2, (first.eps + second.eps) / 2
+    corrected = x_t + per_row(d_alpha, x_t) * clean + per_row(d_sigma, x_t) * noisy
+    return torch.where(per_row(s, x_t) > 0, corrected, guess)
+
+
+def pseudo_huber(x: Tensor, y: Tensor) -> Tensor:
+    """sqrt(||x - y||^2 + c^2) - c (B,), c = 0.00054 sqrt(D) (Song & Dhariwal 2023, section 3.3)."""
+    c = 0.00054 * math.sqrt(x[0].numel())
+    return ((x - y).flatten(1).square().sum(1) + c**2).sqrt() - c
+
+
+@lru_cache(maxsize=64)
+def path(schedule: Schedule, intervals: int) -> Tensor:
+    """The rising times 0, ..., t_max of Karras' grid, float64: intervals + 1, or fewer where native steps run out and
+    where their sigma / alpha lies past the grid's greatest."""
+    native = intervals if schedule.grid is None else len(schedule.grid)
+    rising = times(schedule, "karras", min(intervals, native)).flip(0)
+    kept = rising[:-1][schedule.log_snr(rising[:-1]) > -2 * math.log(GREATEST_RATIO)]
+    return torch.cat([kept, rising[-1:]])
+
+
+def _ratio(schedule: Schedule, t: Tensor) -> Tensor:
+    """sigma / alpha, at most the grid's greatest: t_max stands for that one, however much further it lies."""
+    return (schedule.sigma(t) / schedule.alpha(t)).clamp(max=GREATEST_RATIO)
+
+
+def _inside(t: Tensor, otherwise: float) -> Tensor:
+    """t, and another time where t = 0, at which networks are not asked: some are told log(sigma)."""
+    return torch.where(t > 0, t, otherwise)
+
+
+def _replayed(like: Tensor) -> AbstractContextManager[None]:
+    """Within, dropout is the same as in what comes after: both ends of an interval are asked the same network."""
+    return torch.random.fork_rng([like.device] if like.is_cuda else [])

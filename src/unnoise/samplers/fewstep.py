@@ -1,0 +1,48 @@
+"""Sampling in a few steps, from models that see the end of the path from anywhere on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from unnoise.process.denoiser import Denoiser
+from unnoise.process.place import alpha_sigma, mix
+from unnoise.process.schedule import Schedule
+from unnoise.samplers.grids import times
+from unnoise.samplers.sampler import Sampler, Step
+from unnoise.seeding import Noise
+
+
+@dataclass(frozen=True)
+class Renoise(Sampler):
+    """x_s = alpha_s x_0 + sigma_s z with new noise z, x_0 = f(x_t, t): the multistep sampler of consistency models
+    (Song et al. 2023, algorithm 1), exact in any number of steps where f is.
+
+    A named grid is asked for one time more than there are steps, and its least is left out: grids end where almost no
+    noise is left, and renoising to there would change nothing.
+    """
+
+    steps: int = 2
+    grid: str | tuple[float, ...] = "karras"
+
+    order: ClassVar[int] = 0
+
+    def times(self, schedule: Schedule) -> Tensor:
+        if not isinstance(self.grid, str):
+            return super().times(schedule)
+        if self.steps < 1:
+            raise ValueError(f"need at least 1 step, got {self.steps}")
+        falling = times(schedule, self.grid, self.steps + 1)
+        return torch.cat([falling[:-2], falling[-1:]])
+
+    def step(
+        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
+    ) -> Step:
+        denoised = denoiser(x, t, cond)
+        if s == 0:
+            return Step(denoised.x_0, denoised, None)
+        alpha, sigma = alpha_sigma(denoiser.schedule, float(s))
+        return Step(mix(alpha, denoised.x_0, sigma, noise.normal(x)), denoised, None)

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import unnoise
+from unnoise.objectives.consistency import path
+from unnoise.process.schedule import VE, VP, CosineBetas, LinearBetas, Schedule, Straight
+from unnoise.runs import Run
+from unnoise.samplers import Renoise
+from unnoise.training.checkpoint import checkpoints
+from unnoise.training.distill import METHODS, distill
+from unnoise.training.start import train
+
+SMALL = {
+    "model.network.channels": 8,
+    "model.network.blocks": 1,
+    "model.schedule.T": 50,
+    "model.parametrization": "v",
+    "train.batch_size": 8,
+    "train.samples": 2,
+    "train.minutes": 0.5,
+    "data.limit": 64,
+}
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("distill") / "teacher"
+    train("digits", "ddpm-digits", out, steps=3, overrides=SMALL, device="cpu")
+    return out
+
+
+def weights(run: Run, name: str) -> dict[str, torch.Tensor]:
+    return checkpoints(run.folder / "checkpoints")[-1].tensors(name)
+
+
+def test_a_student_has_its_teachers_sentence_and_begins_with_its_weights(teacher: Path, tmp_path: Path) -> None:
+    still = {"train.learning_rate": 1e-12}
+    run = distill(teacher, out=tmp_path / "student", steps=2, overrides=still, device="cpu")
+    base = unnoise.Run.open(teacher)
+    assert run.config["model"] == base.config["model"]
+    assert run.config["train"]["minutes"] == 0
+    assert isinstance(run.sampler(), Renoise)
+    known = unnoise.load(teacher, "cpu").state_dict()
+    for name in ("model", "teacher"):
+        for key, value in weights(run, name).items():
+            torch.testing.assert_close(value, known[key], rtol=0, atol=1e-6)
+
+
+def test_it_resumes_to_the_bit_and_keeps_its_teacher(teacher: Path, tmp_path: Path) -> None:
+    def student(out: str, steps: int) -> Run:
+        return distill(teacher, out=tmp_path / out, steps=steps, device="cpu")
+
+    whole = student("whole", 5)
+    student("parts", 2)
+    parts = student("parts", 5)
+    assert parts.summary is not None
+    assert parts.summary["resumed_from"] == 2
+    for name in ("model", "ema", "teacher"):
+        one, other = weights(whole, name), weights(parts, name)
+        assert all(torch.equal(one[key], other[key]) for key in one)
+    before = unnoise.load(teacher, "cpu").state_dict()
+    assert all(torch.equal(value, before[key]) for key, value in weights(whole, "teacher").items())
+
+
+def test_the_student_samples_in_one_call(teacher: Path, tmp_path: Path) -> None:
+    run = distill(teacher, out=tmp_path / "student", steps=1, device="cpu")
+    drawn = unnoise.load(run.folder, "cpu").sample(range(3), sampler=Renoise(steps=1))  # type: ignore[call-arg]
+    assert drawn.shape == (3, 1, 8, 8)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4])
+@pytest.mark.parametrize("schedule", [VE(), VP(), CosineBetas(), LinearBetas(), Straight()], ids=repr)
+def test_sampling_in_few_steps_visits_times_that_distillation_trains(schedule: Schedule, steps: int) -> None:
+    trained = path(schedule, METHODS["consistency"]["objective.intervals"])
+    for t in Renoise(steps=steps).times(schedule):
+        assert (trained - t).abs().min() < 1e-9
+
+
+def refused(run: Path | Run, message: str, **options: Any) -> None:
+    with pytest.raises(ValueError, match=message):
+        distill(run if isinstance(run, Path) else run.folder, device="cpu", **options)
+
+
+def test_what_cannot_be_distilled_is_refused(teacher: Path, tmp_path: Path) -> None:
+    refused(teacher, "did you mean 'consistency'", method="consistancy")
+    refused(tmp_path, "no run")
+    student = distill(teacher, out=tmp_path / "student", steps=1, device="cpu")
+    refused(student, "a consistency model already")
+    tiny = {"train.samples": 0, "train.batch_size": 4, "data.limit": 16}
+    refused(train("digits", "autoencoder", tmp_path / "ae", steps=1, overrides=tiny, device="cpu"), "is a autoencoder")
+    pixels = np.zeros((9, 8, 8), np.uint8)
+    array = train(pixels, "ddpm-digits", tmp_path / "array", steps=1, overrides={**SMALL, "data.limit": 9})
+    refused(array, "trained on an array")
