@@ -53,11 +53,15 @@ class Autoencoder(ImageModel):
 
     def decode(self, z: Tensor) -> Tensor:
         """Images (B, C, H, W) in [-1, 1] of codes (B, *code)."""
-        return self.decoder(z).float().clamp(-1, 1)
+        return self.unclamped(z).clamp(-1, 1)
+
+    def unclamped(self, z: Tensor) -> Tensor:
+        """What `decode` clamps."""
+        return self.decoder(z).float()
 
     def forward(self, image: Tensor) -> Tensor:
         """The reconstruction before it is clamped to [-1, 1], which training sees."""
-        return self.decoder(self.encode(image)).float()
+        return self.unclamped(self.encode(image))
 
     def __getattr__(self, name: str) -> Any:
         if name == "sample":

@@ -10,10 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from unnoise.models.autoencoder import Autoencoder
+from unnoise.models.foreign import FOREIGN, ForeignAutoencoder
 from unnoise.models.vae import VAE
 from unnoise.registry import lookup
 
-AUTOENCODERS: dict[str, type[Autoencoder | VAE]] = {"autoencoder": Autoencoder, "vae": VAE}
+AUTOENCODERS: dict[str, type[Autoencoder | VAE | ForeignAutoencoder]] = {
+    "autoencoder": Autoencoder,
+    "vae": VAE,
+    **FOREIGN,
+}
 
 
 class Codec(Protocol):
@@ -49,8 +54,9 @@ class Pixels:
 class Latents(nn.Module):
     """The codes of an autoencoder, shifted and scaled to mean 0 and standard deviation 1 (Rombach et al. 2022).
 
-    autoencoder: the [model] section of a run whose code is a small image; its weights are part of this model's own,
-    frozen, so that a trained model needs no other folder. run: where they came from.
+    autoencoder: the [model] section of a run whose code is a small image, or a published one of `models.foreign`; its
+    weights are part of this model's own, frozen, so that a trained model needs no other folder. run: the folder that
+    they came from.
     """
 
     shift: Tensor
@@ -82,6 +88,11 @@ class Latents(nn.Module):
     @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
         return self.network.decode(z / self.scale + self.shift).clamp(-1, 1)
+
+    def unclamped(self, z: Tensor) -> Tensor:
+        """`decode` with derivatives and without the clamp, behind which a pixel that is wrong by a whole black to white
+        pulls at nothing."""
+        return self.network.unclamped(z / self.scale + self.shift)
 
     def normalised(self, codes: Tensor) -> Tensor:
         """(codes - shift) scale, of the autoencoder's own codes (B, c, h, w)."""

@@ -37,6 +37,10 @@ class Likelihood(nn.Module, ABC):
     def mean(self, output: Tensor) -> Tensor:
         """The expected image (B, C, H, W), in [-1, 1]."""
 
+    def unclamped(self, output: Tensor) -> Tensor:
+        """`mean`, before it is clamped where it has to be."""
+        return self.mean(output)
+
 
 class Bernoulli(Likelihood):
     """Black or white pixels, -1 or 1: p(1) = sigmoid(output).
@@ -80,6 +84,9 @@ class Gaussian(Likelihood):
 
     def mean(self, output: Tensor) -> Tensor:
         return output.clamp(-1, 1)
+
+    def unclamped(self, output: Tensor) -> Tensor:
+        return output
 
 
 class DiscretisedLogistic(Likelihood):

@@ -99,6 +99,10 @@ class VAE(ImageModel):
         """The expected image (B, C, H, W) in [-1, 1] of codes (B, *code)."""
         return self.pixels.mean(self(z))
 
+    def unclamped(self, z: Tensor) -> Tensor:
+        """`decode`, without a clamp where the likelihood has one."""
+        return self.pixels.unclamped(self(z))
+
     def forward(self, z: Tensor) -> Tensor:
         return self.decoder(z).float()
 

@@ -19,6 +19,7 @@ from unnoise.data.cache import cache_folder
 from unnoise.files import write_atomic
 from unnoise.models import Diffusion, ImageModel
 from unnoise.models.codec import Latents
+from unnoise.models.foreign_files import read_foreign
 from unnoise.progress import progress_bar
 from unnoise.runs import Run
 
@@ -28,6 +29,7 @@ ROWS = 256
 def with_autoencoder(spec: Mapping[str, Any]) -> dict[str, Any]:
     """The [model] section with the autoencoder that its codec's `run` names written out.
 
+    run: a run of an autoencoder, or a folder of a published one (`models.foreign_files`).
     Raises ValueError for a codec 'latents' that names no run.
     """
     codec = spec.get("codec")
@@ -37,8 +39,10 @@ def with_autoencoder(spec: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(
             "codec 'latents' needs a trained autoencoder: --set model.codec.run=RUN, see recipe vae-latent"
         )
-    folder = str(Path(codec["run"]).resolve())
-    return {**spec, "codec": {"kind": "latents", "autoencoder": Run.open(folder).config["model"], "run": folder}}
+    folder = Path(codec["run"]).resolve()
+    foreign = read_foreign(folder)
+    autoencoder = Run.open(folder).config["model"] if foreign is None else foreign[0]
+    return {**spec, "codec": {"kind": "latents", "autoencoder": autoencoder, "run": str(folder)}}
 
 
 def with_codes(model: ImageModel, images: Images, device: str, keep: bool) -> Images:
@@ -49,11 +53,22 @@ def with_codes(model: ImageModel, images: Images, device: str, keep: bool) -> Im
     if not isinstance(model, Diffusion) or not isinstance(model.codec, Latents):
         return images
     codec = model.codec
-    codec.network.load_state_dict(Run.open(codec.run).load("cpu").state_dict())
+    _fill(codec)
     codec.to(device)
     codes = _codes(codec, images, device)
     codec.measure(codes)
     return replace(images, codes=codec.normalised(codes.to(device)).cpu().numpy()) if keep else images
+
+
+def _fill(codec: Latents) -> None:
+    foreign = read_foreign(Path(codec.run))
+    if foreign is None:
+        codec.network.load_state_dict(Run.open(codec.run).load("cpu").state_dict())
+        return
+    try:
+        codec.network.load_state_dict(foreign[1])
+    except RuntimeError as error:
+        raise ValueError(f"the weights in {codec.run} do not fit: {' '.join(str(error).split())[:300]}") from None
 
 
 def _codes(codec: Latents, images: Images, device: str) -> Tensor:
