@@ -99,7 +99,8 @@ def _against_steps(entries: Sequence[Entry]) -> tuple[str, str] | None:
     lines: dict[str, tuple[list[float], list[float]]] = {}
     for entry in entries:
         if entry.row["steps"] and entry.row["fid"] is not None:
-            at, values = lines.setdefault(f"{entry.row['run']}, {entry.row['sampler']}", ([], []))
+            guided = f", guidance {entry.row['guidance']:g}" if entry.row["guidance"] not in (None, 1.0) else ""
+            at, values = lines.setdefault(f"{entry.row['run']}, {entry.row['sampler']}{guided}", ([], []))
             at.append(entry.row["steps"])
             values.append(entry.row["fid"])
     if not any(len(at) > 1 for at, _ in lines.values()):
