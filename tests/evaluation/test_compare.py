@@ -112,3 +112,13 @@ def test_an_autoencoder_is_measured_by_what_comes_back_and_draws_nothing(tmp_pat
     assert row["fid"] is None
     assert row["seconds_50000"] is None
     assert "Back from their codes" in Path(found["report"]).read_text()
+
+
+def test_the_page_calls_runs_briefly_and_says_which_bits_are_of_black_and_white(tmp_path: Path) -> None:
+    settings = {"train.batch_size": 16, "train.samples": 0, "train.warmup": 1}
+    run = train("digits", "vae", tmp_path / "deep" / "my-vae", steps=2, overrides=settings, device="cpu").folder
+    found = compare([run], metrics=("bpd",), n=12, out=tmp_path / "out", device="cpu")
+    assert found["table"][0]["bits_of"] == "binary"
+    page = Path(found["report"]).read_text()
+    assert "(binary)" in page
+    assert "<td>my-vae</td>" in page

@@ -155,6 +155,7 @@ def _row(subject: Subject, result: dict[str, Any]) -> dict[str, Any]:
         "fid_floor": (result.get("fid_floor") or {}).get("value"),
         "modes": None if modes is None else f"{modes['covered']}/{modes['of']}",
         "bits_per_dim": None if bits is None else bits["total"],
+        "bits_of": None if bits is None else result["likelihood"].get("of", "levels"),
         "seconds_per_image": seconds,
         "seconds_50000": None if seconds is None else seconds * IMAGES,
         "network_calls": how.get("network_calls"),
@@ -182,7 +183,7 @@ def _closest(bench: Bench, result: dict[str, Any]) -> np.ndarray | None:
 
 def _share_likelihoods(entries: Sequence[Entry]) -> None:
     """A run's likelihood and reconstructions, measured in its first row, hold for its other rows."""
-    for key in ("bits_per_dim", "reconstruction"):
+    for key in ("bits_per_dim", "bits_of", "reconstruction"):
         known = {entry.subject.name: entry.row[key] for entry in reversed(entries)}
         for entry in entries:
             entry.row[key] = known[entry.subject.name]

@@ -15,6 +15,8 @@ from matplotlib.figure import Figure
 INK = "#010203"
 """Stands for the page's text colour in a figure; no line of data uses it."""
 COLOURS = ("#3b78d8", "#d9661f", "#2a9d6f", "#b455c4", "#c9a227", "#d64550", "#4fb0c6", "#8d6e63")
+BESIDE = 3
+"""Names at most that find room in a figure; more stand below it."""
 Curve = tuple[Sequence[float], Sequence[float]]
 
 
@@ -85,7 +87,12 @@ def _axes() -> tuple[Figure, Axes]:
 
 def _svg(figure: Figure, axes: Axes, legend: bool) -> str:
     if legend:
-        axes.legend(frameon=False, fontsize=8, labelcolor=INK)
+        many = len(axes.get_legend_handles_labels()[1]) > BESIDE
+        style = {"frameon": False, "fontsize": 8, "labelcolor": INK}
+        if many:
+            figure.legend(loc="outside lower center", ncols=3, **style)
+        else:
+            axes.legend(**style)
     stream = io.StringIO()
     figure.savefig(stream, format="svg", metadata={"Date": None})
     text = stream.getvalue().replace(INK, "currentColor")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,7 @@ def write_report(entries: Sequence[Entry], path: Path) -> Path:
 
 
 def _content(entries: Sequence[Entry]) -> dict[str, Any]:
+    entries = _briefly_named(entries)
     coded = [(entry.subject.name, entry.reconstructed) for entry in entries if entry.reconstructed is not None]
     return {
         "headings": _headings(entries),
@@ -71,6 +73,21 @@ def _content(entries: Sequence[Entry]) -> dict[str, Any]:
     }
 
 
+def _briefly_named(entries: Sequence[Entry]) -> list[Entry]:
+    """Runs called by their folders' names alone, where these differ."""
+    brief = {entry.subject.name: Path(entry.subject.name).name for entry in entries}
+    if len(set(brief.values())) < len(brief):
+        return list(entries)
+    return [
+        replace(
+            entry,
+            row={**entry.row, "run": brief[entry.subject.name]},
+            subject=replace(entry.subject, name=brief[entry.subject.name]),
+        )
+        for entry in entries
+    ]
+
+
 def _headings(entries: Sequence[Entry]) -> list[str]:
     short = _fid_name(entries).replace("Frechet distance", "FD").replace(" features", "")
     return [COLUMNS[key][0].format(fid_name=short) for key in _filled(entries)]
@@ -78,7 +95,10 @@ def _headings(entries: Sequence[Entry]) -> list[str]:
 
 def _cells(entry: Entry, entries: Sequence[Entry]) -> list[str]:
     row = {**entry.row, **{key: _time(entry.row[key]) for key in ("training_seconds", "seconds_50000")}}
-    return [COLUMNS[key][1].format(row[key]) if row[key] is not None else "none" for key in _filled(entries)]
+    cells = {key: COLUMNS[key][1].format(row[key]) if row[key] is not None else "none" for key in _filled(entries)}
+    if row["bits_of"] == "binary":
+        cells["bits_per_dim"] += " (binary)"  # of black or white pixels: compares with no other row
+    return list(cells.values())
 
 
 def _filled(entries: Sequence[Entry]) -> list[str]:
