@@ -206,6 +206,16 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(("recipe", "side", "advised"), [("ddpm", 48, True), ("ddpm", 47, False), ("vlb", 48, False)])
+def test_the_plan_advises_the_cheaper_recipe_for_large_images(
+    tmp_path: Path, recipe: str, side: int, advised: bool
+) -> None:
+    pixels = np.zeros((8, 8, side, 1), dtype=np.uint8)
+    run = train(pixels, recipe, tmp_path / "run", steps=1, overrides=TINY, device="cpu", dry_run=True)
+    assert run.plan is not None
+    assert any("ddpm-64" in note for note in run.plan.notes) == advised
+
+
 def test_rectangular_colour_arrays_train(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (20, 9, 14, 3), dtype=np.uint8)
     run = tiny(tmp_path / "run", 2, source=pixels)

@@ -79,7 +79,7 @@ class Sampler(ABC):
         return x
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=16)  # few: a sampler that inpaints holds its image
 def _strides(sampler: Sampler, schedule: Schedule) -> tuple[tuple[Tensor, Tensor], ...]:
     """The pairs (t, s) of a run, computed once per (sampler, schedule)."""
     return tuple(pairwise(sampler.times(schedule)))

@@ -65,8 +65,8 @@ class Plan:
         ]
 
 
-def make_plan(trainer: Trainer, images: Images, folder: Path) -> Plan:
-    """Measures a trial step, which leaves no trace in the run, and adds up what the run needs."""
+def make_plan(trainer: Trainer, images: Images, folder: Path, advice: tuple[str, ...] = ()) -> Plan:
+    """Measures a trial step, which leaves no trace in the run, and adds up what the run needs. advice: more notes."""
     batch = split_batch(trainer.loader.batch(trainer.step), trainer.settings.accumulate)[0]
     _first_step(trainer, batch)
     seconds = trial_step(trainer, batch) * trainer.settings.accumulate
@@ -92,7 +92,7 @@ def make_plan(trainer: Trainer, images: Images, folder: Path) -> Plan:
         minutes=settings.minutes,
         step_seconds=seconds,
         left=max(0.0, min(by_steps, by_time)),
-        notes=(*images.notes, *engine.notes),
+        notes=(*images.notes, *engine.notes, *advice),
     )
 
 

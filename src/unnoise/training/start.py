@@ -41,6 +41,8 @@ FREE_TO_CHANGE = {
 """Keys that a resumed run may give other values: none of them changes what a step computes."""
 
 VALIDATION_IMAGES = 256
+LARGE = 48
+"""Pixels a side from which the recipe ddpm-64 is advised: it computes 0.8 GFLOP for a 64x64 image, ddpm 2.0."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +179,13 @@ class _Start:
         return Trainer(self.objective, loader, self.settings, self.engine, self.seed)
 
     def _plan(self, trainer: Trainer, folder: Path) -> Plan:
-        return make_plan(trainer, self.images, folder)
+        return make_plan(trainer, self.images, folder, self._advice())
+
+    def _advice(self) -> tuple[str, ...]:
+        _, height, width = self.images.shape
+        if self.config["recipe"] != "ddpm" or max(height, width) < LARGE:
+            return ()
+        return (f"at {width}x{height} pixels --recipe ddpm-64 takes less than half the computation of ddpm",)
 
     def _check_same(self, folder: Path) -> None:
         if not (folder / CONFIG_FILE).is_file():
