@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import unnoise
-from unnoise.data import open_source, to_uint8
+from unnoise.data import image_grid, open_source, save_png, to_uint8
 from unnoise.evaluation import compare
 from unnoise.evaluation.figures import INK, bars, binned, curves
 from unnoise.metrics.restoration import psnr
@@ -122,3 +122,20 @@ def test_the_page_calls_runs_briefly_and_says_which_bits_are_of_black_and_white(
     page = Path(found["report"]).read_text()
     assert "(binary)" in page
     assert "<td>my-vae</td>" in page
+
+
+def test_the_page_says_which_classes_are_left_out_by_more_than_chance(tmp_path: Path) -> None:
+    digits = open_source("digits", progress=False)
+    assert digits.labels is not None
+    threes = digits.pixels[[index for index, label in enumerate(digits.labels) if digits.classes[label] == "3"]][:60]
+    for name, pixels in (("threes", threes), ("all", digits.pixels[:60])):
+        folder = tmp_path / name
+        folder.mkdir()
+        for index, image in enumerate(pixels):
+            save_png(image_grid(image[None], scale=1, padding=0), folder / f"{index}.png")
+    folders = [tmp_path / "threes", tmp_path / "all"]
+    found = compare(folders, metrics=("modes",), features="classifier", n=60, data="digits", out=tmp_path / "out")
+    page = Path(found["report"]).read_text()
+    assert [row["modes"] for row in found["table"]] == ["1/10", "10/10"]
+    assert "threes leaves out 9 of 10 classes (0, 1, 2, 4, 5, 6, 7, 8, 9): mode collapse" in page
+    assert "all leaves out" not in page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib import resources
@@ -59,7 +60,7 @@ def _content(entries: Sequence[Entry]) -> dict[str, Any]:
         "headings": _headings(entries),
         "rows": [_cells(entry, entries) for entry in entries],
         "floor": next((e.result["fid_floor"] for e in entries if "fid_floor" in e.result), None),
-        "warnings": sorted({e.result["fid_warning"] for e in entries if "fid_warning" in e.result}),
+        "warnings": _warnings(entries),
         "fid_name": _fid_name(entries),
         "figures": [figure for figure in _figures(entries) if figure],
         "grids": [(_title(entry), _picture(entry.samples)) for entry in entries if entry.samples is not None],
@@ -71,6 +72,19 @@ def _content(entries: Sequence[Entry]) -> dict[str, Any]:
         ],
         "conditions": [(_title(entry), _conditions(entry)) for entry in entries],
     }
+
+
+def _warnings(entries: Sequence[Entry]) -> list[str]:
+    """Too few samples for the distance, and classes left out by more than chance explains (two standard deviations)."""
+    few = {entry.result["fid_warning"] for entry in entries if "fid_warning" in entry.result}
+    counted = [(_title(entry), entry.result["modes"]) for entry in entries if "modes" in entry.result]
+    dropped = [
+        f"{title} leaves out {len(modes['missing'])} of {modes['of']} classes ({', '.join(modes['missing'])}): "
+        "mode collapse, or too little training"
+        for title, modes in counted
+        if len(modes["missing"]) > modes["missing_expected"] + 2 * math.sqrt(modes["missing_expected"])
+    ]
+    return [*sorted(few), *dropped]
 
 
 def _briefly_named(entries: Sequence[Entry]) -> list[Entry]:
