@@ -206,6 +206,13 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_a_dry_run_counts_what_is_done(tmp_path: Path) -> None:
+    tiny(tmp_path / "run", 3)
+    run = train("digits", "ddpm-digits", tmp_path / "run", steps=5, overrides=TINY, device="cpu", dry_run=True)
+    assert run.plan is not None
+    assert run.plan.step == 3
+
+
 @pytest.mark.parametrize(("recipe", "side", "advised"), [("ddpm", 48, True), ("ddpm", 47, False), ("vlb", 48, False)])
 def test_the_plan_advises_the_cheaper_recipe_for_large_images(
     tmp_path: Path, recipe: str, side: int, advised: bool

@@ -21,7 +21,7 @@ from unnoise.objectives.assembly import build_objective, objective_spec
 from unnoise.registry import build, check_keys, describe, spec_of
 from unnoise.runs import CONFIG_FILE, Run
 from unnoise.samplers import SAMPLERS, Sampler
-from unnoise.training.checkpoint import newest_valid
+from unnoise.training.checkpoint import Checkpoint, newest_valid
 from unnoise.training.device import choose_engine
 from unnoise.training.fit import Session
 from unnoise.training.latents import with_autoencoder, with_codes
@@ -133,7 +133,8 @@ class _Start:
         run = Run(folder, self.config)
         self._check_same(folder)
         if dry_run:
-            run.plan = self._plan(self._trainer(), folder)
+            checkpoint, _ = newest_valid(folder / "checkpoints")
+            run.plan = self._plan(self._trainer(checkpoint), folder)
             return run
         folder.mkdir(parents=True, exist_ok=True)
         with run.lock():
@@ -144,9 +145,7 @@ class _Start:
     def _train(self, run: Run) -> None:
         checkpoint, refused = newest_valid(run.folder / "checkpoints")
         carried = carry_over(self.model, self.base) if self.base is not None and checkpoint is None else None
-        trainer = self._trainer()
-        if checkpoint is not None:
-            trainer.restore(checkpoint)
+        trainer = self._trainer(checkpoint)
         drop_after(run.folder, trainer.step)
         total = self.settings.minutes or self.settings.steps
         with TrainLog(
@@ -172,11 +171,14 @@ class _Start:
         resumed_from = None if checkpoint is None else checkpoint.step
         run.summary = {"run": str(run.folder), **summary, "resumed_from": resumed_from}
 
-    def _trainer(self) -> Trainer:
+    def _trainer(self, checkpoint: Checkpoint | None) -> Trainer:
         self.engine.prepare(self.model)
         images = with_codes(self.model, self.images, self.engine.device, keep=not self.data.flip)
         loader = Loader(images, self.settings.batch_size, self.seed, self.engine.device, flip=self.data.flip)
-        return Trainer(self.objective, loader, self.settings, self.engine, self.seed)
+        trainer = Trainer(self.objective, loader, self.settings, self.engine, self.seed)
+        if checkpoint is not None:
+            trainer.restore(checkpoint)
+        return trainer
 
     def _plan(self, trainer: Trainer, folder: Path) -> Plan:
         return make_plan(trainer, self.images, folder, self._advice())
