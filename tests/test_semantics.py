@@ -9,8 +9,12 @@ from PIL import Image
 from torch import Tensor
 
 import unnoise
+from unnoise.conditions import Wish
 from unnoise.data import open_source
+from unnoise.edits import read_image
+from unnoise.models import CanSample
 from unnoise.models.assembly import build_model
+from unnoise.samplers import DDIM, interpolate
 from unnoise.semantics import Codes, DDIMNoise, arithmetic, code_space, edit_codes, interpolated, there_and_back
 from unnoise.training.start import train
 
@@ -34,9 +38,10 @@ def pictures(count: int) -> list[Tensor]:
 
 def test_arithmetic_and_interpolation_of_a_linear_code_are_those_of_images() -> None:
     space, (a, b, c) = Codes(Doubling()), pictures(3)
-    torch.testing.assert_close(arithmetic(space, a, b, c), a - b + c)
-    torch.testing.assert_close(arithmetic(space, a, a, c), c)
-    path = interpolated(space, a, b, 5)
+    x, y, z = (space.encode(image) for image in (a, b, c))
+    torch.testing.assert_close(arithmetic(space, x, y, z), a - b + c)
+    torch.testing.assert_close(arithmetic(space, x, x, z), c)
+    path = interpolated(space, x, y, 5)
     torch.testing.assert_close(path[[0, 2, 4]], torch.cat([a, (a + b) / 2, b]))
 
 
@@ -77,7 +82,60 @@ def test_every_task_writes_its_grid_and_wrong_requests_are_refused(diffusion: Pa
         assert sums["images"] == 4
         assert edit_codes(run, "invert", files[:1], steps=5, out=tmp_path / "b.png", device="cpu")["psnr"] > 0
     assert edit_codes(vae, "traverse", files[:1], count=2, out=tmp_path / "t.png", device="cpu")["images"] == 20
-    with pytest.raises(ValueError, match="takes 3 pictures, got 2"):
+    with pytest.raises(ValueError, match="takes 3 pictures or seeds, got 2"):
         edit_codes(vae, "arithmetic", files[:2])
     with pytest.raises(ValueError, match="codes of few numbers"):
         edit_codes(diffusion, "traverse", files[:1], device="cpu")
+
+
+def gan(out: Path) -> Path:
+    return train("digits", "gan", out, steps=1, overrides={**SMALL, "model.channels": 8}, device="cpu").folder
+
+
+@pytest.mark.parametrize("family", ["diffusion", "gan"])
+def test_seeds_stand_for_the_images_drawn_from_them(diffusion: Path, tmp_path: Path, family: str) -> None:
+    model = unnoise.load(diffusion if family == "diffusion" else gan(tmp_path / "run"), device="cpu")
+    space = code_space(model, steps=20)
+    a, b = space.drawn([3]), space.drawn([8])
+    path = interpolated(space, a, b, 5)
+    if isinstance(model, unnoise.Diffusion):
+        drawn = DDIM(steps=20, grid="uniform").run(model, model.prior([3, 8])).clamp(-1, 1)
+    else:
+        assert isinstance(model, CanSample)
+        drawn = model.sample([3, 8])
+    torch.testing.assert_close(path[[0, -1]], drawn, atol=1e-5, rtol=1e-4)
+    lengths = interpolate(a, b, 5, space.between).flatten(1).norm(dim=1)
+    assert float(lengths.min()) > 0.95 * float(torch.stack([a, b]).flatten(1).norm(dim=1).min())
+
+
+def test_seeds_from_the_command_and_films(tmp_path: Path) -> None:
+    run = gan(tmp_path / "run")
+    film = edit_codes(run, "interpolate", ["3", "8"], count=6, out=tmp_path / "film.gif", device="cpu")
+    with Image.open(film["out"]) as picture:
+        assert getattr(picture, "n_frames", 1) == 6
+    assert edit_codes(run, "arithmetic", ["1", "2", "3"], out=tmp_path / "sum.png", device="cpu")["images"] == 4
+    assert edit_codes(run, "traverse", ["5"], count=2, out=tmp_path / "t.png", device="cpu")["images"] == 20
+    digit = tmp_path / "7"
+    Image.fromarray(np.asarray(open_source("digits", progress=False).pixels[0, 0])).save(digit, format="PNG")
+    with pytest.raises(ValueError, match=r"no encoder.*give seeds"):
+        edit_codes(run, "interpolate", [str(digit), "8"], device="cpu")  # a file wins over a seed
+    with pytest.raises(ValueError, match="a seed is a code already"):
+        edit_codes(run, "invert", ["3"], device="cpu")
+
+
+def test_a_conditional_run_is_told_the_same_both_ways(tmp_path: Path) -> None:
+    settings = {**SMALL, "model.network.channels": 8, "model.network.multipliers": [1]}
+    run = train("digits", "ddpm-class", tmp_path / "run", steps=2, overrides=settings, device="cpu").folder
+    file = tmp_path / "one.png"
+    Image.fromarray(np.asarray(open_source("digits", progress=False).pixels[0, 0])).save(file)
+    space = code_space(unnoise.load(run, device="cpu"), steps=20, cond={"label": torch.tensor([4])})
+    other = code_space(unnoise.load(run, device="cpu"), steps=20, cond={"label": torch.tensor([5])})
+    image = read_image(file, unnoise.load(run, device="cpu"))
+    with torch.no_grad():
+        z = space.encode(image)
+        assert float((space.decode(z) - image).abs().max()) < 1e-2
+        assert float((other.decode(z) - image).abs().max()) > 2 * float((space.decode(z) - image).abs().max())
+    wish = Wish(label="4")
+    assert edit_codes(run, "invert", [file], steps=20, wish=wish, out=tmp_path / "i.png", device="cpu")["psnr"] > 30
+    with pytest.raises(ValueError, match="takes no caption"):
+        edit_codes(run, "invert", [file], wish=Wish(prompt="a four"), device="cpu")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,17 @@ class Wish:
                 takes = f"it takes {', '.join(known)}" if known else "it was trained without conditions"
                 raise ValueError(f"this run takes no {name}: {takes}; conditions are chosen with model.conditioner")
         return {name: _to(value, model.device) for name, value in given.items()} or None
+
+
+def rows_of(cond: Mapping[str, Any] | None, start: int, count: int) -> dict[str, Any] | None:
+    """`count` rows of every condition from `start` on; a single row is repeated."""
+    return None if cond is None else {name: _rows(value, start, count) for name, value in cond.items()}
+
+
+def _rows(value: Any, start: int, count: int) -> Any:
+    if len(value) == 1:
+        return value.expand(count, *value.shape[1:]) if isinstance(value, Tensor) else list(value) * count
+    return value[start : start + count]
 
 
 def taken_by(model: ImageModel | None) -> tuple[str, ...]:

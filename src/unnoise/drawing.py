@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unnoise.conditions import Wish, taken_by
+from unnoise.conditions import Wish, rows_of, taken_by
 from unnoise.data import image_grid, save_gif, save_png, to_uint8
 from unnoise.data.batch import from_uint8
 from unnoise.files import write_atomic
@@ -170,7 +170,7 @@ def draw_in_batches(
             for start in range(0, len(seeds), batch_size):
                 rows = seeds[start : start + batch_size]
                 advance = partial(progress.advance, task, len(rows))
-                batch = _draw_batch(model, rows, _chosen(cond, start, len(rows)), sampler, guidance, advance, film)
+                batch = _draw_batch(model, rows, rows_of(cond, start, len(rows)), sampler, guidance, advance, film)
                 images.append(to_uint8(batch))
     return np.concatenate(images)
 
@@ -181,7 +181,7 @@ def _batch_size(model: Any, seeds: Sequence[int], cond: Mapping[str, Any] | None
 
     def step(rows: int) -> None:
         with autocast(model.device, takes_bf16(model.device, precision)):
-            model.sample(seeds[:rows], _chosen(cond, 0, rows), **one_step)
+            model.sample(seeds[:rows], rows_of(cond, 0, rows), **one_step)
 
     return batch_that_fits(len(seeds), model.shape[1:], model.device, step)
 
@@ -191,11 +191,6 @@ def _captured(model: ImageModel, calls: int, compile: str) -> AbstractContextMan
     if not isinstance(model, Diffusion) or compile == "off":
         return nullcontext()
     return model.captured(calls, compile=chosen)
-
-
-def _chosen(cond: Mapping[str, Any] | None, start: int, count: int) -> dict[str, Any] | None:
-    """Some rows of the conditions."""
-    return None if cond is None else {name: _rows(value, start, count) for name, value in cond.items()}
 
 
 def _draw_batch(
@@ -221,12 +216,6 @@ def _draw_batch(
             film.record(to_uint8(model.codec.decode(x)))
         advance()
     return model.codec.decode(x)
-
-
-def _rows(value: Any, start: int, count: int) -> Any:
-    if len(value) == 1:
-        return value.expand(count, *value.shape[1:]) if isinstance(value, Tensor) else list(value) * count
-    return value[start : start + count]
 
 
 def cannot_sample(model: ImageModel) -> str:

@@ -1,6 +1,6 @@
 """Edits in the code space of a model: interpolation, arithmetic, traversal, and there and back.
 
-The code space of an autoencoder or a VAE is that of its codes; of a diffusion model it is the noise that DDIM's
+The code space of an autoencoder, a VAE or a GAN is that of its codes; of a diffusion model it is the noise that DDIM's
 deterministic sampler turns into the image (Song et al. 2021, section 4.3).
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,12 +16,18 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from unnoise.data import image_grid, save_png
+from unnoise.conditions import Wish, rows_of
+from unnoise.data import image_grid, save_gif, save_png
 from unnoise.drawing import cannot_sample, counted_calls
 from unnoise.edits import read_image
-from unnoise.models import CanReconstruct, Diffusion, ImageModel
+from unnoise.models import CanReconstruct, CanSample, Diffusion, ImageModel
+from unnoise.process.denoiser import Denoiser
+from unnoise.progress import Watched, progress_bar
 from unnoise.runs import Run
 from unnoise.samplers import DDIM, interpolate, invert, slerp
+
+ITERATIONS = 4
+"""Network calls of a DDIM step upwards."""
 
 
 class CodeSpace(Protocol):
@@ -30,6 +36,10 @@ class CodeSpace(Protocol):
     def encode(self, image: Tensor) -> Tensor: ...
 
     def decode(self, z: Tensor) -> Tensor: ...
+
+    def drawn(self, seeds: Sequence[int]) -> Tensor:
+        """Codes of p(z), one per seed: those of the images that `unnoise sample` draws from these seeds."""
+        ...
 
     def between(self, a: Tensor, b: Tensor, share: float) -> Tensor: ...
 
@@ -40,18 +50,29 @@ class CodeSpace(Protocol):
 
 @dataclass(frozen=True)
 class Codes:
-    """The codes of an autoencoder or a VAE, mixed along straight lines."""
+    """The codes of an autoencoder or a VAE, mixed along straight lines, or of a GAN, along great circles."""
 
     model: Any
 
     def encode(self, image: Tensor) -> Tensor:
+        if not isinstance(self.model, CanReconstruct):
+            raise ValueError(
+                f"a {type(self.model).__name__.lower()} has no encoder, so pictures of yours have no codes in it; give "
+                "seeds, such as 3 8, for the images that it draws from them"
+            )
         return self.model.encode(image)
 
     def decode(self, z: Tensor) -> Tensor:
         return self.model.decode(z)
 
+    def drawn(self, seeds: Sequence[int]) -> Tensor:
+        has_prior = isinstance(self.model, CanSample)
+        if not has_prior:
+            raise ValueError(cannot_sample(self.model))
+        return self.model.prior(seeds)
+
     def between(self, a: Tensor, b: Tensor, share: float) -> Tensor:
-        return torch.lerp(a, b, share)
+        return torch.lerp(a, b, share) if isinstance(self.model, CanReconstruct) else slerp(a, b, share)
 
     def settled(self, z: Tensor, like: Tensor) -> Tensor:
         return z
@@ -59,16 +80,25 @@ class Codes:
 
 @dataclass(frozen=True)
 class DDIMNoise:
-    """The noise of a diffusion model's images, mixed along great circles: a sum is brought to the norm of noise."""
+    """The noise of a diffusion model's images, mixed along great circles: a sum is brought to the norm of noise.
+
+    cond: what a conditional model is told, both ways. asked: called with the number of images of every network call.
+    """
 
     model: Diffusion
     steps: int = 100
+    cond: Any = None
+    asked: Callable[[int], object] = lambda count: None
 
     def encode(self, image: Tensor) -> Tensor:
-        return invert(self.model, self.model.codec.encode(image), self._sampler())
+        code = self.model.codec.encode(image)
+        return invert(self._denoiser(), code, self._sampler(), self._told(code), ITERATIONS)
 
     def decode(self, z: Tensor) -> Tensor:
-        return self.model.codec.decode(self._sampler().run(self.model, z))
+        return self.model.codec.decode(self._sampler().run(self._denoiser(), z, cond=self._told(z)))
+
+    def drawn(self, seeds: Sequence[int]) -> Tensor:
+        return self.model.prior(seeds)
 
     def between(self, a: Tensor, b: Tensor, share: float) -> Tensor:
         return slerp(a, b, share)
@@ -80,28 +110,30 @@ class DDIMNoise:
     def _sampler(self) -> DDIM:
         return DDIM(steps=self.steps, grid="uniform")
 
+    def _denoiser(self) -> Denoiser:
+        return Watched(self.model, self.asked)
 
-def code_space(model: ImageModel, steps: int = 100) -> CodeSpace:
-    """Where a model's images are mixed; ValueError for a model that cannot encode images."""
-    if isinstance(model, Diffusion):
-        return DDIMNoise(model, steps)
-    if isinstance(model, CanReconstruct):
-        return Codes(model)
-    raise ValueError(f"a {type(model).__name__.lower()} has no encoder, so images of yours have no codes in it")
+    def _told(self, like: Tensor) -> Any:
+        return rows_of(self.cond, 0, len(like))
+
+
+def code_space(
+    model: ImageModel, steps: int = 100, cond: Any = None, asked: Callable[[int], object] = lambda count: None
+) -> CodeSpace:
+    """Where a model's images are mixed. steps, cond, asked: of diffusion models, see `DDIMNoise`."""
+    return DDIMNoise(model, steps, cond, asked) if isinstance(model, Diffusion) else Codes(model)
 
 
 @torch.no_grad()
 def interpolated(space: CodeSpace, a: Tensor, b: Tensor, count: int) -> Tensor:
-    """(count, C, H, W) from a (1, C, H, W) to b, both ends as the model gives them back."""
-    codes = interpolate(space.encode(a), space.encode(b), count, space.between)
-    return space.decode(codes.flatten(0, 1))
+    """(count, C, H, W) between the codes a and b (1, *), both ends included."""
+    return space.decode(interpolate(a, b, count, space.between).flatten(0, 1))
 
 
 @torch.no_grad()
 def arithmetic(space: CodeSpace, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
-    """a - b + c in the code space: what makes a out of b, done to c. All (1, C, H, W)."""
-    codes = [space.encode(image) for image in (a, b, c)]
-    return space.decode(space.settled(codes[0] - codes[1] + codes[2], codes[2]))
+    """The image of a - b + c, codes (1, *): what makes a out of b, done to c."""
+    return space.decode(space.settled(a - b + c, c))
 
 
 @torch.no_grad()
@@ -112,46 +144,52 @@ def there_and_back(space: CodeSpace, image: Tensor) -> tuple[Tensor, float]:
 
 
 @torch.no_grad()
-def traversed(model: ImageModel, image: Tensor, count: int, reach: float = 3.0, dims: int = 10) -> Tensor:
+def traversed(space: CodeSpace, code: Tensor, count: int, reach: float = 3.0, dims: int = 10) -> Tensor:
     """(dims * count, C, H, W): a row for each of the first numbers of the code, moved from -reach to reach.
 
-    Raises ValueError for a model without codes in which single numbers mean something.
+    Raises ValueError for a space in which single numbers mean nothing.
     """
-    if isinstance(model, Diffusion) or not isinstance(model, CanReconstruct):
-        raise ValueError(f"traversals need codes of few numbers: an autoencoder or a vae, not {cannot_sample(model)}")
-    code = model.encode(image)
+    if isinstance(space, DDIMNoise):
+        raise ValueError("traversals need codes of few numbers: those of an autoencoder, a vae or a gan, not noise")
     rows = []
     for dim in range(min(dims, code[0].numel())):
         moved = code.flatten(1).repeat(count, 1)
         moved[:, dim] = torch.linspace(-reach, reach, count)
-        rows.append(model.decode(moved.view(count, *code.shape[1:])))
+        rows.append(space.decode(moved.view(count, *code.shape[1:])))
     return torch.cat(rows)
 
 
+@torch.no_grad()
 def edit_codes(
     folder: str | Path,
     task: str,
-    images: Sequence[Path],
+    givens: Sequence[str | Path],
     *,
     count: int = 8,
     steps: int = 100,
+    wish: Wish | None = None,
     out: Path | None = None,
     device: str | None = None,
 ) -> dict[str, Any]:
-    """interpolate A B, arithmetic A B C, invert A or traverse A on picture files; writes one grid.
+    """interpolate A B, arithmetic A B C, invert A or traverse A; writes one grid, or a GIF of its images in turn.
 
-    Returns {task, images, out, seconds, network_calls}, and psnr for invert.
+    givens: picture files, or numbers for the images that the run draws from these seeds. wish: what a conditional run
+    is told. out: a .png or a .gif. Returns {task, images, out, seconds, network_calls}, and psnr for invert.
     """
-    if len(images) != NEEDED[task]:
-        raise ValueError(f"unnoise edit {task} takes {NEEDED[task]} pictures, got {len(images)}")
+    if len(givens) != NEEDED[task]:
+        raise ValueError(f"unnoise edit {task} takes {NEEDED[task]} pictures or seeds, got {len(givens)}")
     run = Run.open(folder)
     model = run.load(device)
-    given = [_read(path, model) for path in images]
+    cond = (wish or Wish()).conditions(model, run.classes)
+    read = [_read(given, model) for given in givens]
+    upwards = sum(not isinstance(given, int) for given in read)
     begun = time.perf_counter()
-    with counted_calls(model) as calls:
-        picture, columns, more = _apply(task, model, given, count, steps)
-    out = out or run.folder / "samples" / f"{task}-{'-'.join(path.stem for path in images)}.png"
-    save_png(image_grid(picture, columns=columns), out)
+    with counted_calls(model) as calls, progress_bar() as progress:
+        bar = progress.add_task(task, total=steps * (ITERATIONS * upwards + 1))
+        space = code_space(model, steps, cond, lambda _: progress.advance(bar))
+        picture, columns, more = _apply(task, space, read, count)
+    out = out or run.folder / "samples" / f"{task}-{'-'.join(Path(given).stem for given in givens)}.png"
+    _write(picture, columns, out)
     seconds = round(time.perf_counter() - begun, 3)
     return {
         "task": task,
@@ -167,20 +205,36 @@ NEEDED = {"interpolate": 2, "arithmetic": 3, "invert": 1, "traverse": 1}
 """How many pictures each task takes."""
 
 
+def _read(given: str | Path, model: ImageModel) -> Tensor | int:
+    """A picture (1, C, H, W), or a seed where no file is called so."""
+    return int(str(given)) if str(given).isdecimal() and not Path(given).exists() else read_image(Path(given), model)
+
+
+def _code(space: CodeSpace, given: Tensor | int) -> Tensor:
+    return space.drawn([given]) if isinstance(given, int) else space.encode(given)
+
+
 def _apply(
-    task: str, model: ImageModel, given: Sequence[Tensor], count: int, steps: int
+    task: str, space: CodeSpace, givens: Sequence[Tensor | int], count: int
 ) -> tuple[Tensor, int, dict[str, Any]]:
     """The images of the grid, its columns, and what else there is to say."""
+    if task == "invert":
+        image = givens[0]
+        if isinstance(image, int):
+            raise ValueError("unnoise edit invert takes a picture: a seed is a code already")
+        back, psnr = there_and_back(space, image)
+        return torch.cat([image, back]), 2, {"psnr": round(psnr, 2)}
+    codes = [_code(space, given) for given in givens]
     if task == "traverse":
-        return traversed(model, given[0], count), count, {}
-    space = code_space(model, steps)
+        return traversed(space, codes[0], count), count, {}
     if task == "interpolate":
-        return interpolated(space, given[0], given[1], count), count, {}
-    if task == "arithmetic":
-        return torch.cat([*given, arithmetic(space, given[0], given[1], given[2])]), 4, {}
-    back, psnr = there_and_back(space, given[0])
-    return torch.cat([given[0], back]), 2, {"psnr": round(psnr, 2)}
+        return interpolated(space, codes[0], codes[1], count), count, {}
+    shown = [space.decode(code) if isinstance(given, int) else given for code, given in zip(codes, givens, strict=True)]
+    return torch.cat([*shown, arithmetic(space, codes[0], codes[1], codes[2])]), 4, {}
 
 
-def _read(path: Path, model: ImageModel) -> Tensor:
-    return read_image(path, model)  # type: ignore[arg-type]
+def _write(images: Tensor, columns: int, out: Path) -> None:
+    if out.suffix.lower() == ".gif":
+        save_gif([image_grid(image[None], padding=0) for image in images], out)
+    else:
+        save_png(image_grid(images, columns=columns), out)

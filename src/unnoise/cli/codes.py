@@ -2,84 +2,96 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from unnoise.cli.edit import Device, Json, Out, edit
+from unnoise.cli.edit import edit
 from unnoise.cli.output import show
 
-Steps = Annotated[int, Parameter(help="DDIM steps each way, of a diffusion run.")]
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Coding:
+    """What all these commands take.
+
+    Parameters
+    ----------
+    steps
+        DDIM steps each way, of a diffusion run.
+    label
+        A class, by name or number, of a class-conditional run.
+    prompt
+        A text, of a run trained on captions.
+    map_
+        A PNG whose pixels are class numbers, of a run trained on segmentation maps.
+    out
+        A .png with all images, or a .gif that shows them in turn.
+    device
+        cpu, cuda, mps; by default the best there is.
+    json
+        One JSON object on standard output.
+    """
+
+    steps: int = 100
+    label: str | None = None
+    prompt: str | None = None
+    map_: Annotated[Path | None, Parameter(name="--map")] = None
+    out: Path | None = None
+    device: str | None = None
+    json: Annotated[bool, Parameter(negative="")] = False
+
+
+USUAL = Coding()
 
 
 @edit.command
 def interpolate(
     run: Path,
-    a: Path,
-    b: Path,
+    a: str,
+    b: str,
     /,
     *,
     count: Annotated[int, Parameter(help="How many images, both ends included.")] = 8,
-    steps: Steps = 100,
-    out: Out = None,
-    device: Device = None,
-    json: Json = False,
+    coding: Coding = USUAL,
 ) -> None:
-    """Go from one picture to another through codes: those of an autoencoder or a VAE, or a diffusion run's noise."""
-    _edit("interpolate", run, (a, b), count, steps, out, device, json)
+    """Go from A to B through the codes of a run, or a diffusion run's noise; each a picture, or the seed of one."""
+    _edit("interpolate", run, (a, b), count, coding)
 
 
 @edit.command
-def arithmetic(
-    run: Path,
-    a: Path,
-    b: Path,
-    c: Path,
-    /,
-    *,
-    steps: Steps = 100,
-    out: Out = None,
-    device: Device = None,
-    json: Json = False,
-) -> None:
-    """A - B + C: what makes A out of B, done to C. The grid shows A, B, C and the result."""
-    _edit("arithmetic", run, (a, b, c), 1, steps, out, device, json)
+def arithmetic(run: Path, a: str, b: str, c: str, /, *, coding: Coding = USUAL) -> None:
+    """A - B + C: what makes A out of B, done to C; pictures or seeds. The grid shows A, B, C and the result."""
+    _edit("arithmetic", run, (a, b, c), 1, coding)
 
 
 @edit.command
-def invert(
-    run: Path, image: Path, /, *, steps: Steps = 100, out: Out = None, device: Device = None, json: Json = False
-) -> None:
+def invert(run: Path, image: Path, /, *, coding: Coding = USUAL) -> None:
     """Picture to code to picture, and what was lost on the way, as PSNR."""
-    _edit("invert", run, (image,), 1, steps, out, device, json)
+    _edit("invert", run, (str(image),), 1, coding)
 
 
 @edit.command
 def traverse(
     run: Path,
-    image: Path,
+    image: str,
     /,
     *,
     count: Annotated[int, Parameter(help="Images per number of the code.")] = 8,
-    out: Out = None,
-    device: Device = None,
-    json: Json = False,
+    coding: Coding = USUAL,
 ) -> None:
-    """Move the numbers of a picture's code one by one, a row each: an autoencoder or a VAE."""
-    _edit("traverse", run, (image,), count, 1, out, device, json)
+    """Move the numbers of a code one by one, a row each: of a picture, or of a seed. Not of a diffusion run."""
+    _edit("traverse", run, (image,), count, coding)
 
 
-def _edit(
-    task: str,
-    run: Path,
-    images: tuple[Path, ...],
-    count: int,
-    steps: int,
-    out: Path | None,
-    device: str | None,
-    json: bool,
-) -> None:
+def _edit(task: str, run: Path, givens: tuple[str, ...], count: int, coding: Coding) -> None:
+    from unnoise.conditions import Wish
     from unnoise.semantics import edit_codes
 
-    show(edit_codes(run, task, images, count=count, steps=steps, out=out, device=device), json)
+    wish = Wish(coding.label, coding.prompt, coding.map_)
+    result = edit_codes(
+        run, task, givens, count=count, steps=coding.steps, wish=wish, out=coding.out, device=coding.device
+    )
+    show(result, coding.json)

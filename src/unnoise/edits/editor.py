@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from unnoise.conditions import Wish
+from unnoise.conditions import Wish, rows_of
 from unnoise.drawing import counted_calls
 from unnoise.editing import Codec
 from unnoise.edits.decoding import codec_of
@@ -112,14 +112,4 @@ def _batches(seeds: Sequence[int]) -> list[Sequence[int]]:
 
 
 def _editor(model: Diffusion, denoiser: Denoiser, seeds: Sequence[int], cond: Mapping[str, Any] | None) -> Editor:
-    return Editor(model, denoiser, seeds, _spread(cond, len(seeds)), codec_of(model.codec))
-
-
-def _spread(cond: Mapping[str, Any] | None, count: int) -> dict[str, Any] | None:
-    """The one row of each condition, for every image."""
-    if cond is None:
-        return None
-    return {
-        name: value.expand(count, *value.shape[1:]) if isinstance(value, Tensor) else list(value) * count
-        for name, value in cond.items()
-    }
+    return Editor(model, denoiser, seeds, rows_of(cond, 0, len(seeds)), codec_of(model.codec))

@@ -45,4 +45,12 @@ class GAN(ImageModel):
         """Images (N, C, H, W) in [-1, 1], image i from seed i alone. cond is not used: it knows no conditions."""
         if len(seeds) == 0:
             return torch.empty(0, *self.shape, device=self.device)
-        return self(SeededNoise(seeds).normal(torch.empty(len(seeds), self.latent, device=self.device)))
+        return self(self.prior(seeds))
+
+    def prior(self, seeds: Sequence[int]) -> Tensor:
+        """z ~ N(0, I) (N, latent), row i from seed i alone."""
+        return SeededNoise(seeds).normal(torch.empty(len(seeds), self.latent, device=self.device))
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The images of codes: by the name that models with an encoder have for it."""
+        return self(z)

@@ -114,7 +114,11 @@ class VAE(ImageModel):
         """
         if len(seeds) == 0:
             return torch.empty(0, *self.shape, device=self.device)
-        return self.decode(SeededNoise(seeds).normal(torch.empty(len(seeds), *self.code_shape, device=self.device)))
+        return self.decode(self.prior(seeds))
+
+    def prior(self, seeds: Sequence[int]) -> Tensor:
+        """z ~ N(0, I) (N, *code_shape), row i from seed i alone."""
+        return SeededNoise(seeds).normal(torch.empty(len(seeds), *self.code_shape, device=self.device))
 
     def elbo_terms(self, image: Tensor, noise: Noise) -> ElboTerms:
         """What the ELBO of images in [-1, 1] is made of.
