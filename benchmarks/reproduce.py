@@ -2,8 +2,9 @@
 
     python benchmarks/reproduce.py RUN [-n 2000] [--steps 10,20,50,100,1000] [--out FOLDER]
 
-The absolute numbers are not comparable (other data, features, model and training); the shape is: each row is also shown
-as a ratio to its own best. Every cell is kept in FOLDER, so a run that was stopped goes on; FOLDER/table.md grows.
+The absolute numbers are not comparable (other data, features, model and training); the shape is: each cell is also
+shown as a ratio to the most steps of DDPM or, where no noise is drawn, of DDIM. Every cell is kept in FOLDER, so
+a run that was stopped goes on; FOLDER/table.md grows.
 """
 
 from __future__ import annotations
@@ -57,13 +58,15 @@ def cell(run: Path, sampler: str, steps: int, options: argparse.Namespace) -> di
 
 
 def table(ours: dict[str, dict[int, float]]) -> list[str]:
-    """Markdown: a row per sampler, in brackets the ratio to the row's best."""
+    """Markdown: a row per sampler, in brackets the ratio to the most steps of DDPM or, of those without noise, DDIM."""
     steps = sorted({count for values in (*ours.values(), *PAPER.values()) for count in values})
     lines = [f"| sampler | {' | '.join(map(str, steps))} |", f"|---|{'---|' * len(steps)}"]
     rows = {f"paper, {name}": values for name, values in PAPER.items()} | {f"here, {n}": v for n, v in ours.items()}
     for name, values in rows.items():
-        best = min(values.values())
-        cells = [f"{values[k]:.2f} ({values[k] / best:.2f})" if k in values else "" for k in steps]
+        family, _, sampler = name.partition(", ")
+        limit = rows.get(f"{family}, {'ddpm' if sampler == 'ddpm' else 'ddim'}", values)
+        base = limit[max(limit)]
+        cells = [f"{values[k]:.2f} ({values[k] / base:.2f})" if k in values else "" for k in steps]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return lines
 
