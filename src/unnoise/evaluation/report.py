@@ -45,6 +45,10 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "training_seconds": ("training", "{}"),
 }
 """The table's columns: key of a row, heading, format. Columns that no row fills are left out."""
+HOW = ("sampler", "steps", "guidance")
+"""Columns that say how, and are empty where there is nothing to say; measures are 'none' there."""
+USUAL = {"guidance": 1.0}
+"""What a column need not say when every row has it."""
 
 
 def write_report(entries: Sequence[Entry], path: Path) -> Path:
@@ -84,7 +88,7 @@ def _warnings(entries: Sequence[Entry]) -> list[str]:
         for title, modes in counted
         if len(modes["missing"]) > modes["missing_expected"] + 2 * math.sqrt(modes["missing_expected"])
     ]
-    return [*sorted(few), *dropped]
+    return [*(text for text in sorted(few) if not any(other.startswith(text) for other in few - {text})), *dropped]
 
 
 def _briefly_named(entries: Sequence[Entry]) -> list[Entry]:
@@ -109,14 +113,20 @@ def _headings(entries: Sequence[Entry]) -> list[str]:
 
 def _cells(entry: Entry, entries: Sequence[Entry]) -> list[str]:
     row = {**entry.row, **{key: _time(entry.row[key]) for key in ("training_seconds", "seconds_50000")}}
-    cells = {key: COLUMNS[key][1].format(row[key]) if row[key] is not None else "none" for key in _filled(entries)}
+    cells = {key: _cell(key, row[key]) for key in _filled(entries)}
     if row["bits_of"] == "binary":
         cells["bits_per_dim"] += " (binary)"  # of black or white pixels: compares with no other row
     return list(cells.values())
 
 
+def _cell(key: str, value: Any) -> str:
+    if value is None:
+        return "" if key in HOW else "none"
+    return COLUMNS[key][1].format(value)
+
+
 def _filled(entries: Sequence[Entry]) -> list[str]:
-    return [key for key in COLUMNS if any(entry.row.get(key) is not None for entry in entries)]
+    return [key for key in COLUMNS if any(entry.row.get(key) not in (None, USUAL.get(key)) for entry in entries)]
 
 
 def _figures(entries: Sequence[Entry]) -> list[tuple[str, str] | None]:
