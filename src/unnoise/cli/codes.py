@@ -8,40 +8,17 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from unnoise.cli.edit import edit
+from unnoise.cli.edit import Telling, edit
 from unnoise.cli.output import show
 
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Coding:
-    """What all these commands take.
+class Coding(Telling):
+    """What the edits through codes take."""
 
-    Parameters
-    ----------
-    steps
-        DDIM steps each way, of a diffusion run.
-    label
-        A class, by name or number, of a class-conditional run.
-    prompt
-        A text, of a run trained on captions.
-    map_
-        A PNG whose pixels are class numbers, of a run trained on segmentation maps.
-    out
-        A .png with all images, or a .gif that shows them in turn.
-    device
-        cpu, cuda, mps; by default the best there is.
-    json
-        One JSON object on standard output.
-    """
-
-    steps: int = 100
-    label: str | None = None
-    prompt: str | None = None
-    map_: Annotated[Path | None, Parameter(name="--map")] = None
-    out: Path | None = None
-    device: str | None = None
-    json: Annotated[bool, Parameter(negative="")] = False
+    steps: Annotated[int, Parameter(help="DDIM steps each way, of a diffusion run.")] = 100
+    out: Annotated[Path | None, Parameter(help="A .png with all images, or a .gif that shows them in turn.")] = None
 
 
 USUAL = Coding()

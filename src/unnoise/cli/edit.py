@@ -25,50 +25,36 @@ Method = Annotated[
         "where it is an approximation), ddnm (fast, rough) or dps (on pixels)."
     ),
 ]
-Out = Annotated[Path | None, Parameter(help="The strip's .png; each version is written beside it.")]
-Device = Annotated[str | None, Parameter(help="cpu, cuda, mps; by default the best there is.")]
-Json = Annotated[bool, Parameter(negative="", help="One JSON object on standard output.")]
+
+
+@dataclass(frozen=True)
+class Telling:
+    """What every edit takes: what a conditional run is told, where it computes, how it answers."""
+
+    label: Annotated[str | None, Parameter(help="A class, by name or number, of a class-conditional run.")] = None
+    prompt: Annotated[str | None, Parameter(help="A text, of a run trained on captions.")] = None
+    map_: Annotated[
+        Path | None,
+        Parameter(name="--map", help="A PNG whose pixels are class numbers, of a run trained on segmentation maps."),
+    ] = None
+    device: Annotated[str | None, Parameter(help="cpu, cuda, mps; by default the best there is.")] = None
+    json: Annotated[bool, Parameter(negative="", help="One JSON object on standard output.")] = False
 
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Drawing:
-    """What all these commands take.
+class Drawing(Telling):
+    """What the edits that draw take."""
 
-    Parameters
-    ----------
-    number
-        How many versions.
-    steps
-        Steps of the sampler.
-    seed
-        Version i has seed SEED + i.
-    label
-        A class, by name or number, of a class-conditional run.
-    prompt
-        A text, of a run trained on captions.
-    map_
-        A PNG whose pixels are class numbers, of a run trained on segmentation maps.
-    guidance
-        The scale of classifier-free guidance towards the label, prompt or map; 1 is none.
-    out
-        The strip's .png, before | after ...; each version is written beside it.
-    device
-        cpu, cuda, mps; by default the best there is.
-    json
-        One JSON object on standard output.
-    """
-
-    number: Annotated[int, Parameter(name=["--number", "-n"])] = 4
-    steps: int = 100
-    seed: int = 0
-    label: str | None = None
-    prompt: str | None = None
-    map_: Annotated[Path | None, Parameter(name="--map")] = None
-    guidance: float = 1.0
-    out: Path | None = None
-    device: str | None = None
-    json: Annotated[bool, Parameter(negative="")] = False
+    number: Annotated[int, Parameter(name=["--number", "-n"], help="How many versions.")] = 4
+    steps: Annotated[int, Parameter(help="Steps of the sampler.")] = 100
+    seed: Annotated[int, Parameter(help="Version i has seed SEED + i.")] = 0
+    guidance: Annotated[
+        float, Parameter(help="Scale of classifier-free guidance towards label, prompt or map; 1 is none.")
+    ] = 1.0
+    out: Annotated[
+        Path | None, Parameter(help="The strip's .png, before | after ...; each version is written beside it.")
+    ] = None
 
 
 USUAL = Drawing()
