@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -71,12 +73,7 @@ class Encoder(nn.Module):
         self.grid = Grid(image_size, patch, len(multipliers))
         widths = [channels * multiplier for multiplier in multipliers]
         self.first = nn.Conv2d(in_channels * patch**2, widths[0], 3, padding=1)
-        self.levels = nn.Sequential()
-        for level, width in enumerate(widths):
-            if level > 0:
-                self.levels.append(Downsample(widths[level - 1]))
-            given = [widths[max(0, level - 1)]] + [width] * (blocks - 1)
-            self.levels.extend(Block(before, width) for before in given)
+        self.levels = _levels(widths, blocks, Downsample)
         self.last = activated(widths[-1], _to_code(widths[-1], out_dim, self.grid.coarsest, spatial))
 
     def forward(self, image: Tensor) -> Tensor:
@@ -102,12 +99,7 @@ class Decoder(nn.Module):
         self.grid = Grid(image_size, patch, len(multipliers))
         widths = [channels * multiplier for multiplier in reversed(multipliers)]
         self.first = _from_code(in_dim, widths[0], self.grid.coarsest, spatial)
-        self.levels = nn.Sequential()
-        for level, width in enumerate(widths):
-            if level > 0:
-                self.levels.append(Upsample(widths[level - 1]))
-            given = [widths[max(0, level - 1)]] + [width] * (blocks - 1)
-            self.levels.extend(Block(before, width) for before in given)
+        self.levels = _levels(widths, blocks, Upsample)
         self.last = activated(widths[-1], nn.Conv2d(widths[-1], out_channels * patch**2, 3, padding=1))
 
     def forward(self, z: Tensor) -> Tensor:
@@ -124,6 +116,17 @@ def code_shape(
 def activated(channels: int, then: nn.Module) -> nn.Sequential:
     """norm, SiLU, then a layer."""
     return nn.Sequential(group_norm(channels), nn.SiLU(), then)
+
+
+def _levels(widths: Sequence[int], blocks: int, resample: Callable[[int], nn.Module]) -> nn.Sequential:
+    """`blocks` residual blocks of each width, resampled between one width and the next."""
+    levels = nn.Sequential()
+    for level, width in enumerate(widths):
+        if level > 0:
+            levels.append(resample(widths[level - 1]))
+        given = [widths[max(0, level - 1)]] + [width] * (blocks - 1)
+        levels.extend(Block(before, width) for before in given)
+    return levels
 
 
 def _to_code(channels: int, dim: int, size: tuple[int, int], spatial: bool) -> nn.Module:
