@@ -89,6 +89,15 @@ def test_the_batch_size_changes_no_picture(run: Path, tmp_path: Path) -> None:
     assert np.abs(a - b).max() <= 1
 
 
+def test_arithmetic_is_written_either_way(run: Path, tmp_path: Path) -> None:
+    plain = unnoise("edit", "arithmetic", run, 1, 2, 3, "--steps", 2, "--out", "plain.png", cwd=tmp_path)
+    formula = ("edit", run, "arithmetic", 1, "-", 2, "+", 3)
+    other = unnoise(*formula, "--steps", 2, "--out", "other.png", cwd=tmp_path)
+    assert plain.returncode == other.returncode == 0, other.stderr
+    assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "other.png").read_bytes()
+    fails(unnoise("edit", "arithmetic", run, 1, "+", 2, "-", 3, cwd=tmp_path), "A - B + C, got 1 + 2 - 3")
+
+
 def test_distilling_makes_a_run_of_few_calls_and_resumes(run: Path, tmp_path: Path) -> None:
     def distilled(steps: int) -> dict[str, object]:
         command = unnoise("distill", run, "--out", "student", "--steps", steps, "--json", cwd=tmp_path)

@@ -37,10 +37,17 @@ app.command(edit)
 def main() -> None:
     """The entry point: errors that speak to users are one line on standard error and exit status 1."""
     try:
-        app()
+        app(task_first(sys.argv[1:]))
     except (ValueError, OSError, FloatingPointError, RuntimeError) as error:
         print(f"unnoise: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("unnoise: stopped", file=sys.stderr)
         sys.exit(130)
+
+
+def task_first(tokens: list[str]) -> list[str]:
+    """`edit RUN TASK ...` is understood as `edit TASK RUN ...`."""
+    if len(tokens) < 3 or tokens[0] != "edit" or tokens[1] in edit or tokens[2] not in edit:
+        return tokens
+    return ["edit", tokens[2], tokens[1], *tokens[3:]]

@@ -39,9 +39,16 @@ def interpolate(
 
 
 @edit.command
-def arithmetic(run: Path, a: str, b: str, c: str, /, *, coding: Coding = USUAL) -> None:
-    """A - B + C: what makes A out of B, done to C; pictures or seeds. The grid shows A, B, C and the result."""
-    _edit("arithmetic", run, (a, b, c), 1, coding)
+def arithmetic(
+    run: Path,
+    /,
+    *terms: Annotated[str, Parameter(allow_leading_hyphen=True, help="A B C, or A - B + C: pictures or seeds.")],
+    coding: Coding = USUAL,
+) -> None:
+    """A - B + C: what makes A out of B, done to C. The grid shows A, B, C and the result."""
+    if len(terms) == 5 and terms[1::2] != ("-", "+"):
+        raise ValueError(f"unnoise edit arithmetic takes A - B + C, got {' '.join(terms)}")
+    _edit("arithmetic", run, terms[::2] if len(terms) == 5 else terms, 1, coding)
 
 
 @edit.command
