@@ -119,6 +119,8 @@ def test_seeds_from_the_command_and_films(tmp_path: Path) -> None:
     Image.fromarray(np.asarray(open_source("digits", progress=False).pixels[0, 0])).save(digit, format="PNG")
     with pytest.raises(ValueError, match=r"no encoder.*give seeds"):
         edit_codes(run, "interpolate", [str(digit), "8"], device="cpu")  # a file wins over a seed
+    with pytest.raises(ValueError, match=r"x.jpg: its name has to end in .png or .gif"):
+        edit_codes(run, "interpolate", ["3", "8"], out=tmp_path / "x.jpg", device="cpu")
     with pytest.raises(ValueError, match="a seed is a code already"):
         edit_codes(run, "invert", ["3"], device="cpu")
 

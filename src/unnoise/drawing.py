@@ -95,7 +95,7 @@ def _film(model: ImageModel, out: Path, then: Sequence[str | Path]) -> Film | No
     if out.suffix.lower() != ".gif":
         return None
     if not isinstance(model, Diffusion):
-        raise ValueError(f"a .gif shows the steps of a diffusion model; a {type(model).__name__.lower()} draws in one")
+        raise ValueError(f"a .gif shows the steps of a diffusion model; {model.kind} draws in one")
     if then:
         raise ValueError("a .gif shows the steps of one run: leave out --then, or write a .png")
     return Film()
@@ -221,7 +221,7 @@ def _draw_batch(
 def cannot_sample(model: ImageModel) -> str:
     """Why a model draws nothing, and what does."""
     return (
-        f"a {type(model).__name__.lower()} has no prior to draw codes from, so it cannot sample; "
+        f"{model.kind} has no prior to draw codes from, so it cannot sample; "
         "train a vae, a gan or a diffusion model on the same images"
     )
 

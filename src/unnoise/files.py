@@ -51,3 +51,10 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def ends_in(path: Path, *suffixes: str) -> Path:
+    """The path of a file to write; ValueError where its name ends in none of the suffixes, and so would mislead."""
+    if path.suffix.lower() not in suffixes:
+        raise ValueError(f"cannot write {path}: its name has to end in {' or '.join(suffixes)}")
+    return path

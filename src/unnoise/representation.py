@@ -97,7 +97,7 @@ def _features(model: ImageModel, image: Tensor) -> Tensor:
         return _middle(model, image)
     if isinstance(model, CanReconstruct):
         return model.encode(image)
-    raise ValueError(f"a {type(model).__name__.lower()} has no encoder; autoencoders, VAEs and diffusion models have")
+    raise ValueError(f"{model.kind} has no encoder; autoencoders, VAEs and diffusion models have")
 
 
 def _middle(model: Diffusion, image: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from unnoise.conditions import Wish, rows_of
 from unnoise.data import image_grid, save_gif, save_png
 from unnoise.drawing import cannot_sample, counted_calls
 from unnoise.edits import read_image
+from unnoise.files import ends_in
 from unnoise.models import CanReconstruct, CanSample, Diffusion, ImageModel
 from unnoise.process.denoiser import Denoiser
 from unnoise.progress import Watched, progress_bar
@@ -57,7 +58,7 @@ class Codes:
     def encode(self, image: Tensor) -> Tensor:
         if not isinstance(self.model, CanReconstruct):
             raise ValueError(
-                f"a {type(self.model).__name__.lower()} has no encoder, so pictures of yours have no codes in it; give "
+                f"{self.model.kind} has no encoder, so pictures of yours have no codes in it; give "
                 "seeds, such as 3 8, for the images that it draws from them"
             )
         return self.model.encode(image)
@@ -179,6 +180,8 @@ def edit_codes(
     if len(givens) != NEEDED[task]:
         raise ValueError(f"unnoise edit {task} takes {NEEDED[task]} pictures or seeds, got {len(givens)}")
     run = Run.open(folder)
+    out = out or run.folder / "samples" / f"{task}-{'-'.join(Path(given).stem for given in givens)}.png"
+    ends_in(out, ".png", ".gif")
     model = run.load(device)
     cond = (wish or Wish()).conditions(model, run.classes)
     read = [_read(given, model) for given in givens]
@@ -188,7 +191,6 @@ def edit_codes(
         bar = progress.add_task(task, total=steps * (ITERATIONS * upwards + 1))
         space = code_space(model, steps, cond, lambda _: progress.advance(bar))
         picture, columns, more = _apply(task, space, read, count)
-    out = out or run.folder / "samples" / f"{task}-{'-'.join(Path(given).stem for given in givens)}.png"
     _write(picture, columns, out)
     seconds = round(time.perf_counter() - begun, 3)
     return {

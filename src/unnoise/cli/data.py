@@ -46,10 +46,11 @@ def data(
     from unnoise.data.inspect import contact_sheet, inspect, write_npz
     from unnoise.data.pictures import save_png
     from unnoise.data.sources import open_source
+    from unnoise.files import ends_in
 
+    out = ends_in(sheet or Path(f"{Path(source.replace(':', '-')).name.split('.')[0] or 'source'}-sheet.png"), ".png")
     images = open_source(source, split=split, size=size, channels=channels, strict=strict)
     report = inspect(images)
-    out = sheet or Path(f"{Path(source.replace(':', '-')).name.split('.')[0] or 'source'}-sheet.png")
     save_png(contact_sheet(images), out)
     packed = {} if pack is None else {"pack": str(write_npz(images, pack))}
     show({**report.to_dict(), "sheet": str(out), **packed}, json, [*report.lines(), f"sheet       {out}"])

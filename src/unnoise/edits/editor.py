@@ -18,6 +18,7 @@ from unnoise.drawing import counted_calls
 from unnoise.editing import Codec
 from unnoise.edits.decoding import codec_of
 from unnoise.edits.pictures import write_strip
+from unnoise.files import ends_in
 from unnoise.models import Diffusion
 from unnoise.process.denoiser import Denoiser
 from unnoise.progress import Watched, progress_bar
@@ -85,6 +86,7 @@ def edit(
     if not seeds:
         raise ValueError("need at least 1 image, got 0")
     run = Run.open(folder)
+    out = ends_in(out or run.folder / "samples" / f"{work.name}-{seeds[0]}.png", ".png")
     model = run.diffusion(f"unnoise edit {work.name}", device)
     cond = (wish or Wish()).conditions(model, run.classes)
     guide = (steering or Steering()).guidance(model, cond)
@@ -95,7 +97,6 @@ def edit(
         drawn = [work.apply(_editor(model, denoiser, rows, cond)) for rows in _batches(seeds)]
     before, after = drawn[0][0], torch.cat([part for _, part in drawn])
     seconds = round(time.perf_counter() - begun, 3)
-    out = out or run.folder / "samples" / f"{work.name}-{seeds[0]}.png"
     return {
         "task": work.name,
         "images": len(after),

@@ -74,7 +74,7 @@ class Bench:
     def diffusion(self) -> Diffusion:
         """The model, for what only a diffusion model can tell."""
         if not isinstance(self.subject.model, Diffusion):
-            kind = "images" if self.subject.model is None else f"a {type(self.subject.model).__name__.lower()}"
+            kind = "images" if self.subject.model is None else self.subject.model.kind
             raise ValueError(f"{self.subject.name} is {kind}: it has no likelihood; a diffusion model or a vae has")
         if isinstance(self.subject.model.codec, Latents):
             raise ValueError(f"{self.subject.name} works in latents: the bits per dimension of images are not defined")

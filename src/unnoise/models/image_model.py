@@ -27,6 +27,12 @@ class ImageModel(nn.Module):
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
+    @property
+    def kind(self) -> str:
+        """What it is, in a sentence: 'a gan', 'an autoencoder'."""
+        name = type(self).__name__.lower()
+        return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
     @classmethod
     def build(cls, spec: Mapping[str, Any], shape: tuple[int, int, int], classes: int) -> Self:
         """The model with the keywords of `spec`, for images of `shape` (C, H, W) with `classes` labels (0: unlabelled).

@@ -58,7 +58,7 @@ def distill(
 def _check(base: Run, method: str) -> None:
     kind, learned = base.config["model"]["kind"], base.config["objective"]["kind"]
     if kind != "diffusion":
-        raise ValueError(f"distilling needs a diffusion model; {base.folder} is a {kind}")
+        raise ValueError(f"distilling needs a diffusion model; {base.folder} is of kind {kind}")
     if learned in METHODS:
         raise ValueError(f"{base.folder} is a {learned} model already; distil the diffusion run that it comes from")
     if base.config["source"] == "array":
