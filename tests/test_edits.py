@@ -239,6 +239,11 @@ def test_a_version_depends_on_its_seed_alone(run: Path, pictures: Path, tmp_path
     assert np.abs(read(one["files"][0]).astype(int) - read(many["files"][17])).max() <= 1
 
 
+def test_a_strip_is_a_png_and_nothing_is_drawn_before_its_name_is_refused(run: Path, pictures: Path) -> None:
+    with pytest.raises(ValueError, match=r"strip.jpg: its name has to end in .png"):
+        edit(run, Vary(image=pictures / "missing.png"), [0], out=pictures / "strip.jpg")
+
+
 def test_no_image_is_refused(run: Path, pictures: Path) -> None:
     with pytest.raises(ValueError, match="at least 1 image"):
         edit(run, Vary(image=pictures / "image.png"), [])
