@@ -88,6 +88,16 @@ def test_every_task_writes_its_grid_and_wrong_requests_are_refused(diffusion: Pa
         edit_codes(diffusion, "traverse", files[:1], device="cpu")
 
 
+def test_a_traversal_of_noise_is_refused_before_any_network_call(
+    monkeypatch: pytest.MonkeyPatch, diffusion: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "one.png"
+    Image.fromarray(np.asarray(open_source("digits", progress=False).pixels[0, 0])).save(file)
+    monkeypatch.setattr(unnoise.Diffusion, "forward", lambda *_: pytest.fail("the network was called"))
+    with pytest.raises(ValueError, match="codes of few numbers"):
+        edit_codes(diffusion, "traverse", [file], device="cpu")
+
+
 def gan(out: Path) -> Path:
     return train("digits", "gan", out, steps=1, overrides={**SMALL, "model.channels": 8}, device="cpu").folder
 

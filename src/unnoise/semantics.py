@@ -150,14 +150,18 @@ def traversed(space: CodeSpace, code: Tensor, count: int, reach: float = 3.0, di
 
     Raises ValueError for a space in which single numbers mean nothing.
     """
-    if isinstance(space, DDIMNoise):
-        raise ValueError("traversals need codes of few numbers: those of an autoencoder, a vae or a gan, not noise")
+    _check_few_numbers(space)
     rows = []
     for dim in range(min(dims, code[0].numel())):
         moved = code.flatten(1).repeat(count, 1)
         moved[:, dim] = torch.linspace(-reach, reach, count)
         rows.append(space.decode(moved.view(count, *code.shape[1:])))
     return torch.cat(rows)
+
+
+def _check_few_numbers(space: CodeSpace) -> None:
+    if isinstance(space, DDIMNoise):
+        raise ValueError("traversals need codes of few numbers: those of an autoencoder, a vae or a gan, not noise")
 
 
 @torch.no_grad()
@@ -226,6 +230,8 @@ def _apply(
             raise ValueError("unnoise edit invert takes a picture: a seed is a code already")
         back, psnr = there_and_back(space, image)
         return torch.cat([image, back]), 2, {"psnr": round(psnr, 2)}
+    if task == "traverse":
+        _check_few_numbers(space)  # before the network is called hundreds of times for a code
     codes = [_code(space, given) for given in givens]
     if task == "traverse":
         return traversed(space, codes[0], count), count, {}
