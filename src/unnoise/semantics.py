@@ -232,9 +232,8 @@ def _apply(
         return torch.cat([image, back]), 2, {"psnr": round(psnr, 2)}
     if task == "traverse":
         _check_few_numbers(space)  # before the network is called hundreds of times for a code
+        return traversed(space, _code(space, givens[0]), count), count, {}
     codes = [_code(space, given) for given in givens]
-    if task == "traverse":
-        return traversed(space, codes[0], count), count, {}
     if task == "interpolate":
         return interpolated(space, codes[0], codes[1], count), count, {}
     shown = [space.decode(code) if isinstance(given, int) else given for code, given in zip(codes, givens, strict=True)]

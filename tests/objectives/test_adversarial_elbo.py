@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +13,6 @@ from unnoise.models.vae import VAE
 from unnoise.objectives.adversarial_elbo import AdversarialElbo
 from unnoise.objectives.elbo import Elbo
 from unnoise.seeding import StepNoise
-from unnoise.training.checkpoint import checkpoints, save_checkpoint
 from unnoise.training.device import choose_engine
 from unnoise.training.loop import Trainer
 from unnoise.training.settings import TrainSettings
@@ -80,19 +79,8 @@ def trainer() -> Trainer:
     return Trainer(make(), Loader(Images(PIXELS), 8, 0), settings, choose_engine(settings, "cpu"))
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(tmp_path: Path) -> None:
-    whole, first, resumed = trainer(), trainer(), trainer()
-    for _ in range(4):
-        whole.advance()
-    for _ in range(2):
-        first.advance()
-    save_checkpoint(tmp_path, first.tensors(), [o.state_dict() for o in first.optimizers], first.state())
-    resumed.restore(checkpoints(tmp_path)[0])
-    for _ in range(2):
-        resumed.advance()
-    expected = whole.tensors()
-    for name, tensors in resumed.tensors().items():
-        assert all(torch.equal(expected[name][key], found) for key, found in tensors.items()), name
+def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(resumed_equals_uninterrupted: Any) -> None:
+    resumed_equals_uninterrupted(trainer, before=2, after=2)
 
 
 @pytest.mark.slow

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,6 @@ from unnoise.process.parametrization import EDM, X0, Eps
 from unnoise.process.schedule import VE, VP, Cosine, CosineBetas, LinearBetas, Schedule, Straight
 from unnoise.samplers import RK45, Renoise
 from unnoise.seeding import StepNoise
-from unnoise.training.checkpoint import checkpoints, save_checkpoint
 from unnoise.training.device import choose_engine
 from unnoise.training.loop import Trainer
 from unnoise.training.settings import TrainSettings
@@ -272,20 +270,9 @@ def trainer(teacher: bool) -> Trainer:
 
 
 @TEACHERS
-def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(tmp_path: Path, teacher: bool) -> None:
-    whole, first, resumed = (trainer(teacher) for _ in range(3))
-    for _ in range(5):
-        whole.advance()
-    for _ in range(3):
-        first.advance()
-    save_checkpoint(tmp_path, first.tensors(), [o.state_dict() for o in first.optimizers], first.state())
-    resumed.restore(checkpoints(tmp_path)[0])
-    for _ in range(2):
-        resumed.advance()
-    expected = whole.tensors()
+def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(resumed_equals_uninterrupted: Any, teacher: bool) -> None:
+    expected = resumed_equals_uninterrupted(lambda: trainer(teacher), before=3, after=2)
     assert ("teacher" in expected) == teacher
-    for name, tensors in resumed.tensors().items():
-        assert all(torch.equal(expected[name][key], found) for key, found in tensors.items()), name
 
 
 @pytest.mark.slow
