@@ -39,8 +39,8 @@ from unnoise.samplers import (
     SDEDPMSolver,
     UniPC,
 )
+from unnoise.samplers.search import tune
 from unnoise.seeding import generator
-from unnoise.tuning import tune
 
 ANGLES = torch.arange(8) * math.pi / 4
 RING = GaussianMixture(torch.ones(8), torch.stack([ANGLES.cos(), ANGLES.sin()], dim=1), 0.1)

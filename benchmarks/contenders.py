@@ -47,8 +47,8 @@ def unnoise(size: Size, precision: str = "auto", keep: bool = True) -> Contender
     from unnoise.models.assembly import build_model
     from unnoise.objectives import Denoising
     from unnoise.training import device
-    from unnoise.training.loop import Trainer
     from unnoise.training.settings import TrainSettings
+    from unnoise.training.trainer import Trainer
 
     if not keep:
         device.keep_pages = lambda: False
@@ -184,7 +184,7 @@ def _images(size: Size) -> Tensor:
 
 def _keep(keep: bool) -> None:
     if keep:
-        from unnoise.training.tuning import keep_pages
+        from unnoise.runtime.cpu import keep_pages
 
         keep_pages()
 

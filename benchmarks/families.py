@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import unnoise
-from unnoise.config import read_recipe
 from unnoise.evaluation import compare, evaluate
 from unnoise.files import write_atomic
+from unnoise.runs.config import read_recipe
 
 RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "autoencoder": ("autoencoder", {}),

@@ -14,7 +14,7 @@ import torch
 
 from unnoise.data import Images
 from unnoise.data.glyphs import COLOURS
-from unnoise.evaluation.spaces import open_features
+from unnoise.evaluation.feature_cache import open_features
 from unnoise.metrics.features import FeatureExtractor
 
 NAMES = list(COLOURS)

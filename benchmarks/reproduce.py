@@ -73,7 +73,7 @@ def table(ours: dict[str, dict[int, float]]) -> list[str]:
 
 def conditions(result: dict[str, Any]) -> list[str]:
     """What the run's numbers hold for."""
-    floor, seeds = result.get("fid_floor", {}), result["samples"]["seeds"]
+    floor, seeds = result.get("fid_baseline", {}), result["samples"]["seeds"]
     return [
         f"Here: {result['fid_name']}, {result['n']} samples of step {result['step']} (checkpoint "
         f"{result['checkpoint'][:8]}) against {result['reference']['n']} images of {result['reference']['split']}, "

@@ -27,8 +27,8 @@ from torch import nn
 
 from sampling_loops import LOOPS, MORE, Instant, Loop, Shape, Timed, rival
 from unnoise.networks import UNet
-from unnoise.training.device import autocast
-from unnoise.training.tuning import keep_pages
+from unnoise.runtime.cpu import keep_pages
+from unnoise.runtime.precision import autocast
 
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 """The second leaves out what other programs take; with one thread it is what a quiet machine would show."""

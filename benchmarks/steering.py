@@ -22,14 +22,14 @@ from torch.nn import functional as F
 from glyph_judge import Judge, asked, overlap
 from unnoise.data import Images, image_grid, open_source, save_png, to_uint8
 from unnoise.data.batch import Batch
-from unnoise.drawing import draw_in_batches
-from unnoise.evaluation.subject import open_subject
+from unnoise.evaluation.target import open_target
 from unnoise.files import write_atomic
 from unnoise.guidance import ClassifierFree
 from unnoise.metrics.restoration import psnr
 from unnoise.models import Diffusion
-from unnoise.runs import Run
+from unnoise.runs.run import Run
 from unnoise.samplers import UniPC
+from unnoise.sampling.generate import sample_in_batches
 
 KINDS = ("class", "text", "map", "sr")
 SHOWN = 40
@@ -54,14 +54,14 @@ def main() -> None:
         if source not in judges:
             judges[source] = Judge.trained(open_source(source), test)
         judge = judges[source]
-        rows = list(judged(kind, run, test, judge, options))
+        rows = list(run_rows(kind, run, test, judge, options))
         result = {"kind": kind, "source": source, "n": options.n, "sampler": f"UniPC {options.steps}"}
-        result |= {**open_subject(run.folder).checkpoint(), "rows": rows}
+        result |= {**open_target(run.folder).checkpoint(), "rows": rows}
         write_atomic(options.out / f"{kind}.json", json.dumps(result, indent=1))
         print(kind, json.dumps(rows, indent=1), flush=True)
 
 
-def judged(kind: str, run: Run, test: Images, judge: Judge, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def run_rows(kind: str, run: Run, test: Images, judge: Judge, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """A row for the held-out images, then one per guidance scale."""
     model = run.diffusion("benchmarks/steering.py")
     batch = test.batch(range(options.n), model.device)
@@ -80,7 +80,7 @@ def judged(kind: str, run: Run, test: Images, judge: Judge, options: argparse.Na
 def drawn(model: Diffusion, batch: Batch, seeds: range, steps: int, scale: float = 1.0) -> np.ndarray:
     """uint8 (N, C, H, W): image i for the condition of row i, from seed i."""
     guide = None if scale == 1 else ClassifierFree(scale)
-    return draw_in_batches(model, seeds, model.conditions(batch), UniPC(steps=steps), guide)
+    return sample_in_batches(model, seeds, model.conditions(batch), UniPC(steps=steps), guide)
 
 
 def mean_of_samples(model: Diffusion, batch: Batch, options: argparse.Namespace) -> np.ndarray:

@@ -9,7 +9,7 @@ import pytest
 
 import unnoise
 from unnoise import cli
-from unnoise.config import recipe_names
+from unnoise.runs.config import recipe_names
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from unnoise.config import read_recipe, recipe_names
-from unnoise.training.start import train
+from unnoise.runs.config import read_recipe, recipe_names
+from unnoise.training.train import train
 
 TINY = {"train.batch_size": 4, "train.samples": 2, "train.warmup": 1, "data.limit": 32, "data.size": 8}
 OF_OTHER_RUNS = {"ldm"}

@@ -11,9 +11,9 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "train": "unnoise.training.start",
-    "load": "unnoise.runs",
-    "Run": "unnoise.runs",
+    "train": "unnoise.training.train",
+    "load": "unnoise.runs.run",
+    "Run": "unnoise.runs.run",
     "evaluate": "unnoise.evaluation",
     "compare": "unnoise.evaluation",
     "score": "unnoise.evaluation",
@@ -24,6 +24,7 @@ _HOMES = {
     "Cosine": "unnoise.process.schedule",
     "VP": "unnoise.process.schedule",
     "VE": "unnoise.process.schedule",
+    "RectifiedFlow": "unnoise.process.schedule",
     "Straight": "unnoise.process.schedule",
     "Denoised": "unnoise.process.denoiser",
     "X0": "unnoise.process.parametrization",

@@ -15,12 +15,12 @@ from PIL import Image as images
 from PIL.Image import Image
 
 from unnoise.data import image_grid, open_source, save_png, to_uint8
-from unnoise.drawing import draw_in_batches
 from unnoise.files import write_atomic
 from unnoise.models.diffusion import Diffusion
-from unnoise.runs import Run
+from unnoise.runs.run import Run
 from unnoise.samplers import DDIM, Ancestral, Sampler
-from unnoise.training.start import train
+from unnoise.sampling.generate import sample_in_batches
+from unnoise.training.train import train
 
 SAMPLES = 64
 STRIP_ROWS, STRIP_COLUMNS = 4, 13
@@ -99,7 +99,7 @@ def _running_mean(values: np.ndarray, share: float = 0.05) -> np.ndarray:
 
 
 def _samples(model: Diffusion, sampler: Sampler) -> np.ndarray:
-    return draw_in_batches(model, range(SAMPLES), None, sampler)
+    return sample_in_batches(model, range(SAMPLES), None, sampler)
 
 
 def _real_images() -> np.ndarray:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from unnoise.errors import UserError
+
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
@@ -54,7 +56,7 @@ def _sync(path: Path) -> None:
 
 
 def ends_in(path: Path, *suffixes: str) -> Path:
-    """The path of a file to write; ValueError where its name ends in none of the suffixes, and so would mislead."""
+    """The path of a file to write; UserError where its name ends in none of the suffixes, and so would mislead."""
     if path.suffix.lower() not in suffixes:
-        raise ValueError(f"cannot write {path}: its name has to end in {' or '.join(suffixes)}")
+        raise UserError(f"cannot write {path}: its name has to end in {' or '.join(suffixes)}")
     return path

@@ -1,17 +1,9 @@
-"""Progress bars on standard error, and denoisers that move them."""
+"""How far long work has come, and how long it takes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
 from rich.console import Console
 from rich.progress import Progress
-from torch import Tensor
-
-from unnoise.process.denoiser import Denoised, Denoiser
-from unnoise.process.schedule import Schedule
 
 
 def progress_bar() -> Progress:
@@ -20,17 +12,14 @@ def progress_bar() -> Progress:
     return Progress(console=console, disable=not console.is_terminal)
 
 
-@dataclass(frozen=True)
-class Watched:
-    """A Denoiser that tells how many images it has been asked about, call by call."""
-
-    denoiser: Denoiser
-    asked: Callable[[int], object]
-
-    @property
-    def schedule(self) -> Schedule:
-        return self.denoiser.schedule
-
-    def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised:
-        self.asked(len(x_t))
-        return self.denoiser(x_t, t, cond)
+def duration(seconds: float) -> str:
+    """'42 s', '3 min 10 s', '5 h 02 min', '3 d 4 h'."""
+    whole = max(0, round(seconds))
+    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
+    if whole < 60:
+        return f"{whole} s"
+    if hours < 1:
+        return f"{minutes} min {whole % 60:02d} s"
+    if days < 1:
+        return f"{hours} h {minutes % 60:02d} min"
+    return f"{days} d {hours % 24} h"

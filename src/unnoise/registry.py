@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, TypeVar, get_type_hints
 
+from unnoise.errors import UserError
+
 T = TypeVar("T")
 
 REQUIRED = inspect.Parameter.empty
@@ -36,9 +38,9 @@ def suggest(name: str, allowed: Iterable[str]) -> str:
 
 
 def lookup(table: Mapping[str, T], name: str, what: str) -> T:
-    """The entry of `table` called `name`; ValueError names the nearest when there is none."""
+    """The entry of `table` called `name`; UserError names the nearest when there is none."""
     if name not in table:
-        raise ValueError(f"unknown {what} {name!r}; {suggest(name, table)}")
+        raise UserError(f"unknown {what} {name!r}; {suggest(name, table)}")
     return table[name]
 
 
@@ -50,11 +52,11 @@ def describe(cls: type) -> list[Option]:
 
 
 def check_keys(given: Iterable[str], allowed: Iterable[str], where: str) -> None:
-    """Raises ValueError naming the first key of `given` that is not allowed in `where`, and the nearest that is."""
+    """Raises UserError naming the first key of `given` that is not allowed in `where`, and the nearest that is."""
     allowed = list(allowed)
     for key in given:
         if key not in allowed:
-            raise ValueError(f"unknown key {key!r} in {where}; {suggest(key, allowed)}")
+            raise UserError(f"unknown key {key!r} in {where}; {suggest(key, allowed)}")
 
 
 def build(table: Mapping[str, type[T]], spec: str | Mapping[str, Any], what: str, **given: Any) -> T:
@@ -62,11 +64,11 @@ def build(table: Mapping[str, type[T]], spec: str | Mapping[str, Any], what: str
 
     table: name -> class. spec: a name, or a mapping with `kind` and keywords. what: the noun, for messages.
     given: what the caller knows and a spec cannot (shapes found from the data); a spec may not set these.
-    Raises ValueError for an unknown kind, an unknown key or a missing one.
+    Raises UserError for an unknown kind, an unknown key or a missing one.
     """
     spec = {"kind": spec} if isinstance(spec, str) else dict(spec)
     if "kind" not in spec:
-        raise ValueError(f"{what} needs a kind; allowed: {', '.join(sorted(table))}")
+        raise UserError(f"{what} needs a kind; allowed: {', '.join(sorted(table))}")
     kind = spec.pop("kind")
     cls = lookup(table, kind, what)
     options = {option.name: option for option in describe(cls)}
@@ -74,7 +76,7 @@ def build(table: Mapping[str, type[T]], spec: str | Mapping[str, Any], what: str
     arguments = {**spec, **{name: value for name, value in given.items() if name in options}}
     missing = [name for name, option in options.items() if option.default is REQUIRED and name not in arguments]
     if missing:
-        raise ValueError(f"{what} {kind!r} needs {', '.join(missing)}")
+        raise UserError(f"{what} {kind!r} needs {', '.join(missing)}")
     return cls(**{name: _frozen(value) for name, value in arguments.items()})
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from unnoise.training.start import train
+from unnoise.training.train import train
 
 
 @pytest.fixture(scope="session")

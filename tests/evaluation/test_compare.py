@@ -10,10 +10,10 @@ import torch
 import unnoise
 from unnoise.data import image_grid, open_source, save_png, to_uint8
 from unnoise.evaluation import compare
-from unnoise.evaluation.figures import INK, bars, binned, curves
+from unnoise.evaluation.plots import INK, bars, binned, curves
 from unnoise.metrics.restoration import psnr
 from unnoise.models import CanReconstruct
-from unnoise.training.start import train
+from unnoise.training.train import train
 
 METRICS = ("fid", "precision", "memorised", "bpd")
 

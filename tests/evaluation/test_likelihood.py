@@ -60,7 +60,7 @@ def test_noise_is_stranger_than_digits_by_both_scores(run: Path) -> None:
 
 
 def test_the_report_on_strangers_says_what_works(run: Path) -> None:
-    found = evaluate(run, metrics=("strangers",), n=100)["told_apart"]
+    found = evaluate(run, metrics=("ood_auroc",), n=100)["ood_auroc"]
     assert found["noise"]["bits_per_dim"] > 0.9
     assert found["noise"]["denoising_error"] > 0.9
     worst = {name: min(found[kind][name] for kind in ("glyphs", "noise")) for name in found["noise"]}

@@ -9,17 +9,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from unnoise.guidance import GUIDANCE, AutoGuidance, ClassifierFree, ClassifierGuidance, Interval, spread
+from unnoise.guidance import GUIDANCE, AutoGuidance, ClassifierFree, ClassifierGuidance, Interval, score_scale
 from unnoise.process.analytic import GaussianMixture
 from unnoise.process.denoiser import Denoised
-from unnoise.process.schedule import VE, VP, CosineBetas, LinearBetas, Schedule, Straight
+from unnoise.process.schedule import VE, VP, CosineBetas, LinearBetas, RectifiedFlow, Schedule
 from unnoise.samplers import DDIM
 
 MIXTURE = GaussianMixture(
     torch.tensor([0.2, 0.5, 0.3]), torch.tensor([[1.0, 0.0], [-1.0, 0.5], [0.0, -2.0]]), torch.tensor([0.3, 0.5, 0.4])
 )
 WORSE = GaussianMixture(torch.ones(1), torch.zeros(1, 2), 1.0)
-SCHEDULES = [VP(), VE(sigma_max=20.0), Straight(), CosineBetas(), LinearBetas()]
+SCHEDULES = [VP(), VE(sigma_max=20.0), RectifiedFlow(), CosineBetas(), LinearBetas()]
 LABEL = torch.tensor([0, 1, 2, 0, 1, 2, 1, 1])
 
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
@@ -152,10 +152,10 @@ def test_classifier_guidance_without_a_condition_is_none() -> None:
 
 
 def test_at_pure_noise_nothing_is_added_and_nothing_breaks() -> None:
-    schedule, t = Straight(), torch.tensor(1.0, dtype=torch.float64)
+    schedule, t = RectifiedFlow(), torch.tensor(1.0, dtype=torch.float64)
     x_t, _ = noisy(schedule)
     guided = ClassifierGuidance(log_prob(schedule), 2.0)(Unconditional(schedule))(x_t, t, {"label": LABEL})
-    assert spread(schedule, t) == 0
+    assert score_scale(schedule, t) == 0
     assert torch.equal(guided.x_0, Unconditional(schedule)(x_t, t).x_0)
 
 

@@ -15,7 +15,7 @@ from unnoise.process.analytic import GaussianMixture
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.gaussian import gaussian_log_prob, posterior, transition
 from unnoise.process.parametrization import PARAMETRIZATIONS, Parametrization
-from unnoise.process.schedule import VE, VP, Cosine, LinearBetas, Schedule, Straight
+from unnoise.process.schedule import VE, VP, Cosine, LinearBetas, RectifiedFlow, Schedule
 from unnoise.process.variance import Analytic, Beta, BetaTilde, Variance, estimate_gammas
 
 STDS = torch.tensor([0.12, 0.15, 0.2, 0.25])
@@ -73,7 +73,9 @@ def test_beta_tilde_never_falls_onto_the_truth(steps: int) -> None:
     assert gap(bound, MIXTURE, x_0)[0] > 0.44
 
 
-@pytest.mark.parametrize("schedule", [rescaled(50), VP(), VE(), Straight(), Cosine()], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize(
+    "schedule", [rescaled(50), VP(), VE(), RectifiedFlow(), Cosine()], ids=lambda s: type(s).__name__
+)
 @pytest.mark.parametrize("steps", [2, 10])
 def test_the_analytic_bound_of_a_gaussian_is_its_likelihood_on_any_grid(schedule: Schedule, steps: int) -> None:
     """Gaussian data have Gaussian reverse kernels, so that nothing is lost but the prior's mismatch."""

@@ -12,14 +12,14 @@ from torch import Tensor
 from unnoise.metrics.flow_likelihood import ode_log_likelihood
 from unnoise.process.analytic import GaussianMixture
 from unnoise.process.denoiser import Denoised
-from unnoise.process.schedule import VE, VP, Cosine, CosineBetas, LinearBetas, Schedule, Straight
+from unnoise.process.schedule import VE, VP, Cosine, CosineBetas, LinearBetas, RectifiedFlow, Schedule
 
 # Their mean is 0: a mean m shifts log N(x_T) by about m / 80 on VE, which is the prior's mismatch and not the ODE's.
 PLANE = GaussianMixture(torch.ones(2), torch.tensor([[0.7, -0.3], [-0.7, 0.3]]), torch.tensor([0.1, 0.3]))
 OFFSETS = torch.randn(3, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 IMAGE = GaussianMixture(torch.ones(3), 0.5 * (OFFSETS - OFFSETS.mean(0)), torch.tensor([0.15, 0.2, 0.3]))
 
-SCHEDULES = [VP(), VE(), Straight(), Cosine(), LinearBetas(), CosineBetas()]
+SCHEDULES = [VP(), VE(), RectifiedFlow(), Cosine(), LinearBetas(), CosineBetas()]
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: type(s).__name__)
 
 

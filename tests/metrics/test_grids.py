@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from unnoise.metrics.grids import EVERY_TIME_UP_TO, angles, rising_times, visits
-from unnoise.process.schedule import VE, VP, Cosine, LinearBetas, Schedule, Straight
+from unnoise.process.schedule import VE, VP, Cosine, LinearBetas, RectifiedFlow, Schedule
 
 
-@pytest.mark.parametrize("schedule", [VP(), VE(), Straight(), Cosine()], ids=repr)
+@pytest.mark.parametrize("schedule", [VP(), VE(), RectifiedFlow(), Cosine()], ids=repr)
 def test_angles_are_evenly_spaced(schedule: Schedule) -> None:
     times = angles(schedule, 10)
     assert float(times[-1]) == schedule.t_max

@@ -18,7 +18,7 @@ def test_encodes_and_decodes(spatial: bool) -> None:
     assert isinstance(model, CanReconstruct)
     image = torch.rand(2, 3, 9, 14) * 2 - 1
     z = model.encode(image)
-    assert z.shape[1:] == model.code_shape
+    assert z.shape[1:] == model.latent_shape
     again = model.decode(z)
     assert again.shape == image.shape
     assert again.abs().max() <= 1

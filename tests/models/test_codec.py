@@ -23,8 +23,8 @@ def latent_model(**options: object) -> Diffusion:
 def test_measured_codes_have_mean_zero_and_deviation_one_and_come_back() -> None:
     codec = latent_model().codec
     assert isinstance(codec, Latents)
-    assert codec.code_shape == (3, 4, 3)
-    codes = 3 * torch.randn(500, *codec.code_shape, generator=torch.Generator().manual_seed(0)) + 2
+    assert codec.latent_shape == (3, 4, 3)
+    codes = 3 * torch.randn(500, *codec.latent_shape, generator=torch.Generator().manual_seed(0)) + 2
     codec.measure(codes)
     z = codec.normalised(codes)
     assert float(z.mean((0, 2, 3)).abs().max()) < 1e-5
@@ -66,5 +66,5 @@ def test_a_code_that_is_no_image_is_refused_with_the_way_out() -> None:
 
 def test_pixels_are_the_identity() -> None:
     codec, image = Pixels((1, 4, 4)), torch.linspace(-1, 1, 16).view(1, 1, 4, 4)
-    assert codec.code_shape == (1, 4, 4)
+    assert codec.latent_shape == (1, 4, 4)
     assert torch.equal(codec.decode(codec.encode(image)), image)

@@ -38,7 +38,7 @@ def test_claims_what_it_can(likelihood: str, spatial: bool) -> None:
     assert isinstance(model, CanReconstruct)
     assert isinstance(model, CanScore)
     z = model.encode(images())
-    assert z.shape[1:] == model.code_shape == ((4, 2, 2) if spatial else (4,))
+    assert z.shape[1:] == model.latent_shape == ((4, 2, 2) if spatial else (4,))
     for image in (model.decode(z), model.sample(seeds=range(32))):
         assert image.shape == (32, 1, 8, 8)
         assert image.abs().max() <= 1

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from unnoise.config import read_recipe
 from unnoise.data import Batch, open_source
 from unnoise.guidance import ClassifierFree
 from unnoise.models.assembly import build_model, model_spec
 from unnoise.models.diffusion import Diffusion
 from unnoise.objectives.assembly import build_objective
+from unnoise.runs.config import read_recipe
 from unnoise.samplers import DDIM
 from unnoise.seeding import StepNoise
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from unnoise.networks.combined import Combined, build_conditioner, conditioner_spec
 from unnoise.networks.conditioner import Conditioner, Conditioning
 from unnoise.networks.conditioning import CONDITIONERS, augmented, reduced
-from unnoise.networks.layers import aligned, beneath
+from unnoise.networks.layers import aligned, concat_spatial
 
 BOTH = {"kind": "combined", "parts": {"class": {"dim": 6}, "map": {"dim": 3}, "image": {"dim": 5, "factor": 2}}}
 SPECS: dict[str, Mapping[str, Any]] = {
@@ -214,9 +214,9 @@ def test_spatial_conditioning_comes_to_the_images_size() -> None:
     assert aligned(field, (3, 4)) is field
     torch.testing.assert_close(aligned(torch.full((1, 1, 3, 5), 0.7), (9, 4)), torch.full((1, 1, 9, 4), 0.7))
     x = torch.rand(1, 3, 6, 8)
-    assert torch.equal(beneath(x, field, 2)[:, :3], x)
-    assert not beneath(x, None, 2)[:, 3:].any()
-    assert beneath(x, None, 0) is x
+    assert torch.equal(concat_spatial(x, field, 2)[:, :3], x)
+    assert not concat_spatial(x, None, 2)[:, 3:].any()
+    assert concat_spatial(x, None, 0) is x
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_as_many_conditions_as_images() -> None:
     with pytest.raises(ValueError, match="3 conditions 'caption' for 2 images"):
         conditioner("text")({"caption": ["a", "b", "c"]}, 2)
     with pytest.raises(ValueError, match="1 channels; this network was built for 2"):
-        beneath(torch.zeros(1, 3, 4, 4), torch.zeros(1, 1, 4, 4), 2)
+        concat_spatial(torch.zeros(1, 3, 4, 4), torch.zeros(1, 1, 4, 4), 2)
 
 
 def test_preparing_reaches_the_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from unnoise.networks.autoencoder import Decoder, Encoder, Grid, code_shape
+from unnoise.networks.autoencoder import Decoder, Encoder, Grid, latent_shape
 
 SIZES = [(8, 8), (28, 28), (17, 23), (1, 1), (64, 16)]
 
@@ -27,7 +27,7 @@ def test_any_size_there_and_back(size: tuple[int, int], spatial: bool, channels:
     options = {"channels": 8, "multipliers": (1, 2, 2), "blocks": 2, "patch": 2, "spatial": spatial}
     encoder, decoder = Encoder(channels, 5, size, **options), Decoder(5, channels, size, **options)  # type: ignore[arg-type]
     code = encoder(torch.randn(2, channels, *size))
-    assert code.shape[1:] == code_shape(5, size, 2, (1, 2, 2), spatial)
+    assert code.shape[1:] == latent_shape(5, size, 2, (1, 2, 2), spatial)
     image = decoder(code)
     assert image.shape == (2, channels, *size)
     image.square().mean().backward()
@@ -36,9 +36,9 @@ def test_any_size_there_and_back(size: tuple[int, int], spatial: bool, channels:
 
 
 def test_a_spatial_code_is_a_small_image() -> None:
-    assert code_shape(4, (64, 64), 1, (1, 2, 4), spatial=True) == (4, 16, 16)
-    assert code_shape(4, (65, 64), 2, (1, 2, 4), spatial=True) == (4, 9, 8)
-    assert code_shape(4, (64, 64), 1, (1, 2, 4), spatial=False) == (4,)
+    assert latent_shape(4, (64, 64), 1, (1, 2, 4), spatial=True) == (4, 16, 16)
+    assert latent_shape(4, (65, 64), 2, (1, 2, 4), spatial=True) == (4, 9, 8)
+    assert latent_shape(4, (64, 64), 1, (1, 2, 4), spatial=False) == (4,)
 
 
 def test_nothing_is_halved_into_nothing() -> None:

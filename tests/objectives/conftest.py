@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from unnoise.training.checkpoint import checkpoints, save_checkpoint
-from unnoise.training.loop import Trainer
+from unnoise.runs.checkpoint import checkpoints, save_checkpoint
+from unnoise.training.trainer import Trainer
 
 Resumed = Callable[[Callable[[], Trainer], int, int], Mapping[str, Mapping[str, torch.Tensor]]]
 

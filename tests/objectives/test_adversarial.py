@@ -17,11 +17,11 @@ from unnoise.data.loader import Loader
 from unnoise.models.gan import GAN
 from unnoise.objectives.adversarial import GAMES, PENALTIES, Adversarial, gradient_penalty, r1
 from unnoise.process.divergence import js_gaussian
+from unnoise.runs.checkpoint import checkpoints, save_checkpoint
 from unnoise.seeding import StepNoise
-from unnoise.training.checkpoint import checkpoints, save_checkpoint
-from unnoise.training.device import choose_engine
-from unnoise.training.loop import Trainer
+from unnoise.training.engine import choose_engine
 from unnoise.training.settings import TrainSettings
+from unnoise.training.trainer import Trainer
 
 every_game = pytest.mark.parametrize("game", GAMES)
 GRID = torch.linspace(-30, 30, 60_001, dtype=torch.float64)

@@ -13,9 +13,9 @@ from unnoise.models.vae import VAE
 from unnoise.objectives.adversarial_elbo import AdversarialElbo
 from unnoise.objectives.elbo import Elbo
 from unnoise.seeding import StepNoise
-from unnoise.training.device import choose_engine
-from unnoise.training.loop import Trainer
+from unnoise.training.engine import choose_engine
 from unnoise.training.settings import TrainSettings
+from unnoise.training.trainer import Trainer
 
 PIXELS = np.random.default_rng(5).integers(0, 256, (16, 3, 16, 16), dtype=np.uint8)
 

@@ -21,12 +21,12 @@ from unnoise.objectives.consistency import Consistency, flow_step, path, pseudo_
 from unnoise.process.analytic import GaussianMixture
 from unnoise.process.gaussian import perturb
 from unnoise.process.parametrization import EDM, X0, Eps
-from unnoise.process.schedule import VE, VP, Cosine, CosineBetas, LinearBetas, Schedule, Straight
+from unnoise.process.schedule import VE, VP, Cosine, CosineBetas, LinearBetas, RectifiedFlow, Schedule
 from unnoise.samplers import RK45, Renoise
 from unnoise.seeding import StepNoise
-from unnoise.training.device import choose_engine
-from unnoise.training.loop import Trainer
+from unnoise.training.engine import choose_engine
 from unnoise.training.settings import TrainSettings
+from unnoise.training.trainer import Trainer
 
 NETWORK = {"kind": "unet", "channels": 16, "multipliers": [1, 2], "blocks": 1, "time_injection": "adagn"}
 SENTENCES = {
@@ -38,7 +38,7 @@ SENTENCES = {
 }
 every_sentence = pytest.mark.parametrize("sentence", SENTENCES.values(), ids=SENTENCES)
 TEACHERS = pytest.mark.parametrize("teacher", [False, True], ids=["training", "distillation"])
-SCHEDULES: list[Schedule] = [VE(), CosineBetas(10_000), LinearBetas(10_000, 1e-5, 2e-3), VP(), Straight()]
+SCHEDULES: list[Schedule] = [VE(), CosineBetas(10_000), LinearBetas(10_000, 1e-5, 2e-3), VP(), RectifiedFlow()]
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
 STD = 0.5
 
@@ -294,7 +294,7 @@ def test_memorises_eight_images(sentence: dict[str, Any]) -> None:
 
 
 def test_impossible_requests_are_refused_and_the_spec_round_trips() -> None:
-    for schedule in (Cosine(), Straight(), CosineBetas()):
+    for schedule in (Cosine(), RectifiedFlow(), CosineBetas()):
         model = Diffusion(nn.Identity(), schedule, Eps(), shape=(1, 4, 4))
         with pytest.raises(ValueError, match="enlarges the network's errors"):
             Consistency(model)
@@ -302,5 +302,5 @@ def test_impossible_requests_are_refused_and_the_spec_round_trips() -> None:
         make(SENTENCES["EDM"], intervals=20, most_intervals=10)
     made = make(SENTENCES["EDM"], teacher=True)
     spec = objective_spec(made)
-    assert spec["density"] == {"kind": "log-normal-sigma", "mean": -1.1, "std": 2.0}
+    assert spec["timesteps"] == {"kind": "log-normal-sigma", "mean": -1.1, "std": 2.0}
     assert objective_spec(build_objective(spec, made.model)) == spec

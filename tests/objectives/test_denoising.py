@@ -12,8 +12,8 @@ from unnoise.models.assembly import build_model
 from unnoise.models.diffusion import Diffusion
 from unnoise.objectives import Denoising
 from unnoise.objectives.assembly import build_objective, objective_spec
-from unnoise.process.density import DENSITIES, OnGrid
-from unnoise.process.schedule import LinearBetas, Straight
+from unnoise.process.schedule import LinearBetas, RectifiedFlow
+from unnoise.process.timesteps import TIMESTEP_DISTRIBUTIONS, OnGrid
 from unnoise.process.weight import WEIGHTS
 from unnoise.samplers import DDIM
 from unnoise.seeding import StepNoise
@@ -22,8 +22,8 @@ NETWORK = {"kind": "unet", "channels": 16, "multipliers": [1, 2], "blocks": 1, "
 SENTENCES = {
     "DDPM": ({"schedule": "linear-betas", "parametrization": "eps"}, {}),
     "v, min-SNR": ({"schedule": "cosine-betas", "parametrization": "v"}, {"weight": "min-snr"}),
-    "EDM": ({"schedule": "ve", "parametrization": "edm"}, {"density": "log-normal-sigma"}),
-    "rectified flow": ({"schedule": "straight", "parametrization": "velocity"}, {"density": "logit-normal"}),
+    "EDM": ({"schedule": "ve", "parametrization": "edm"}, {"timesteps": "log-normal-sigma"}),
+    "rectified flow": ({"schedule": "straight", "parametrization": "velocity"}, {"timesteps": "logit-normal"}),
 }
 every_sentence = pytest.mark.parametrize(("model", "objective"), SENTENCES.values(), ids=SENTENCES)
 
@@ -67,7 +67,7 @@ def test_an_untrained_network_answers_zero_and_pays_the_targets_power(
     """With output 0 the loss is E w |target|^2, computed here by hand from the rows."""
     made, batch = make(model, objective), images(4096)
     noise = StepNoise(1)
-    t = made.density.quantile(made.model.schedule, noise.uniform(4096))
+    t = made.timesteps.quantile(made.model.schedule, noise.uniform(4096))
     a, b = made.model.parametrization.row(made.model.schedule, t)
     expected = (made.weight(made.model.schedule, made.model.parametrization, t) * (a**2 + b**2)).mean()
     got = made.loss(batch, StepNoise(1)).total
@@ -90,11 +90,11 @@ def test_memorises_eight_images(model: dict[str, object], objective: dict[str, o
     assert distance.median() < 0.1, distance
 
 
-@pytest.mark.parametrize("name", DENSITIES)
+@pytest.mark.parametrize("name", TIMESTEP_DISTRIBUTIONS)
 def test_densities_stay_on_the_schedule_and_rise(name: str) -> None:
-    schedule = LinearBetas() if name == "grid" else Straight()
+    schedule = LinearBetas() if name == "grid" else RectifiedFlow()
     u = torch.linspace(0, 1 - 1e-9, 1001, dtype=torch.float64)
-    t = DENSITIES[name]().quantile(schedule, u)
+    t = TIMESTEP_DISTRIBUTIONS[name]().quantile(schedule, u)
     t = t.flip(0) if t[0] > t[-1] else t
     assert (t.diff() >= 0).all()
     assert t.min() > 0
@@ -107,12 +107,12 @@ def test_the_grid_density_is_uniform_on_native_steps() -> None:
     assert counts[0] == 0
     assert (counts[1:] == 5).all()
     with pytest.raises(ValueError, match="no native steps"):
-        OnGrid().quantile(Straight(), u)
+        OnGrid().quantile(RectifiedFlow(), u)
 
 
 def test_spec_round_trips() -> None:
     for weight in WEIGHTS:
-        made = make(SENTENCES["DDPM"][0], {"density": "grid", "weight": weight})
+        made = make(SENTENCES["DDPM"][0], {"timesteps": "grid", "weight": weight})
         spec = objective_spec(made)
         assert spec["weight"]["kind"] == weight
         assert objective_spec(build_objective(spec, made.model)) == spec

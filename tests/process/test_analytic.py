@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from unnoise.process.analytic import GaussianMixture
-from unnoise.process.schedule import VE, VP, CosineBetas, Schedule, Straight
+from unnoise.process.schedule import VE, VP, CosineBetas, RectifiedFlow, Schedule
 
 MIXTURE = GaussianMixture(
     torch.tensor([0.2, 0.5, 0.3]), torch.tensor([[1.0, 0.0], [-1.0, 0.5], [0.0, -2.0]]), torch.tensor([0.1, 0.3, 0.2])
 )
-every_schedule = pytest.mark.parametrize("schedule", [VP(), VE(), Straight(), CosineBetas()], ids=repr)
+every_schedule = pytest.mark.parametrize("schedule", [VP(), VE(), RectifiedFlow(), CosineBetas()], ids=repr)
 
 
 @every_schedule

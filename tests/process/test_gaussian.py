@@ -12,12 +12,12 @@ from unnoise.process.gaussian import (
     posterior,
     transition,
 )
-from unnoise.process.schedule import VE, CosineBetas, LinearBetas, Schedule, Straight
+from unnoise.process.schedule import VE, CosineBetas, LinearBetas, RectifiedFlow, Schedule
 
 PAIRS_OF_TIMES = [(LinearBetas(), 500, 499), (LinearBetas(), 900, 100), (CosineBetas(), 1000, 3), (VE(), 40.0, 0.5)]
 
 
-@pytest.mark.parametrize(("schedule", "t", "s"), [*PAIRS_OF_TIMES, (Straight(), 0.7, 0.2)], ids=repr)
+@pytest.mark.parametrize(("schedule", "t", "s"), [*PAIRS_OF_TIMES, (RectifiedFlow(), 0.7, 0.2)], ids=repr)
 def test_posterior_is_bayes_rule(schedule: Schedule, t: float, s: float) -> None:
     """q(x_s | x_t, x_0) q(x_t | x_0) = q(x_t | x_s) q(x_s | x_0) as densities."""
     x_s, x_t, x_0 = torch.randn(3, 64, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

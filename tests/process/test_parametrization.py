@@ -7,10 +7,10 @@ import torch
 
 from unnoise.process.gaussian import perturb, posterior
 from unnoise.process.parametrization import EDM, PARAMETRIZATIONS, Mean, Parametrization, V, Velocity
-from unnoise.process.schedule import VE, VP, Cosine, CosineBetas, LinearBetas, Schedule, Straight
+from unnoise.process.schedule import VE, VP, Cosine, CosineBetas, LinearBetas, RectifiedFlow, Schedule
 from unnoise.process.weight import WEIGHTS, EDMWeight, Flat, MinSNR
 
-SCHEDULES = [LinearBetas(), CosineBetas(T=100), Cosine(), VP(), VE(), Straight()]
+SCHEDULES = [LinearBetas(), CosineBetas(T=100), Cosine(), VP(), VE(), RectifiedFlow()]
 PAIRS = [
     (kind(), schedule)
     for kind in PARAMETRIZATIONS.values()

@@ -15,8 +15,8 @@ from unnoise.process.schedule import (
     CosineBetas,
     GeometricBetas,
     LinearBetas,
+    RectifiedFlow,
     Schedule,
-    Straight,
 )
 
 SCHEDULES_UNDER_TEST = [
@@ -30,7 +30,7 @@ SCHEDULES_UNDER_TEST = [
     VP(),
     VP(beta_min=1.0, beta_max=1.0),
     VE(),
-    Straight(),
+    RectifiedFlow(),
 ]
 BETAS_UNDER_TEST = [schedule for schedule in SCHEDULES_UNDER_TEST if isinstance(schedule, Betas)]
 

@@ -6,7 +6,7 @@ import torch
 from unnoise.process.analytic import GaussianMixture
 from unnoise.process.denoiser import Denoised
 from unnoise.process.gaussian import perturb, posterior, transition
-from unnoise.process.schedule import VE, VP, Cosine, LinearBetas, Schedule, Straight
+from unnoise.process.schedule import VE, VP, Cosine, LinearBetas, RectifiedFlow, Schedule
 from unnoise.process.variance import VARIANCES, Analytic, Beta, BetaTilde, Learned, Variance, estimate_gammas
 
 SCHEDULE = LinearBetas()
@@ -30,7 +30,9 @@ def test_the_first_step_takes_the_second_steps_beta_tilde() -> None:
     torch.testing.assert_close(BetaTilde().log_var(denoised(), SCHEDULE, one, zero), expected)
 
 
-@pytest.mark.parametrize(("schedule", "t"), [(SCHEDULE, 1000.0), (SCHEDULE, 600.0), (VP(), 1.0), (Straight(), 1.0)])
+@pytest.mark.parametrize(
+    ("schedule", "t"), [(SCHEDULE, 1000.0), (SCHEDULE, 600.0), (VP(), 1.0), (RectifiedFlow(), 1.0)]
+)
 def test_the_last_step_of_a_short_grid_has_a_variance_too(schedule: Schedule, t: float) -> None:
     log_var = BetaTilde().log_var(denoised(), schedule, torch.tensor(t).double(), torch.zeros(()).double())
     torch.testing.assert_close(log_var, posterior(schedule, schedule.t_max, schedule.t_max / 2).var.log())
@@ -65,7 +67,7 @@ def test_analytic_lies_between_its_limits(name: str) -> None:
     torch.testing.assert_close(got, VARIANCES[name]().log_var(denoised(), SCHEDULE, T, S) + extra)
 
 
-@pytest.mark.parametrize("schedule", [VP(), VE(), Straight(), Cosine()], ids=repr)
+@pytest.mark.parametrize("schedule", [VP(), VE(), RectifiedFlow(), Cosine()], ids=repr)
 def test_gammas_are_the_norm_of_the_expected_noise(schedule: Schedule) -> None:
     mixture = GaussianMixture(torch.ones(2), torch.tensor([[0.5, 0.0], [-0.5, 0.2]]), 0.1)
     x_0, times = mixture.sample(100_000), schedule.t(torch.tensor([6.0, 2.0, 0.0, -3.0]).double())
@@ -76,7 +78,7 @@ def test_gammas_are_the_norm_of_the_expected_noise(schedule: Schedule) -> None:
         assert gamma == pytest.approx(float(said.square().mean()), abs=0.02)
 
 
-@pytest.mark.parametrize("schedule", [Straight(), Cosine()], ids=repr)
+@pytest.mark.parametrize("schedule", [RectifiedFlow(), Cosine()], ids=repr)
 def test_analytic_is_finite_where_no_signal_is_left(schedule: Schedule) -> None:
     """At t_max x_t says nothing: var_0 is the data's variance, and that of p(x_s | x_t) is x_s's own."""
     std, s = 0.3, torch.tensor(0.9).double()

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from unnoise.drawing import draw_in_batches
 from unnoise.models.assembly import build_model
 from unnoise.models.diffusion import Diffusion
 from unnoise.samplers import DDIM, Ancestral, Heun, Langevin, Sampler, SDEDPMSolver, UniPC
+from unnoise.sampling.generate import sample_in_batches
 
 TOLERANCE = 1e-5
 COUNT = 50
@@ -65,7 +65,7 @@ def test_drawn_files_do_not_depend_on_the_batch_size(
     monkeypatch.setattr(torch, "compile", lambda forward, dynamic: forward)
     model = untrained(clip=True)
     by_size = [
-        draw_in_batches(model, range(COUNT), None, sampler, None, size, "fp32", compile) for size in (None, 50, 7, 1)
+        sample_in_batches(model, range(COUNT), None, sampler, None, size, "fp32", compile) for size in (None, 50, 7, 1)
     ]
     for images in by_size[1:]:
         assert np.abs(images.astype(int) - by_size[0].astype(int)).max() <= 1

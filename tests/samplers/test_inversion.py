@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from unnoise.process.analytic import GaussianMixture
-from unnoise.process.schedule import VP, LinearBetas, Schedule, Straight
+from unnoise.process.schedule import VP, LinearBetas, RectifiedFlow, Schedule
 from unnoise.samplers import DDIM, interpolate, invert, slerp
 
 MIXTURE = GaussianMixture(torch.ones(3), torch.tensor([[0.5, 0.5], [-0.5, 0.0], [0.2, -0.7]]), 0.15)
@@ -42,7 +42,7 @@ def test_slerp_keeps_norms_and_ends() -> None:
 
 
 def test_impossible_inversions_are_refused() -> None:
-    denoiser, x_0 = MIXTURE.denoiser(Straight()), MIXTURE.sample(2)
+    denoiser, x_0 = MIXTURE.denoiser(RectifiedFlow()), MIXTURE.sample(2)
     with pytest.raises(ValueError, match="deterministic"):
         invert(denoiser, x_0, DDIM(eta=1.0))
     with pytest.raises(ValueError, match="at least 1 iteration"):

@@ -13,7 +13,7 @@ import torch
 from unnoise.guidance import ClassifierFree, Clipped
 from unnoise.process.analytic import GaussianMixture
 from unnoise.process.denoiser import Denoised, Denoiser
-from unnoise.process.schedule import VE, VP, Cosine, CosineBetas, LinearBetas, Schedule, Straight
+from unnoise.process.schedule import VE, VP, Cosine, CosineBetas, LinearBetas, RectifiedFlow, Schedule
 from unnoise.samplers import (
     DDIM,
     GRIDS,
@@ -56,7 +56,7 @@ SAMPLERS_UNDER_TEST: list[Sampler] = [
     RK45(steps=10),
     Renoise(steps=4),
 ]
-SCHEDULES = [LinearBetas(), CosineBetas(), Cosine(), VP(), VE(sigma_max=3.0), Straight()]
+SCHEDULES = [LinearBetas(), CosineBetas(), Cosine(), VP(), VE(sigma_max=3.0), RectifiedFlow()]
 FINE_SCHEDULES = [LinearBetas(100_000, 1e-6, 2e-4), CosineBetas(100_000), *SCHEDULES[2:]]
 """The same with native steps enough for a step size to be halved and halved again."""
 
@@ -69,7 +69,9 @@ every_sampler = pytest.mark.parametrize("sampler", SAMPLERS_UNDER_TEST, ids=repr
 DETERMINISTIC = [sampler for sampler in SAMPLERS_UNDER_TEST if not draws(sampler)]
 every_deterministic = pytest.mark.parametrize("sampler", DETERMINISTIC, ids=repr)
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
-every_kind_of_schedule = pytest.mark.parametrize("schedule", [LinearBetas(), VE(sigma_max=3.0), Straight()], ids=repr)
+every_kind_of_schedule = pytest.mark.parametrize(
+    "schedule", [LinearBetas(), VE(sigma_max=3.0), RectifiedFlow()], ids=repr
+)
 
 GAUSSIAN = GaussianMixture(torch.ones(1), torch.tensor([[0.3, -0.6]]), 0.4)
 MIXTURE = GaussianMixture(torch.ones(3), torch.tensor([[0.5, 0.5], [-0.5, 0.0], [0.2, -0.7]]), 0.1)

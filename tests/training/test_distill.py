@@ -9,12 +9,12 @@ import torch
 
 import unnoise
 from unnoise.objectives.consistency import path
-from unnoise.process.schedule import VE, VP, CosineBetas, LinearBetas, Schedule, Straight
-from unnoise.runs import Run
+from unnoise.process.schedule import VE, VP, CosineBetas, LinearBetas, RectifiedFlow, Schedule
+from unnoise.runs.checkpoint import checkpoints
+from unnoise.runs.run import Run
 from unnoise.samplers import Renoise
-from unnoise.training.checkpoint import checkpoints
 from unnoise.training.distill import METHODS, distill
-from unnoise.training.start import train
+from unnoise.training.train import train
 
 SMALL = {
     "model.network.channels": 8,
@@ -75,7 +75,7 @@ def test_the_student_samples_in_one_call(teacher: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4])
-@pytest.mark.parametrize("schedule", [VE(), VP(), CosineBetas(), LinearBetas(), Straight()], ids=repr)
+@pytest.mark.parametrize("schedule", [VE(), VP(), CosineBetas(), LinearBetas(), RectifiedFlow()], ids=repr)
 def test_sampling_in_few_steps_visits_times_that_distillation_trains(schedule: Schedule, steps: int) -> None:
     trained = path(schedule, METHODS["consistency"]["objective.intervals"])
     for t in Renoise(steps=steps).times(schedule):

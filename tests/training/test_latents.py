@@ -9,7 +9,7 @@ import torch
 import unnoise
 from unnoise.models import Diffusion
 from unnoise.models.codec import Latents
-from unnoise.training.start import train
+from unnoise.training.train import train
 
 SMALL = {"train.batch_size": 16, "train.samples": 4, "train.warmup": 1, "data.limit": 64}
 
@@ -47,12 +47,12 @@ def test_a_run_in_latents_trains_resumes_and_draws_without_the_codec_run(codec: 
 def test_codes_are_those_of_the_images(codec: Path) -> None:
     from unnoise.data import open_source
     from unnoise.models.assembly import build_model
-    from unnoise.training.latents import with_autoencoder, with_codes
+    from unnoise.training.latents import with_autoencoder, with_latents
 
     images = open_source("digits", limit=20, progress=False)
     spec = with_autoencoder({"codec": {"kind": "latents", "run": str(codec)}, "clip": False})
     model = build_model(spec, images.shape, 0)
-    coded = with_codes(model, images, "cpu", keep=True)
+    coded = with_latents(model, images, "cpu", keep=True)
     assert isinstance(model, Diffusion)
     assert coded.codes is not None
     batch = coded.batch(np.array([3, 7]))

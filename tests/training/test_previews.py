@@ -10,7 +10,7 @@ import pytest
 
 from unnoise.data import open_source
 from unnoise.training.previews import WATCHED, CopyWatch
-from unnoise.training.start import train
+from unnoise.training.train import train
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ import pytest
 import torch
 
 import unnoise
-from unnoise.runs import Run
-from unnoise.training.checkpoint import checkpoints
-from unnoise.training.start import train
+from unnoise.runs.checkpoint import checkpoints
+from unnoise.runs.run import Run
+from unnoise.training.train import train
 
 TINY = {
     "model.network.channels": 8,
@@ -187,7 +187,7 @@ def test_a_change_that_makes_another_run_is_refused(tmp_path: Path) -> None:
         ({"overrides": {"model.schdule.kind": "cosine"}}, "did you mean 'schedule'"),
         ({"overrides": {"sampler.kind": "dddim"}}, "did you mean 'ddim'"),
         ({"overrides": {"train.batch_size": 0}}, "train.batch_size must be at least 1"),
-        ({"overrides": {"model.schedule.kind": "cosine", "objective.density": "grid"}}, "no native steps"),
+        ({"overrides": {"model.schedule.kind": "cosine", "objective.timesteps": "grid"}}, "no native steps"),
         ({"source": "digit"}, "digits"),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import unnoise
-from unnoise.training.start import train
+from unnoise.training.train import train
 
 SMALL = {
     "model.network.channels": 8,

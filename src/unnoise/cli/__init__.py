@@ -10,7 +10,7 @@ import sys
 from cyclopts import App
 
 import unnoise
-import unnoise.cli.codes  # registers commands of `unnoise edit`
+import unnoise.cli.latents  # registers commands of `unnoise edit`
 from unnoise.cli.compare import compare
 from unnoise.cli.data import data
 from unnoise.cli.demo import demo

@@ -48,7 +48,7 @@ def distill(
     json
         One JSON object on standard output.
     """
-    from unnoise.config import parse_overrides
+    from unnoise.runs.config import parse_overrides
     from unnoise.training.distill import distill as run_distillation
 
     made = run_distillation(run, method, out, steps, minutes, seed, parse_overrides(set_ or []), device=device)

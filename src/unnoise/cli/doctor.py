@@ -17,6 +17,6 @@ def doctor(*, json: Annotated[bool, Parameter(negative="")] = False) -> None:
     json
         One JSON object on standard output.
     """
-    from unnoise.doctor import examine
+    from unnoise.runtime.doctor import examine
 
     show(examine(), json)

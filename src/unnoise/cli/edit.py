@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 from unnoise.cli.output import show
 
 if TYPE_CHECKING:
-    from unnoise.edits import Edit
+    from unnoise.editing import Edit
 
 edit = App(
     name="edit",
@@ -77,7 +77,7 @@ def inpaint(
     drawing: Drawing = USUAL,
 ) -> None:
     """Draw the white pixels of a mask anew; all others stay as they are, to the bit."""
-    from unnoise.edits import Inpaint
+    from unnoise.editing import Inpaint
 
     _apply(run, Inpaint(image=image, mask=mask, method=method, steps=drawing.steps), drawing)
 
@@ -96,7 +96,7 @@ def outpaint(
     drawing: Drawing = USUAL,
 ) -> None:
     """Draw what lies around a picture that is smaller than the run's images; it stays as it is, to the bit."""
-    from unnoise.edits import Outpaint
+    from unnoise.editing import Outpaint
 
     _apply(run, Outpaint(image=image, at=at, anchor=anchor, method=method, steps=drawing.steps), drawing)
 
@@ -112,7 +112,7 @@ def upscale(
     drawing: Drawing = USUAL,
 ) -> None:
     """Enlarge a small picture to the size of the run's images."""
-    from unnoise.edits import Upscale
+    from unnoise.editing import Upscale
 
     _apply(run, Upscale(image=image, factor=factor, method=method, steps=drawing.steps), drawing)
 
@@ -120,7 +120,7 @@ def upscale(
 @edit.command
 def colourise(run: Path, image: Path, /, *, method: Method = None, drawing: Drawing = USUAL) -> None:
     """Give colours to a grey picture, whose luma stays; needs a run of RGB images."""
-    from unnoise.edits import Colourise
+    from unnoise.editing import Colourise
 
     _apply(run, Colourise(image=image, method=method, steps=drawing.steps), drawing)
 
@@ -137,7 +137,7 @@ def deblur(
     drawing: Drawing = USUAL,
 ) -> None:
     """Sharpen a blurred picture."""
-    from unnoise.edits import Deblur
+    from unnoise.editing import Deblur
 
     _apply(run, Deblur(image=image, std=std, noise=noise, method=method, steps=drawing.steps), drawing)
 
@@ -152,22 +152,22 @@ def vary(
     drawing: Drawing = USUAL,
 ) -> None:
     """Draw versions of a picture; with a label or a prompt, versions of it that are such."""
-    from unnoise.edits import Vary
+    from unnoise.editing import Vary
 
     _apply(run, Vary(image=image, strength=strength, steps=drawing.steps), drawing)
 
 
 def _apply(run: Path, work: Edit, drawing: Drawing) -> None:
-    from unnoise.conditions import Wish
-    from unnoise.edits import edit as apply
-    from unnoise.steering import Steering
+    from unnoise.editing import edit as apply
+    from unnoise.sampling.conditions import SampleConditions
+    from unnoise.sampling.guidance_options import GuidanceOptions
 
     result = apply(
         run,
         work,
         range(drawing.seed, drawing.seed + drawing.number),
-        wish=Wish(drawing.label, drawing.prompt, drawing.map_),
-        steering=Steering(drawing.guidance),
+        conditions=SampleConditions(drawing.label, drawing.prompt, drawing.map_),
+        guidance=GuidanceOptions(drawing.guidance),
         out=drawing.out,
         device=drawing.device,
     )

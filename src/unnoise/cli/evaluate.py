@@ -25,7 +25,7 @@ NUMBERS = (
 
 
 def evaluate(
-    subject: Path,
+    target: Path,
     /,
     *,
     data: str | None = None,
@@ -50,7 +50,7 @@ def evaluate(
 
     Parameters
     ----------
-    subject
+    target
         The folder of a run, or a source of images.
     data
         A source to measure against; by default the one the run was trained on.
@@ -58,7 +58,7 @@ def evaluate(
         Comma-separated. Of samples: fid, kid, inception_score, precision, recall, density, coverage, modes (classes
         covered), class_accuracy (of a class-conditional run), memorised (share of copies). Of restored images, against
         their originals: psnr, ssim. Of a model: bpd (bits per dimension: the variational bound), ode (the likelihood by
-        the probability-flow ODE), strangers (which images the likelihood rejects).
+        the probability-flow ODE), ood_auroc (which images the likelihood rejects).
     features
         classifier (trained on the labelled data, once), imagenet, inception, dino or pixels; by default classifier
         where there are labels, else imagenet.
@@ -90,7 +90,7 @@ def evaluate(
     from unnoise.evaluation import evaluate as measure
 
     result = measure(
-        subject,
+        target,
         data,
         tuple(name.strip() for name in metrics.split(",")),
         features,
@@ -116,8 +116,9 @@ def _lines(result: Mapping[str, Any]) -> list[str]:
     if "fid" in result:
         low, high = result["fid_interval"]
         rows.append((result["fid_name"], f"{result['fid']:.4f} (95 % of resamples: {low:.4f} to {high:.4f})"))
-    if "fid_floor" in result:
-        rows.append(("  its floor", f"{result['fid_floor']['value']:.4f}, which {_floor(result['fid_floor'])} get"))
+    if "fid_baseline" in result:
+        held = result["fid_baseline"]
+        rows.append(("  held-out baseline", f"{held['value']:.4f}, which {held['n']} {held['of']} get"))
     if "fid_warning" in result:
         rows.append(("  take care", result["fid_warning"]))
     rows += [(name.replace("_", " "), f"{result[name]:.5f}") for name in NUMBERS if name in result]
@@ -130,26 +131,22 @@ def _lines(result: Mapping[str, Any]) -> list[str]:
         exact, how = result["bits_per_dim_ode"], result["ode"]
         rows.append(("bits/dim by ODE", f"{exact['total']:.5f} +- {exact['stderr']:.5f}"))
         rows.append(("  how", f"{how['what']}; {how['images']} images, {how['network_calls']} network calls"))
-    rows += [(f"AUROC against {name}", _scores(result["told_apart"][name])) for name in _strangers(result)]
+    rows += [(f"AUROC against {name}", _scores(result["ood_auroc"][name])) for name in _ood_images(result)]
     if "features" in result:
-        space, held = result["feature_space"], result["reference"]
+        space, reference = result["feature_space"], result["reference"]
         accuracy = f", {100 * space['accuracy']:.2f} % right on held-out images" if "accuracy" in space else ""
         rows.append(("features", f"{result['features']}: {space['version']}{accuracy}"))
         how = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in result["samples"].items() if value)
         rows.append(("samples", f"{result['n']}; {how}"))
-        rows.append(("reference", f"{held['source']} ({held['split']}), {held['n']} images"))
+        rows.append(("reference", f"{reference['source']} ({reference['split']}), {reference['n']} images"))
     rows.append(("seconds", str(result["seconds"])))
     width = max(len(name) for name, _ in rows) + 2
     return [f"{name:<{width}}{text}" for name, text in rows]
 
 
-def _floor(floor: Mapping[str, Any]) -> str:
-    return f"{floor['n']} {floor['of']}"
-
-
 def _modes(modes: Mapping[str, Any]) -> str:
     missing = f", missing {', '.join(modes['missing'])}" if modes["missing"] else ""
-    kl = f"KL to the data {modes['kl']:.4f} nats (perfect samples: {modes['kl_floor']:.4f})"
+    kl = f"KL to the data {modes['kl']:.4f} nats (perfect samples: {modes['kl_baseline']:.4f})"
     return f"{modes['covered']} of {modes['of']}{missing}; {kl}"
 
 
@@ -160,8 +157,8 @@ def _likelihood(how: Mapping[str, Any], split: str) -> str:
     return f"{how['what']}; variance {how['variance']}; {times} on each of {how['images']} images of the {split} split"
 
 
-def _strangers(result: Mapping[str, Any]) -> list[str]:
-    return [name for name, value in result.get("told_apart", {}).items() if isinstance(value, Mapping)]
+def _ood_images(result: Mapping[str, Any]) -> list[str]:
+    return [name for name, value in result.get("ood_auroc", {}).items() if isinstance(value, Mapping)]
 
 
 def _scores(found: Mapping[str, float]) -> str:

@@ -40,7 +40,7 @@ def features(
     json
         One JSON object on standard output.
     """
-    from unnoise.representation import export_features
+    from unnoise.evaluation.linear_probe import export_features
 
     result = export_features(run, data, out, split=split, n=number, device=device)
     lines = [f"features  {result['n']} x {result['dim']} ({result['features']}) in {result['out']}"]

@@ -86,9 +86,9 @@ def sample(
     json
         One JSON object on standard output.
     """
-    from unnoise.conditions import Wish
-    from unnoise.drawing import draw
-    from unnoise.steering import Steering
+    from unnoise.sampling.conditions import SampleConditions
+    from unnoise.sampling.generate import draw
+    from unnoise.sampling.guidance_options import GuidanceOptions
 
     options = {"steps": steps, "eta": eta, "grid": grid}
     result = draw(
@@ -96,8 +96,8 @@ def sample(
         range(seed, seed + number),
         sampler=sampler,
         options={name: value for name, value in options.items() if value is not None},
-        wish=Wish(label, prompt, map_, image),
-        steering=Steering(guidance, classifier, worse, interval),
+        conditions=SampleConditions(label, prompt, map_, image),
+        guidance=GuidanceOptions(guidance, classifier, worse, interval),
         then=then or (),
         precision=precision,
         compile=compile,

@@ -61,8 +61,8 @@ def train(
     json
         One JSON object on standard output.
     """
-    from unnoise.config import parse_overrides
-    from unnoise.training.start import train as run_training
+    from unnoise.runs.config import parse_overrides
+    from unnoise.training.train import train as run_training
 
     overrides = {**parse_overrides(set_ or []), **({"data.strict": True} if strict else {})}
     run = run_training(

@@ -37,7 +37,7 @@ def tune(
     json
         One JSON object on standard output.
     """
-    from unnoise.tuned import tune_run
+    from unnoise.sampling.tune import tune_run
 
     result = tune_run(run, steps, trajectories=trajectories, device=device)
     named = ", ".join(f"{name} {error:.4f}" for name, error in sorted(result["named"].items(), key=lambda at: at[1]))

@@ -17,6 +17,7 @@ from unnoise.data.images import Images, blocks
 from unnoise.data.labels import class_table
 from unnoise.data.progress import progress
 from unnoise.data.settings import Settings
+from unnoise.errors import NoSplit, UserError
 
 IMAGE_KEYS = ("images", "image", "x", "pixels", "data", "arr_0")
 LABEL_KEYS = ("labels", "label", "y", "targets", "arr_1")
@@ -39,7 +40,7 @@ class Arrays:
         """The set with the wanted size, channels and limit."""
         rows = settings.chosen(len(self.pixels))
         if not len(rows):
-            raise ValueError(f"{source} holds no images")
+            raise UserError(f"{source} holds no images")
         channels, height, width = self.pixels.shape[1:]
         shape = plan_size([(width, height)], settings.size)
         final = _final_channels(self.pixels, settings.channels)
@@ -63,7 +64,7 @@ def standard(raw: np.ndarray, name: str, channels_last: bool = True) -> np.ndarr
     """Any of (N, H, W), (N, H, W, C), (N, C, H, W) as (N, C, H, W) uint8.
 
     bool is 0 and 255, uint16 is divided by 257 and rounded. channels_last: the reading of an array that fits both
-    ways. Raises ValueError for other shapes and types.
+    ways. Raises UserError for other shapes and types.
     """
     if raw.ndim == 3:
         raw = raw[:, None]
@@ -71,9 +72,9 @@ def standard(raw: np.ndarray, name: str, channels_last: bool = True) -> np.ndarr
         last = raw.shape[3] in COLOURS and (channels_last or raw.shape[1] not in COLOURS)
         raw = raw.transpose(0, 3, 1, 2) if last else raw
     else:
-        raise ValueError(f"{name} has shape {raw.shape}; allowed: (N, H, W), (N, H, W, C), (N, C, H, W), C 1, 3 or 4")
+        raise UserError(f"{name} has shape {raw.shape}; allowed: (N, H, W), (N, H, W, C), (N, C, H, W), C 1, 3 or 4")
     if raw.dtype not in (np.uint8, np.uint16, np.bool_):
-        raise ValueError(f"{name} has type {raw.dtype}; images must be uint8 in 0..255 (or uint16, or bool)")
+        raise UserError(f"{name} has type {raw.dtype}; images must be uint8 in 0..255 (or uint16, or bool)")
     if raw.dtype == np.uint16:
         return ((raw.astype(np.uint32) + 128) // 257).astype(np.uint8)
     return raw.astype(np.uint8) * np.uint8(255) if raw.dtype == np.bool_ else raw
@@ -82,7 +83,7 @@ def standard(raw: np.ndarray, name: str, channels_last: bool = True) -> np.ndarr
 def read_npy(path: Path, split: str, work: Path) -> Arrays:
     """The images of an .npy file."""
     if split != "train":
-        raise ValueError(f"{path} has no split of its own, so no 'test'; open it with split='train'")
+        raise NoSplit(f"{path} has no split of its own, so no 'test'; open it with split='train'")
     return Arrays(standard(_load(path), path.name))
 
 
@@ -93,13 +94,13 @@ def read_npz(path: Path, split: str, work: Path) -> Arrays:
         names = list(file.files)
         own = [key for key in names if "test" in key.lower()]
         if split == "test" and not own:
-            raise ValueError(f"{path} has no split of its own, so no 'test'; open it with split='train'")
+            raise NoSplit(f"{path} has no split of its own, so no 'test'; open it with split='train'")
         part = split if own else ""
         image, label, caption, segmentation = (
             _find(names, keys, part) for keys in (IMAGE_KEYS, LABEL_KEYS, CAPTION_KEYS, MAP_KEYS)
         )
         if image is None:
-            raise ValueError(
+            raise UserError(
                 f"{path} holds {', '.join(names) or 'nothing'}; images are looked for under {', '.join(IMAGE_KEYS)}"
             )
         pixels = standard(_member(file, image, path), f"{path.name}[{image}]")
@@ -115,14 +116,14 @@ def _load(path: Path) -> Any:
     try:
         return np.load(path, mmap_mode="r" if path.suffix == ".npy" else None, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
-        raise ValueError(f"{path} cannot be read as a numpy file: {error}") from None
+        raise UserError(f"{path} cannot be read as a numpy file: {error}") from None
 
 
 def _member(file: Mapping[str, np.ndarray], key: str, path: Path) -> np.ndarray:
     try:
         return file[key]
     except Exception as error:  # zip, zlib and numpy each have their own
-        raise ValueError(f"{path}: {key} cannot be read: {error}") from None
+        raise UserError(f"{path}: {key} cannot be read: {error}") from None
 
 
 def _find(names: Sequence[str], keys: Sequence[str], part: str) -> str | None:
@@ -133,12 +134,12 @@ def _find(names: Sequence[str], keys: Sequence[str], part: str) -> str | None:
 def _check_lengths(path: Path, count: int, parts: dict[str | None, Any]) -> None:
     for key, part in parts.items():
         if part is not None and len(part) != count:
-            raise ValueError(f"{path}: {count} images, but {len(part)} {key}")
+            raise UserError(f"{path}: {count} images, but {len(part)} {key}")
 
 
 def _small(maps: np.ndarray, path: Path, shape: tuple[int, ...]) -> np.ndarray:
     if maps.shape[1:] != shape or maps.dtype.kind not in "iub" or maps.min() < 0 or maps.max() > 255:
-        raise ValueError(f"{path}: maps must be (N, H, W) integers in 0..255, as large as the images")
+        raise UserError(f"{path}: maps must be (N, H, W) integers in 0..255, as large as the images")
     return maps.astype(np.uint8)
 
 

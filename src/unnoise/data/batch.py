@@ -53,7 +53,7 @@ class Gather:
 
     def batch(self, indices: np.ndarray, flip: np.ndarray | None = None) -> Batch:
         """The images at `indices` (B,); those where `flip` (B,) is true are mirrored left to right, maps with them.
-        Codes are of the images as they are, so a batch that flips brings none."""
+        Latents are of the images as they are, so a batch that flips brings none."""
         parts = self._on_device(indices, flip) if self._tensors else self._from_arrays(indices, flip)
         code = parts.pop("code", None) if flip is None else None
         cond: dict[str, Any] = {name: part.to(torch.int64) for name, part in parts.items() if name in LABELS}

@@ -20,6 +20,7 @@ from filelock import FileLock
 
 from unnoise.data.images import Images
 from unnoise.data.tree import Broken
+from unnoise.errors import UserError
 
 VERSION = 1  # of the entries' format and of what decoding means; a new one leaves old entries behind
 CHECKED = 64  # blocks of a file that are read to recognise damage: all of a file up to 64 MiB, spread over a longer one
@@ -39,7 +40,7 @@ def cache_folder(cache: str | Path | None = None) -> Path:
 def cached(key: Any, folder: Path, make: Callable[[Path], Images]) -> Images:
     """The set stored under `key` (anything JSON takes), made by `make(work folder)` where it is not there yet.
 
-    Raises ValueError when the cache folder cannot be written.
+    Raises UserError when the cache folder cannot be written.
     """
     name = hashlib.sha256(json.dumps([VERSION, key]).encode()).hexdigest()[:32]
     entry = folder / "packed" / name
@@ -48,7 +49,7 @@ def cached(key: Any, folder: Path, make: Callable[[Path], Images]) -> Images:
         lock = FileLock(str(entry) + ".lock")
         lock.acquire()
     except OSError as error:
-        raise ValueError(f"cannot write the cache {folder}: {error.strerror}; set UNNOISE_CACHE to a folder") from None
+        raise UserError(f"cannot write the cache {folder}: {error.strerror}; set UNNOISE_CACHE to a folder") from None
     try:
         return _load(entry) or _build(entry, make)
     finally:

@@ -8,6 +8,7 @@ import numpy as np
 
 from unnoise.data.arrays import Arrays
 from unnoise.data.tree import Tree
+from unnoise.errors import NoSplit, UserError
 
 BATCH = re.compile(r"(^|/)(data_batch_\d+|test_batch)\.bin$")
 TRAIN_BATCH = re.compile(r"(^|/)data_batch_\d+\.bin$")
@@ -21,20 +22,20 @@ def is_cifar(tree: Tree) -> bool:
 
 
 def read_cifar(tree: Tree, split: str) -> Arrays:
-    """The train batches in order, or the test batch; raises ValueError when one is missing or not whole."""
+    """The train batches in order, or the test batch; raises UserError when one is missing or not whole."""
     batches = sorted(name for name in tree.places if BATCH.search(name))
     names = [name for name in batches if bool(TRAIN_BATCH.search(name)) == (split == "train")]
     if not names:
-        raise ValueError(f"{tree.root} has no {split} batches; it has {', '.join(batches)}")
+        raise NoSplit(f"{tree.root} has no {split} batches; it has {', '.join(batches)}")
     records = np.concatenate([_records(tree, name) for name in names])
     labels = records[:, 0].astype(np.int64)
     if labels.max() >= len(CLASSES):
-        raise ValueError(f"{tree.root} has label {labels.max()}; CIFAR-10's labels are 0..9")
+        raise UserError(f"{tree.root} has label {labels.max()}; CIFAR-10's labels are 0..9")
     return Arrays(records[:, 1:].reshape(-1, 3, 32, 32), labels, CLASSES)
 
 
 def _records(tree: Tree, name: str) -> np.ndarray:
     data = tree.read(name)
     if not data or len(data) % RECORD:
-        raise ValueError(f"{name} of {tree.root} has {len(data)} bytes, not a whole number of {RECORD}-byte records")
+        raise UserError(f"{name} of {tree.root} has {len(data)} bytes, not a whole number of {RECORD}-byte records")
     return np.frombuffer(data, np.uint8).reshape(-1, RECORD)

@@ -18,6 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from unnoise.data.geometry import crop_box
 from unnoise.data.tree import Place
+from unnoise.errors import UserError
 
 T = TypeVar("T")
 
@@ -73,7 +74,7 @@ def to_mode(picture: Image.Image, channels: int) -> Image.Image:
     if picture.mode.startswith("I"):
         picture = _eight_bits(picture)
     if picture.mode == "F":
-        raise ValueError("floating-point pixels have no defined white")
+        raise UserError("floating-point pixels have no defined white")
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         if channels < 4:
@@ -84,7 +85,7 @@ def to_mode(picture: Image.Image, channels: int) -> Image.Image:
 def _eight_bits(picture: Image.Image) -> Image.Image:
     values = np.asarray(picture).astype(np.int64)
     if values.min() < 0 or values.max() > 65535:
-        raise ValueError("integer pixels outside 0..65535")
+        raise UserError("integer pixels outside 0..65535")
     return Image.fromarray(((values + 128) // 257).astype(np.uint8))
 
 
@@ -119,9 +120,9 @@ def _read_mask(place: Place, size: tuple[int, int], height: int, width: int) -> 
         picture.load()
         mask = ImageOps.exif_transpose(picture)
     if mask.mode not in ("1", "L", "P"):
-        raise ValueError(f"its mask has mode {mask.mode}, not grey or palette")
+        raise UserError(f"its mask has mode {mask.mode}, not grey or palette")
     if mask.size != size:
-        raise ValueError(f"its mask is {mask.width}x{mask.height}, the image {size[0]}x{size[1]}")
+        raise UserError(f"its mask is {mask.width}x{mask.height}, the image {size[0]}x{size[1]}")
     classes = Image.fromarray(np.asarray(mask).astype(np.uint8))
     return np.asarray(fit(classes, height, width, Image.Resampling.NEAREST))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.error import URLError
 
 from unnoise.data.progress import progress
+from unnoise.errors import UserError
 
 TIMEOUT = 30.0  # seconds without a byte
 BLOCK = 1 << 18
@@ -93,7 +94,7 @@ def locate(name: str, cache: Path, shown: bool) -> Path:
     """The folder, or the single file, of a public set.
 
     $UNNOISE_DATA/NAME (or the set's single file in $UNNOISE_DATA) is taken as it is; otherwise what is missing is
-    fetched into `cache`/downloads/NAME. Raises ValueError that says what to put where when that fails.
+    fetched into `cache`/downloads/NAME. Raises UserError that says what to put where when that fails.
     """
     files = PUBLIC[name].files
     for place in _own_places(name):
@@ -104,7 +105,7 @@ def locate(name: str, cache: Path, shown: bool) -> Path:
         for remote in files:
             fetch(remote, folder, shown)
     except OSError as error:
-        raise ValueError(
+        raise UserError(
             f"cannot download {name} ({error}); put {', '.join(remote.file for remote in files)} into {folder}, "
             f"or set UNNOISE_DATA to a folder that holds {name}/"
         ) from None

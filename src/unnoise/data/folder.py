@@ -16,6 +16,7 @@ import numpy as np
 from unnoise.data.labels import class_table
 from unnoise.data.metadata import Metadata, read_metadata
 from unnoise.data.tree import Broken, Place, Tree
+from unnoise.errors import NoSplit, UserError
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".avif")
 MASK = ".mask.png"
@@ -60,14 +61,14 @@ def is_image_tree(tree: Tree) -> bool:
 
 
 def list_images(tree: Tree, split: str) -> Listing:
-    """The images of a split with what is known about them; raises ValueError when there are none."""
+    """The images of a split with what is known about them; raises UserError when there are none."""
     names = sorted(name for name in tree.places if _is_image(name))
     if not names:
-        raise ValueError(f"{tree.root} holds no images; looked for {', '.join(EXTENSIONS)}")
+        raise UserError(f"{tree.root} holds no images; looked for {', '.join(EXTENSIONS)}")
     base = _common_folder(names)
     prefixes = _split_prefixes(names, base)
     if split == "test" and not prefixes:
-        raise ValueError(f"{tree.root} has no split of its own, so no 'test'; open it with split='train'")
+        raise NoSplit(f"{tree.root} has no split of its own, so no 'test'; open it with split='train'")
     roots = sorted({_first_folder(name, base) for name in names}) if prefixes else [base]
     metadata = read_metadata(tree)
     values, note = _values(names, roots, metadata)

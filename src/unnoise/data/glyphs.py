@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from unnoise.data.arrays import Arrays
 from unnoise.data.progress import progress
 from unnoise.data.settings import MAX_SIDE
+from unnoise.errors import UserError
 from unnoise.registry import check_keys
 
 FONTS = (
@@ -47,7 +48,7 @@ SPLIT_KEY = {"train": 0, "test": 1}
 @dataclass(frozen=True)
 class Glyphs:
     """size: side in pixels, or (height, width). n: how many. seed: with the split and an image's number, all there is
-    to its draws. characters: what is drawn; each is a class. Raises ValueError for values that cannot be drawn."""
+    to its draws. characters: what is drawn; each is a class. Raises UserError for values that cannot be drawn."""
 
     size: int | tuple[int, int] = 32
     n: int = 10_000
@@ -56,11 +57,11 @@ class Glyphs:
 
     def __post_init__(self) -> None:
         if not all(8 <= side <= MAX_SIDE for side in self.shape):
-            raise ValueError(f"glyphs need a size of 8 to {MAX_SIDE}; got {self.size}")
+            raise UserError(f"glyphs need a size of 8 to {MAX_SIDE}; got {self.size}")
         if self.n < 1:
-            raise ValueError(f"glyphs need n of at least 1; got {self.n}")
+            raise UserError(f"glyphs need n of at least 1; got {self.n}")
         if len(set(self.characters)) < len(self.characters) or not self.characters.isalnum():
-            raise ValueError(f"glyphs need distinct letters and digits as characters; got {self.characters!r}")
+            raise UserError(f"glyphs need distinct letters and digits as characters; got {self.characters!r}")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -142,7 +143,7 @@ def _ink_share(font: str, character: str) -> float:
 def _pair(part: str) -> tuple[str, str]:
     key, equals, value = part.partition("=")
     if not equals:
-        raise ValueError(f"glyphs: {part!r} is not name=value; such as glyphs:64 or glyphs:size=64,n=20000")
+        raise UserError(f"glyphs: {part!r} is not name=value; such as glyphs:64 or glyphs:size=64,n=20000")
     return key.strip(), value.strip()
 
 
@@ -150,4 +151,4 @@ def _number(key: str, value: str) -> int:
     try:
         return int(value)
     except ValueError:
-        raise ValueError(f"glyphs: {key} must be a whole number; got {value!r}") from None
+        raise UserError(f"glyphs: {key} must be a whole number; got {value!r}") from None

@@ -13,6 +13,7 @@ import numpy as np
 from unnoise.data.arrays import Arrays, standard
 from unnoise.data.labels import class_table
 from unnoise.data.tree import MAX_BYTES, DiskFile, Tree
+from unnoise.errors import NoSplit, UserError
 
 IMAGE_FILE = re.compile(r"images[^/]*ubyte(\.gz)?$", re.IGNORECASE)
 TEST_FILE = re.compile(r"t10k|test", re.IGNORECASE)
@@ -44,7 +45,7 @@ def read_idx_file(path: Path, split: str, work: Path) -> Arrays:
     names = [path.name, label.name] if label.is_file() and label != path else [path.name]
     tree = Tree(str(path), {name: DiskFile(str(path.with_name(name))) for name in names})
     if split != "train":
-        raise ValueError(f"{path} has no split of its own, so no 'test'; give the folder that holds both splits")
+        raise NoSplit(f"{path} has no split of its own, so no 'test'; give the folder that holds both splits")
     return _read(tree, path.name)
 
 
@@ -53,23 +54,23 @@ def read_idx_tree(tree: Tree, split: str) -> Arrays:
     images = sorted(name for name in tree.places if IMAGE_FILE.search(name))
     found = [name for name in images if bool(TEST_FILE.search(name)) == (split == "test")]
     if not found:
-        raise ValueError(f"{tree.root} has no {split} images; it has {', '.join(images)}")
+        raise NoSplit(f"{tree.root} has no {split} images; it has {', '.join(images)}")
     return _read(tree, found[0])
 
 
 def parse_idx(data: bytes, name: str) -> np.ndarray:
-    """The array in the bytes of an IDX file, gzipped or not; raises ValueError when it is not whole."""
+    """The array in the bytes of an IDX file, gzipped or not; raises UserError when it is not whole."""
     if data.startswith(GZIP):
         data = _unzip(data, name)
     if len(data) < 4 or data[:3] != MAGIC[0][:3]:
-        raise ValueError(f"{name} is not an IDX file of unsigned bytes")
+        raise UserError(f"{name} is not an IDX file of unsigned bytes")
     start = 4 + 4 * data[3]
     if len(data) < start:
-        raise ValueError(f"{name} ends inside its header")
+        raise UserError(f"{name} ends inside its header")
     shape = tuple(int(size) for size in np.frombuffer(data, ">u4", data[3], 4))
     wanted = int(np.prod(shape, dtype=np.float64))
     if len(data) - start != wanted:
-        raise ValueError(f"{name} announces {'x'.join(map(str, shape))} = {wanted} bytes but holds {len(data) - start}")
+        raise UserError(f"{name} announces {'x'.join(map(str, shape))} = {wanted} bytes but holds {len(data) - start}")
     return np.frombuffer(data, np.uint8, wanted, start).reshape(shape)
 
 
@@ -80,7 +81,7 @@ def _read(tree: Tree, name: str) -> Arrays:
         return Arrays(pixels)
     values = parse_idx(tree.read(partner), partner)
     if values.ndim != 1 or len(values) != len(pixels):
-        raise ValueError(f"{name} holds {len(pixels)} images, {partner} {len(values)} labels")
+        raise UserError(f"{name} holds {len(pixels)} images, {partner} {len(values)} labels")
     labels, classes = class_table(values.tolist())
     return Arrays(pixels, labels, classes)
 
@@ -95,7 +96,7 @@ def _unzip(data: bytes, name: str) -> bytes:
         with gzip.open(io.BytesIO(data)) as file:
             plain = file.read(MAX_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{name} is damaged: {error}") from None
+        raise UserError(f"{name} is damaged: {error}") from None
     if len(plain) > MAX_BYTES:
-        raise ValueError(f"{name} unpacks to more than {MAX_BYTES} bytes")
+        raise UserError(f"{name} unpacks to more than {MAX_BYTES} bytes")
     return plain

@@ -9,6 +9,7 @@ import torch
 
 from unnoise.data.batch import Batch, Gather
 from unnoise.data.images import Images
+from unnoise.errors import UserError
 
 ORDER, FLIP = 1, 2  # what a draw is for: part of its key
 RESIDENT_SHARE = 0.25  # of the free device memory: a set up to this size is kept on a CUDA device
@@ -29,9 +30,9 @@ class Loader:
         flip: bool = False,
     ) -> None:
         if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1; got {batch_size}")
+            raise UserError(f"batch_size must be at least 1; got {batch_size}")
         if not len(images):
-            raise ValueError(f"{images.source} holds no images to train on")
+            raise UserError(f"{images.source} holds no images to train on")
         self.images = images
         self.batch_size = batch_size
         self.seed = seed

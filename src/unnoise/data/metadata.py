@@ -7,6 +7,7 @@ import posixpath
 from dataclasses import dataclass, field
 
 from unnoise.data.tree import Broken, Tree
+from unnoise.errors import UserError
 
 FILE = "metadata.jsonl"
 CAPTION_KEYS = ("text", "caption")
@@ -44,18 +45,18 @@ def _read_line(tree: Tree, folder: str, line: str, found: Metadata) -> None:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
-        raise ValueError("not JSON") from None
+        raise UserError("not JSON") from None
     if not isinstance(row, dict) or not isinstance(row.get("file_name"), str):
-        raise ValueError("no file_name")
+        raise UserError("no file_name")
     image = posixpath.normpath(posixpath.join(folder, row["file_name"]))
     if image not in tree.places:
-        raise ValueError(f"there is no file {row['file_name']!r}")
+        raise UserError(f"there is no file {row['file_name']!r}")
     label = row.get("label")
     if label is not None and (isinstance(label, bool) or not isinstance(label, (str, int))):
-        raise ValueError("label must be a text or an integer")
+        raise UserError("label must be a text or an integer")
     text = next((row[key] for key in CAPTION_KEYS if row.get(key) is not None), None)
     if text is not None and not isinstance(text, str):
-        raise ValueError("the caption must be a text")
+        raise UserError("the caption must be a text")
     if label is not None:
         found.labels[image] = label
     if text is not None:

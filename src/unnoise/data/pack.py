@@ -18,6 +18,7 @@ from unnoise.data.pool import Workers
 from unnoise.data.progress import Advance, progress
 from unnoise.data.settings import Settings
 from unnoise.data.tree import close_archives
+from unnoise.errors import UserError
 
 CHUNK = 64  # images per task of a worker process
 NAMED = 3  # broken files named in a message
@@ -32,7 +33,7 @@ class Files:
     def pack(self, source: str, settings: Settings, work: Path, shown: bool) -> Images:
         """Decodes the files into `work`; what cannot be read is left out and named in `broken`.
 
-        Raises ValueError when nothing can be read.
+        Raises UserError when nothing can be read.
         """
         listing = self.listing.take(settings.chosen(len(self.listing.names)))
         try:
@@ -84,7 +85,7 @@ def _pack(listing: Listing, source: str, settings: Settings, work: Path, workers
 
 def _refuse_empty(listing: Listing, source: str) -> None:
     if not listing.names:
-        raise ValueError(f"{source} holds no image that can be read: {some(listing.broken)}")
+        raise UserError(f"{source} holds no image that can be read: {some(listing.broken)}")
 
 
 def _parts(items: Sequence) -> list[Sequence]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from unnoise.errors import UserError
 from unnoise.files import write_atomic
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def image_grid(
     """
     images = _bytes(pixels)
     if images.ndim != 4 or not len(images) or images.shape[1] not in (1, 3, 4):
-        raise ValueError(f"a grid needs (N, C, H, W) with C 1, 3 or 4, and N at least 1; got {tuple(images.shape)}")
+        raise UserError(f"a grid needs (N, C, H, W) with C 1, 3 or 4, and N at least 1; got {tuple(images.shape)}")
     count, channels, height, width = images.shape
     across = min(count, columns or math.ceil(math.sqrt(count)))
     scale = scale or max(1, VISIBLE // max(height, width))
@@ -60,9 +61,9 @@ def save_png(image: Image.Image | np.ndarray | Tensor, path: str | Path) -> None
 
 def save_gif(frames: Sequence[Image.Image], path: str | Path, seconds: float = 4.0, hold: float = 2.0) -> None:
     """Writes pictures of one size as an endless GIF of so many `seconds`, whose last picture stays `hold` longer; the
-    file appears whole or not at all. Raises ValueError for no pictures."""
+    file appears whole or not at all. Raises UserError for no pictures."""
     if not frames:
-        raise ValueError("a GIF needs at least 1 picture, got 0")
+        raise UserError("a GIF needs at least 1 picture, got 0")
     each = max(MIN_FRAME, round(1000 * seconds / len(frames)))
     durations = [each] * (len(frames) - 1) + [each + round(1000 * hold)]
     stream = io.BytesIO()

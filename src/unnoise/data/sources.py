@@ -26,6 +26,7 @@ from unnoise.data.images import Images
 from unnoise.data.pack import Files, some
 from unnoise.data.settings import Settings
 from unnoise.data.tree import Tree, folder_tree, walk
+from unnoise.errors import NoSplit, UserError
 from unnoise.registry import suggest
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def open_source(
     channels: None (1 when every image is grey, otherwise 3, transparency on white), 1, 3 or 4.
     strict: refuse a set with files that cannot be read, instead of leaving them out.
     cache: the cache folder; limit: at most so many images, drawn over the whole set.
-    Raises ValueError for what cannot be opened.
+    Raises UserError for what cannot be opened.
     """
     if isinstance(source, Images):
         return source
@@ -90,15 +91,15 @@ def _open_array(source: Any, settings: Settings) -> Images:
     is_tensor = torch is not None and isinstance(source, torch.Tensor)
     array = source.detach().cpu().numpy() if is_tensor else source
     if not isinstance(array, np.ndarray):
-        raise ValueError(f"a source is a path, a name, an array or Images; got {type(source).__name__}")
+        raise UserError(f"a source is a path, a name, an array or Images; got {type(source).__name__}")
     if settings.split != "train":
-        raise ValueError("an array has no split of its own, so no 'test'; open it with split='train'")
+        raise NoSplit("an array has no split of its own, so no 'test'; open it with split='train'")
     return Arrays(standard(array, "the array", channels_last=not is_tensor)).pack("array", settings, None, False)
 
 
 def _tell(images: Images, strict: bool, shown: bool) -> None:
     if images.broken and strict:
-        raise ValueError(f"{images.source} has {len(images.broken)} unusable files: {some(images.broken)}")
+        raise UserError(f"{images.source} has {len(images.broken)} unusable files: {some(images.broken)}")
     if shown and images.broken:
         print(f"{images.source}: left out {len(images.broken)}: {some(images.broken)}", file=sys.stderr)
     for note in images.notes if shown else ():
@@ -111,7 +112,7 @@ def _origin(source: str | Path, settings: Settings, cache: Path, shown: bool) ->
         return BUILT_IN[name](options, settings, cache, shown)
     path = Path(source).expanduser()
     if not path.exists():
-        raise ValueError(f"there is no file or folder {str(source)!r}, nor a built-in set; {suggest(name, BUILT_IN)}")
+        raise UserError(f"there is no file or folder {str(source)!r}, nor a built-in set; {suggest(name, BUILT_IN)}")
     return _path_origin(path.resolve(), settings)
 
 
@@ -143,8 +144,8 @@ def _read_file(path: Path, split: str, work: Path) -> Content:
         if recognised(path):
             return read(path, split, work)
     if path.suffix.lower() in EXTENSIONS:
-        raise ValueError(f"{path} is a single file; give the folder that holds the images")
-    raise ValueError(f"{path} is none of: zip, tar, npz, npy, IDX images")
+        raise UserError(f"{path} is a single file; give the folder that holds the images")
+    raise UserError(f"{path} is none of: zip, tar, npz, npy, IDX images")
 
 
 def _is_npy(path: Path) -> bool:
@@ -170,7 +171,7 @@ def _read_tar(path: Path, split: str, work: Path) -> Content:
 
 def _digits(options: str, settings: Settings, cache: Path, shown: bool) -> Origin:
     if options:
-        raise ValueError(f"digits takes no options; got {options!r}")
+        raise UserError(f"digits takes no options; got {options!r}")
     return Origin(["digits"], lambda work: read_digits(settings.split))
 
 
@@ -187,7 +188,7 @@ def _glyphs(options: str, settings: Settings, cache: Path, shown: bool) -> Origi
 
 def _public(name: str, options: str, settings: Settings, cache: Path, shown: bool) -> Origin:
     if options:
-        raise ValueError(f"{name} takes no options; got {options!r}")
+        raise UserError(f"{name} takes no options; got {options!r}")
     origin, classes = _path_origin(locate(name, cache, shown).resolve(), settings), PUBLIC[name].classes
     return Origin([name, origin.key], lambda work: _named(origin.read(work), classes))
 

@@ -15,6 +15,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from unnoise.errors import UserError
+
 MAX_BYTES = 1 << 30  # one file or archive member; a longer one is refused before it is read
 
 
@@ -33,7 +35,7 @@ class Place(Protocol):
     """Where the bytes of one file are."""
 
     def open(self) -> BinaryIO:
-        """A seekable stream of the bytes; raises ValueError when there are more than MAX_BYTES."""
+        """A seekable stream of the bytes; raises UserError when there are more than MAX_BYTES."""
         ...
 
 
@@ -75,7 +77,7 @@ class ZipMember:
         info = archive.getinfo(self.member)
         _check_size(info.file_size)
         if info.flag_bits & 1:
-            raise ValueError("encrypted")
+            raise UserError("encrypted")
         return io.BytesIO(archive.read(info))
 
 
@@ -92,7 +94,7 @@ def close_archives() -> None:
 
 def _check_size(size: int) -> None:
     if size > MAX_BYTES:
-        raise ValueError(f"{size} bytes, more than the limit of {MAX_BYTES}")
+        raise UserError(f"{size} bytes, more than the limit of {MAX_BYTES}")
 
 
 @dataclass(frozen=True)

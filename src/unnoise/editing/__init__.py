@@ -1,37 +1,20 @@
-"""Editing with an unconditional model: tasks as inverse problems, and variations."""
+"""Editing picture files with a run: files in, before and after strips out."""
 
-from unnoise.editing.decoded import Codec, Decoded, Tangent
-from unnoise.editing.operators import OPERATORS, Blur, Downsampling, Grey, Inpainting, Measurement, Operator
-from unnoise.editing.posterior import DDNM, DPS, METHODS, MMPS, PiGDM, PosteriorSampler
-from unnoise.editing.repaint import RePaint
-from unnoise.editing.tasks import colourise, deblur, inpaint, outpaint, repaint, restore, upscale
-from unnoise.editing.variation import Tail, vary
+from unnoise.editing.decoding import codec_of
+from unnoise.editing.edit import Edit, Editor, edit
+from unnoise.editing.image_files import read_image
+from unnoise.editing.tasks import Colourise, Deblur, Inpaint, Outpaint, Upscale, Vary
 
 __all__ = [
-    "DDNM",
-    "DPS",
-    "METHODS",
-    "MMPS",
-    "OPERATORS",
-    "Blur",
-    "Codec",
-    "Decoded",
-    "Downsampling",
-    "Grey",
-    "Inpainting",
-    "Measurement",
-    "Operator",
-    "PiGDM",
-    "PosteriorSampler",
-    "RePaint",
-    "Tail",
-    "Tangent",
-    "colourise",
-    "deblur",
-    "inpaint",
-    "outpaint",
-    "repaint",
-    "restore",
-    "upscale",
-    "vary",
+    "Colourise",
+    "Deblur",
+    "Edit",
+    "Editor",
+    "Inpaint",
+    "Outpaint",
+    "Upscale",
+    "Vary",
+    "codec_of",
+    "edit",
+    "read_image",
 ]

@@ -1,147 +1,140 @@
-"""The tasks, for any Denoiser: restore, inpaint, outpaint, upscale, colourise, deblur.
-
-Each takes a `codec`, where the denoiser is that of a latent model: the images are then decoded from its codes.
-"""
+"""The tasks of `unnoise edit` that draw: each from picture files to (before, after)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from unnoise.editing.decoded import Codec, Decoded
-from unnoise.editing.operators import Blur, Downsampling, Grey, Inpainting, Measurement, Operator
-from unnoise.editing.posterior import METHODS
-from unnoise.editing.repaint import RePaint
-from unnoise.editing.variation import spread_rows
+from unnoise.editing.edit import Edit, Editor
+from unnoise.editing.image_files import read_image, read_mask, read_picture
+from unnoise.editing.margins import margins
+from unnoise.errors import UserError
 from unnoise.guidance.clipping import Clipped
-from unnoise.process.denoiser import Denoiser
-from unnoise.registry import build
-from unnoise.samplers import DDIM, Sampler
-from unnoise.seeding import SeededNoise
+from unnoise.inverse import Downsampling, colourise, deblur, inpaint, outpaint, repaint, upscale, vary
+from unnoise.samplers import DDIM
+
+NOISE = 0.01
+"""The deviation of the noise that pictures in [-1, 1] are taken to have. Rounding to 256 levels gives 0.0023; with as
+little, the solves of MMPS amplify what the network gets wrong."""
+
+REPEATS = 5
+"""How often RePaint draws every stretch of steps."""
 
 
-def restore(
-    denoiser: Denoiser,
-    operator: Operator,
-    observation: Tensor,
-    *,
-    method: str | dict[str, Any] | None = None,
-    noise: float = 0.0,
-    sampler: Sampler | None = None,
-    seeds: Sequence[int] | None = None,
-    cond: Any = None,
-    clip: bool = True,
-    codec: Codec | None = None,
-) -> Tensor:
-    """Images (N, C, H, W) that explain observation = operator(image) + noise n, one per seed.
+@dataclass(frozen=True, kw_only=True)
+class Inpaint(Edit):
+    """White pixels of the mask are drawn anew, black ones are kept. method: of `restore`, as below, or repaint."""
 
-    observation: (N or 1, *). method: a name in `METHODS`, or its spec, {'kind': 'pigdm', 'data_std': 0.5}; by default
-    pigdm, and mmps through a codec, whose decoder makes no two directions of codes count alike.
-    noise: the deviation of the observation's noise; 8-bit pixels in [-1, 1] have 0.0023 from rounding alone.
-    sampler: DDIM in 100 steps with eta = 1 unless given: fresh noise corrects what a step got wrong. seeds: by default
-    one per observation. clip: keeps denoised images in [-1, 1]; codes have no range and are not clipped.
-    codec: of a latent model, whose denoiser is given; what the codec loses of the observation counts as noise too.
-    Raises ValueError for an unknown method or option, and for observations that are not one per seed.
-    """
-    seeds = range(len(observation)) if seeds is None else seeds
-    rows = spread_rows(observation, len(seeds))
-    seen, total = _through(codec, operator, rows, noise)
-    method = method or ("pigdm" if codec is None else "mmps")
-    conditioned = build(METHODS, method, "method", operator=seen, observation=rows, noise=total)(denoiser)
-    x_T = _prior(denoiser, seen.pseudo_inverse(rows), seeds)
-    sampler = sampler or DDIM(steps=100, eta=1.0)
-    drawn = sampler.run(Clipped(conditioned) if clip and codec is None else conditioned, x_T, seeds, cond)
-    return drawn if codec is None else _decoded(codec, drawn)
+    name: ClassVar[str] = "inpaint"
+
+    image: Path
+    mask: Path
+    method: str | None = None
+
+    @property
+    def calls(self) -> int:
+        return self.steps * (REPEATS if self.method == "repaint" else 1)
+
+    def apply(self, editor: Editor) -> tuple[Tensor, Tensor]:
+        given, known = read_image(self.image, editor.model), read_mask(self.mask, editor.model)
+        before = torch.where(known, given, 1.0)
+        if self.method == "repaint":
+            options = {"steps": self.steps, "repeats": REPEATS, **editor.drawing()}
+            return before, repaint(editor.denoiser, given, known, **options)
+        options = editor.restoring(self.method, self.steps)
+        return before, inpaint(editor.denoiser, given, known, noise=NOISE, **options)
 
 
-def inpaint(denoiser: Denoiser, image: Tensor, known: Tensor, **options: Any) -> Tensor:
-    """Images (N, C, H, W) that are `image` where `known`, to the bit, and drawn elsewhere.
+@dataclass(frozen=True, kw_only=True)
+class Outpaint(Edit):
+    """A smaller picture, and all around it drawn. at: 'X,Y' of its left top corner; or anchor: a name in `ANCHORS`."""
 
-    image: (N or 1, C, H, W); what it holds where it is not known does not matter, NaN included.
-    known: bool, (H, W), (1 or C, H, W) or a row each. options: of `restore`.
-    """
-    operator = Inpainting(known)
-    drawn = restore(denoiser, operator, operator.forward(image), **options)
-    return torch.where(known.to(drawn.device), image.to(drawn), drawn)
+    name: ClassVar[str] = "outpaint"
 
+    image: Path
+    at: str | None = None
+    anchor: str | None = None
+    method: str | None = None
 
-def repaint(
-    denoiser: Denoiser,
-    image: Tensor,
-    known: Tensor,
-    *,
-    steps: int = 100,
-    jump: int = 10,
-    repeats: int = 5,
-    seeds: Sequence[int] | None = None,
-    cond: Any = None,
-    clip: bool = True,
-    codec: Codec | None = None,
-) -> Tensor:
-    """`inpaint` by RePaint's resampling, which takes about steps x repeats calls of the denoiser.
-
-    With a codec, known codes are those whose pixels are all known (Rombach et al. 2022, section 4.5); the picture that
-    was encoded is grey where nothing is known, which codes near the edge of the mask see.
-    """
-    seeds = range(len(image)) if seeds is None else seeds
-    image = torch.where(known.to(image.device), spread_rows(image, len(seeds)), 0.0)
-    given, shown = (image, known) if codec is None else _coded(codec, image, known)
-    sampler = RePaint(steps=steps, jump=jump, repeats=repeats, image=given, known=shown)
-    clipped = Clipped(denoiser) if clip and codec is None else denoiser
-    drawn = sampler.run(clipped, _prior(denoiser, given, seeds), seeds, cond)
-    return drawn if codec is None else torch.where(known.to(image.device), image, _decoded(codec, drawn))
+    def apply(self, editor: Editor) -> tuple[Tensor, Tensor]:
+        given = read_picture(self.image, editor.model)
+        room = margins(given.shape[-2:], editor.model.shape[1:], self.at, self.anchor, str(self.image))
+        options = editor.restoring(self.method, self.steps)
+        return F.pad(given, room, value=1.0), outpaint(editor.denoiser, given, room, noise=NOISE, **options)
 
 
-def outpaint(denoiser: Denoiser, image: Tensor, margins: tuple[int, int, int, int], **options: Any) -> Tensor:
-    """Images that hold `image` to the bit, with `margins` (left, right, top, bottom) pixels drawn around it.
+@dataclass(frozen=True, kw_only=True)
+class Upscale(Edit):
+    """The picture at a `factor`-th of the model's size, or one of the model's size that is shrunk first."""
 
-    The denoiser works at the enlarged size; one trained at a fixed size wants margins that add up to it.
-    """
-    if min(margins) < 0:
-        raise ValueError(f"margins are at least 0 pixels, got {margins}")
-    known = F.pad(torch.ones(image.shape[-2:], dtype=torch.bool), margins)
-    return inpaint(denoiser, F.pad(image, margins), known, **options)
+    name: ClassVar[str] = "upscale"
 
+    image: Path
+    factor: int = 4
+    method: str | None = None
 
-def upscale(denoiser: Denoiser, image: Tensor, factor: int, **options: Any) -> Tensor:
-    """Images `factor` times as large whose box means are `image` (N or 1, C, H, W). options: of `restore`."""
-    return restore(denoiser, Downsampling(factor), image, **options)
-
-
-def colourise(denoiser: Denoiser, image: Tensor, **options: Any) -> Tensor:
-    """RGB images whose luma is `image` (N or 1, 1, H, W). options: of `restore`."""
-    return restore(denoiser, Grey(), image, **options)
+    def apply(self, editor: Editor) -> tuple[Tensor, Tensor]:
+        small = Downsampling(self.factor).forward(read_image(self.image, editor.model, self.factor))
+        options = editor.restoring(self.method, self.steps)
+        after = upscale(editor.denoiser, small, self.factor, noise=NOISE, **options)
+        return F.interpolate(small, scale_factor=self.factor), after
 
 
-def deblur(denoiser: Denoiser, image: Tensor, std: float, *, border: str = "reflected", **options: Any) -> Tensor:
-    """Images that a Gaussian of `std` pixels blurs to `image`. options: of `restore`; noise matters here."""
-    return restore(denoiser, Blur(std, border), image, **options)
+@dataclass(frozen=True, kw_only=True)
+class Colourise(Edit):
+    """Colours for a grey picture; of one with colours only the luma is taken."""
+
+    name: ClassVar[str] = "colourise"
+
+    image: Path
+    method: str | None = None
+
+    def apply(self, editor: Editor) -> tuple[Tensor, Tensor]:
+        channels = editor.model.shape[0]
+        if channels != 3:
+            raise UserError(f"colourising needs a run of RGB images, and this one has {channels} channel(s)")
+        grey = read_image(self.image, editor.model, mode="L")
+        options = editor.restoring(self.method, self.steps)
+        return grey.expand(-1, 3, -1, -1), colourise(editor.denoiser, grey, noise=NOISE, **options)
 
 
-def _through(codec: Codec | None, operator: Operator, rows: Tensor, noise: float) -> tuple[Measurement, float | Tensor]:
-    """What is seen of the things that are drawn, and the deviation of its noise."""
-    if codec is None:
-        return operator, noise
-    decoded = Decoded(operator, codec)
-    return decoded, (decoded.loss(rows).square() + noise**2).sqrt()
+@dataclass(frozen=True, kw_only=True)
+class Deblur(Edit):
+    """A picture that a Gaussian of `std` pixels has blurred; noise: its deviation on the scale [-1, 1]."""
+
+    name: ClassVar[str] = "deblur"
+
+    image: Path
+    std: float
+    noise: float = NOISE
+    method: str | None = None
+
+    def apply(self, editor: Editor) -> tuple[Tensor, Tensor]:
+        blurred = read_image(self.image, editor.model)
+        options = editor.restoring(self.method, self.steps)
+        return blurred, deblur(editor.denoiser, blurred, self.std, noise=self.noise, **options)
 
 
-@torch.no_grad()
-def _coded(codec: Codec, image: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-    """The codes of an image, and which of them see known pixels alone, (H, W) in codes or a row each."""
-    code = codec.encode(image)
-    lost = (~known).to(image).expand_as(image).amax(1, keepdim=True)
-    return code, F.adaptive_max_pool2d(lost, code.shape[-2:]) == 0
+@dataclass(frozen=True, kw_only=True)
+class Vary(Edit):
+    """Versions of a picture, further from it the greater the strength in [0, 1]."""
 
+    name: ClassVar[str] = "vary"
 
-@torch.no_grad()
-def _decoded(codec: Codec, code: Tensor) -> Tensor:
-    return codec.decode(code).clamp(-1, 1)
+    image: Path
+    strength: float = 0.5
 
+    @property
+    def calls(self) -> int:
+        return round(self.strength * self.steps)
 
-def _prior(denoiser: Denoiser, like: Tensor, seeds: Sequence[int]) -> Tensor:
-    return denoiser.schedule.prior_std * SeededNoise(seeds).normal(like)
+    def apply(self, editor: Editor) -> tuple[Tensor, Tensor]:
+        given = read_image(self.image, editor.model)
+        denoiser = Clipped(editor.denoiser) if editor.model.clip else editor.denoiser
+        options = {"sampler": DDIM(steps=self.steps), **editor.drawing()}
+        return given, vary(denoiser, given, self.strength, **options)

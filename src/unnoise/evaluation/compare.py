@@ -10,16 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from unnoise.conditions import taken_by
-from unnoise.evaluation.bench import REFERENCE_MOST, Bench, Settings, some_rows
-from unnoise.evaluation.measures import OF_SAMPLES
-from unnoise.evaluation.measuring import measure, open_bench
+from unnoise.errors import UserError
+from unnoise.evaluation.context import REFERENCE_MOST, Context, Settings, some_rows
+from unnoise.evaluation.evaluate import measure, open_context
+from unnoise.evaluation.metrics import OF_SAMPLES
 from unnoise.evaluation.report import write_report
-from unnoise.evaluation.subject import Subject, open_subject
+from unnoise.evaluation.target import Target, open_target
 from unnoise.files import write_atomic
 from unnoise.models import CanSample
-from unnoise.training.checkpoint import newest_valid
-from unnoise.training.device import best_device
+from unnoise.runs.checkpoint import newest_valid
+from unnoise.runtime.device import best_device
+from unnoise.sampling.conditions import taken_by
 
 SHOWN = 36
 """Samples of each row that the page shows, from the same seeds."""
@@ -52,7 +53,7 @@ class Entry:
     samples: np.ndarray | None
     closest: np.ndarray | None
     reconstructed: np.ndarray | None
-    subject: Subject
+    target: Target
 
 
 def compare(
@@ -74,17 +75,17 @@ def compare(
 
     runs: run folders, or sources of images. steps, samplers: for diffusion runs; by default each run's own; a sampler
     such as 'ddim@50' brings its own number of steps. guidance: scales of classifier-free guidance, for conditional
-    runs; by default none. Metrics that a subject cannot have (the likelihood of a GAN) are left out of its row as none,
+    runs; by default none. Metrics that a target cannot have (the likelihood of a GAN) are left out of its row as none,
     with the reason.
     Returns {table, report, results}.
     """
     if not runs:
-        raise ValueError("nothing to compare: give at least one run")
+        raise UserError("nothing to compare: give at least one run")
     settings = Settings(n, seed, reference, features, device=device or best_device())
     entries = []
     for run in runs:
-        for subject in _variants(run, samplers, steps, guidance, device):
-            entries.append(_entry(subject, data, metrics, settings, first=subject.name not in _names(entries)))
+        for target in _variants(run, samplers, steps, guidance, device):
+            entries.append(_entry(target, data, metrics, settings, first=target.name not in _names(entries)))
     _share_likelihoods(entries)
     folder = Path(out)
     results = {"table": [entry.row for entry in entries], "results": [entry.result for entry in entries]}
@@ -95,16 +96,16 @@ def compare(
 
 def _variants(
     run: str | Path, samplers: Sequence[str], steps: Sequence[int], guidance: Sequence[float], device: str | None
-) -> Iterator[Subject]:
-    """The run with each sampler, number of steps and guidance scale; a subject without a sampler, once."""
-    plain = open_subject(run, device=device)
+) -> Iterator[Target]:
+    """The run with each sampler, number of steps and guidance scale; a target without a sampler, once."""
+    plain = open_target(run, device=device)
     if plain.sampler is None:
         yield plain
         return
     for name, counts in map(_with_steps, samplers or (None,)):
         for count in counts or steps or (None,):
             options = {} if count is None else {"steps": count}
-            chosen = open_subject(run, sampler=name, options=options, device=device).sampler
+            chosen = open_target(run, sampler=name, options=options, device=device).sampler
             for scale in guidance if taken_by(plain.model) else ():
                 yield replace(plain, sampler=chosen, guidance=scale)
             if not (guidance and taken_by(plain.model)):
@@ -115,79 +116,79 @@ def _with_steps(sampler: str | None) -> tuple[str | None, tuple[int, ...]]:
     """'ddim@50' is ('ddim', (50,)), 'ddim' is ('ddim', ())."""
     name, at, count = (sampler or "").partition("@")
     if at and not (count.isdigit() and int(count)):
-        raise ValueError(f"a sampler with its steps is written as ddim@50; got {sampler!r}")
+        raise UserError(f"a sampler with its steps is written as ddim@50; got {sampler!r}")
     return name or None, (int(count),) if at else ()
 
 
-def _entry(subject: Subject, data: Any, metrics: Sequence[str], settings: Settings, first: bool) -> Entry:
-    """first: whether the subject has no row yet; its likelihood, which no sampler changes, is measured once."""
-    bench, split = open_bench(subject, data, "test", settings)
+def _entry(target: Target, data: Any, metrics: Sequence[str], settings: Settings, first: bool) -> Entry:
+    """first: whether the target has no row yet; its likelihood, which no sampler changes, is measured once."""
+    context, split = open_context(target, data, "test", settings)
     result: dict[str, Any] = {}
     left_out: dict[str, str] = {}
     for name in metrics:
         if name not in OF_SAMPLES and not first:
             continue
         try:
-            result |= measure(bench, [name], split)
+            result |= measure(context, [name], split)
         except ValueError as error:
             left_out[name] = str(error)
-    drawn = subject.images is not None or isinstance(subject.model, CanSample)
-    samples = bench.drawn.pixels[:SHOWN] if drawn and OF_SAMPLES & set(metrics) else None
+    drawn = target.images is not None or isinstance(target.model, CanSample)
+    samples = context.drawn.pixels[:SHOWN] if drawn and OF_SAMPLES & set(metrics) else None
     result["left_out"] = left_out
-    pairs = np.stack(bench.reconstructed, 1)[:SHOWN_PAIRS] if "reconstruction" in result else None
-    return Entry(_row(subject, result), result, samples, _closest(bench, result), pairs, subject)
+    pairs = np.stack(context.reconstructed, 1)[:SHOWN_PAIRS] if "reconstruction" in result else None
+    return Entry(_row(target, result), result, samples, _closest(context, result), pairs, target)
 
 
-def _row(subject: Subject, result: dict[str, Any]) -> dict[str, Any]:
+def _row(target: Target, result: dict[str, Any]) -> dict[str, Any]:
     how = result.get("samples", {})
     bits = result.get("bits_per_dim")
-    sampler = None if subject.sampler is None else type(subject.sampler).__name__
+    sampler = None if target.sampler is None else type(target.sampler).__name__
     modes, seconds = result.get("modes"), how.get("seconds_per_image")
     return {
-        "run": subject.name,
-        "kind": "images" if subject.model is None else type(subject.model).__name__.lower(),
+        "run": target.name,
+        "kind": "images" if target.model is None else type(target.model).__name__.lower(),
         "sampler": sampler,
         "steps": how.get("steps"),
         "guidance": how.get("guidance"),
         "features": result.get("features"),
         "n": result.get("n"),
         **{name: result.get(name) for name in COLUMNS},
-        "fid_floor": (result.get("fid_floor") or {}).get("value"),
+        "fid_baseline": (result.get("fid_baseline") or {}).get("value"),
         "modes": None if modes is None else f"{modes['covered']}/{modes['of']}",
         "bits_per_dim": None if bits is None else bits["total"],
         "bits_of": None if bits is None else result["likelihood"].get("of", "levels"),
         "seconds_per_image": seconds,
         "seconds_50000": None if seconds is None else seconds * IMAGES,
         "network_calls": how.get("network_calls"),
-        "parameters": None if subject.model is None else sum(p.numel() for p in subject.model.parameters()),
-        "training_seconds": training_seconds(subject),
+        "parameters": None if target.model is None else sum(p.numel() for p in target.model.parameters()),
+        "training_seconds": training_seconds(target),
     }
 
 
-def training_seconds(subject: Subject) -> float | None:
+def training_seconds(target: Target) -> float | None:
     """How long the measured checkpoint was trained."""
-    if subject.run is None:
+    if target.run is None:
         return None
-    checkpoint, _ = newest_valid(subject.run.folder / "checkpoints")
+    checkpoint, _ = newest_valid(target.run.folder / "checkpoints")
     return None if checkpoint is None else checkpoint.state()["seconds"]
 
 
-def _closest(bench: Bench, result: dict[str, Any]) -> np.ndarray | None:
+def _closest(context: Context, result: dict[str, Any]) -> np.ndarray | None:
     """The samples nearest to a training image beside it."""
     if "memorisation" not in result:
         return None
-    rows = some_rows(bench.train, REFERENCE_MOST)
+    rows = some_rows(context.train, REFERENCE_MOST)
     pairs = [(pair["sample"], rows[pair["training"]]) for pair in result["memorisation"]["closest"]]
-    return np.stack([np.stack([bench.drawn.pixels[i], bench.train.pixels[j]]) for i, j in pairs])
+    return np.stack([np.stack([context.drawn.pixels[i], context.train.pixels[j]]) for i, j in pairs])
 
 
 def _share_likelihoods(entries: Sequence[Entry]) -> None:
     """A run's likelihood and reconstructions, measured in its first row, hold for its other rows."""
     for key in ("bits_per_dim", "bits_of", "reconstruction"):
-        known = {entry.subject.name: entry.row[key] for entry in reversed(entries)}
+        known = {entry.target.name: entry.row[key] for entry in reversed(entries)}
         for entry in entries:
-            entry.row[key] = known[entry.subject.name]
+            entry.row[key] = known[entry.target.name]
 
 
 def _names(entries: Sequence[Entry]) -> set[str]:
-    return {entry.subject.name for entry in entries}
+    return {entry.target.name for entry in entries}

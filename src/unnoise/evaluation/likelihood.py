@@ -13,10 +13,11 @@ from torch import Tensor
 from unnoise.data import Images, open_source
 from unnoise.metrics.likelihood import Bound, density_bits, dequantise, ode_log_likelihood, variational_bound
 from unnoise.models import CanScore, Diffusion
+from unnoise.process.denoiser import CountingDenoiser
 from unnoise.process.gaussian import per_row, perturb
 from unnoise.process.variance import VARIANCES
-from unnoise.progress import Watched, progress_bar
-from unnoise.runs import Run
+from unnoise.progress import progress_bar
+from unnoise.runs.run import Run
 from unnoise.seeding import StepNoise
 
 SCORE_TIMES = 10
@@ -25,7 +26,7 @@ NETWORK_CALLS = 20_000
 """How many denoised images a bound is estimated from unless told otherwise: about a minute for 28x28 on two cores."""
 SCORED_TIMES = 50
 """Times per image when images are ranked by their bound."""
-STRANGERS = ("glyphs", "noise")
+OOD_SETS = ("glyphs", "noise")
 FLOW_TOLERANCE = 1e-3
 SIGMA_MIN = 1e-3
 
@@ -110,7 +111,7 @@ def measured_bound(model: Diffusion, x_0: Tensor, *, seed: int, times: int) -> B
     with progress_bar() as progress:
         task = progress.add_task("bits per dimension", total=len(x_0) * (times + 1))
         return variational_bound(
-            Watched(model.guided(), lambda rows: progress.advance(task, rows)),
+            CountingDenoiser(model.guided(), lambda rows: progress.advance(task, rows)),
             x_0,
             decoder="discretised",
             variance=VARIANCES[variance_of(model)](),
@@ -128,7 +129,7 @@ def score(
     over a range of noise levels. Returns them per image, in the order of the source.
     """
     opened = Run.open(run)
-    images, used = open_as(opened, data, split, n)
+    images, used = opened.open_data(split, data, n)
     model = opened.diffusion("scoring", device)
     scores = scores_of(model, images.batch(range(len(images)), model.device).image, seed)
     return {
@@ -161,16 +162,16 @@ def denoising_errors(model: Diffusion, x_0: Tensor, seed: int = 0, batch_size: i
     return total
 
 
-def told_apart(model: Diffusion, known: Images, n: int, seed: int = 0) -> dict[str, Any]:
+def auroc_of_scores(model: Diffusion, known: Images, n: int, seed: int = 0) -> dict[str, Any]:
     """How well each score tells images the model should know from glyphs and from uniform noise: AUROC, 1 is perfectly,
-    0.5 not at all, below that the strangers look more familiar than the known. n: images of each kind.
+    0.5 not at all, below that the others look more familiar than the known. n: images of each kind.
     """
     own = scores_of(model, known.batch(range(min(n, len(known))), model.device).image, seed)
     result: dict[str, Any] = {"n": min(n, len(known))}
-    for name in STRANGERS:
-        strange = scores_of(model, _strangers(name, known, n, seed).batch(range(n), model.device).image, seed)
+    for name in OOD_SETS:
+        strange = scores_of(model, _ood_images(name, known, n, seed).batch(range(n), model.device).image, seed)
         result[name] = {score: auroc(own[score], strange[score]) for score in own}
-    worst = {score: min(result[name][score] for name in STRANGERS) for score in own}
+    worst = {score: min(result[name][score] for name in OOD_SETS) for score in own}
     result["works"] = max(worst, key=lambda score: worst[score])
     return result
 
@@ -182,20 +183,7 @@ def auroc(known: Tensor, strange: Tensor) -> float:
     return float(wins / (len(strange) * len(known)))
 
 
-def open_as(run: Run, data: Any, split: str, n: int | None) -> tuple[Images, str]:
-    """Images as the run's model takes them, and the split they come from: 'test' falls back to 'train'."""
-    channels, height, width = run.shape
-    source = run.config["source"] if data is None else data
-    options: dict[str, Any] = {"size": (height, width), "channels": channels, "limit": n, "progress": False}
-    try:
-        return open_source(source, split=split, **options), split
-    except ValueError:
-        if split != "test":
-            raise
-        return open_source(source, split="train", **options), "train"
-
-
-def _strangers(name: str, known: Images, n: int, seed: int) -> Images:
+def _ood_images(name: str, known: Images, n: int, seed: int) -> Images:
     channels, height, width = known.shape
     if name == "glyphs":
         return open_source(name, size=(height, width), channels=channels, limit=n, progress=False)

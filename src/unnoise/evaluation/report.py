@@ -15,9 +15,9 @@ import jinja2
 import numpy as np
 
 from unnoise.data import image_grid
-from unnoise.evaluation.figures import bars, binned, curves, loss_curve
+from unnoise.evaluation.plots import bars, binned, curves, loss_curve
 from unnoise.files import write_atomic
-from unnoise.training.log import duration
+from unnoise.progress import duration
 
 if TYPE_CHECKING:
     from unnoise.evaluation.compare import Entry
@@ -59,21 +59,19 @@ def write_report(entries: Sequence[Entry], path: Path) -> Path:
 
 def _content(entries: Sequence[Entry]) -> dict[str, Any]:
     entries = _briefly_named(entries)
-    coded = [(entry.subject.name, entry.reconstructed) for entry in entries if entry.reconstructed is not None]
+    coded = [(entry.target.name, entry.reconstructed) for entry in entries if entry.reconstructed is not None]
     return {
         "headings": _headings(entries),
         "rows": [_cells(entry, entries) for entry in entries],
-        "floor": next((e.result["fid_floor"] for e in entries if "fid_floor" in e.result), None),
+        "floor": next((e.result["fid_baseline"] for e in entries if "fid_baseline" in e.result), None),
         "warnings": _warnings(entries),
         "fid_name": _fid_name(entries),
         "figures": [figure for figure in _figures(entries) if figure],
         "grids": [(_title(entry), _picture(entry.samples)) for entry in entries if entry.samples is not None],
         "pairs": [(_title(e), _picture(_flat(e.closest), 12), e.result) for e in entries if e.closest is not None],
         "codes": [(name, _picture(_flat(pairs), 12)) for name, pairs in coded],
-        "bounds": [(entry.subject.name, entry.result) for entry in entries if "bits_per_dim" in entry.result],
-        "apart": [
-            (entry.subject.name, entry.result["told_apart"]) for entry in entries if "told_apart" in entry.result
-        ],
+        "bounds": [(entry.target.name, entry.result) for entry in entries if "bits_per_dim" in entry.result],
+        "apart": [(entry.target.name, entry.result["ood_auroc"]) for entry in entries if "ood_auroc" in entry.result],
         "conditions": [(_title(entry), _conditions(entry)) for entry in entries],
     }
 
@@ -93,14 +91,14 @@ def _warnings(entries: Sequence[Entry]) -> list[str]:
 
 def _briefly_named(entries: Sequence[Entry]) -> list[Entry]:
     """Runs called by their folders' names alone, where these differ."""
-    brief = {entry.subject.name: Path(entry.subject.name).name for entry in entries}
+    brief = {entry.target.name: Path(entry.target.name).name for entry in entries}
     if len(set(brief.values())) < len(brief):
         return list(entries)
     return [
         replace(
             entry,
-            row={**entry.row, "run": brief[entry.subject.name]},
-            subject=replace(entry.subject, name=brief[entry.subject.name]),
+            row={**entry.row, "run": brief[entry.target.name]},
+            target=replace(entry.target, name=brief[entry.target.name]),
         )
         for entry in entries
     ]
@@ -149,7 +147,7 @@ def _against_steps(entries: Sequence[Entry]) -> tuple[str, str] | None:
             values.append(entry.row["fid"])
     if not any(len(at) > 1 for at, _ in lines.values()):
         return None
-    floor = next((entry.row["fid_floor"] for entry in entries if entry.row["fid_floor"]), None)
+    floor = next((entry.row["fid_baseline"] for entry in entries if entry.row["fid_baseline"]), None)
     name = _fid_name(entries)
     return f"{name} against steps", curves(lines, x="steps", y=name, log="xy", markers=True, level=floor)
 
@@ -163,7 +161,7 @@ def _against_guidance(entries: Sequence[Entry]) -> list[tuple[str, str]]:
     shares = curves(
         _by_guidance(entries, ("precision", "recall", "class_accuracy")), x="guidance scale", y="share", markers=True
     )
-    return [(f"{name} against guidance", distance), ("Precision, recall and obedience against guidance", shares)]
+    return [(f"{name} against guidance", distance), ("Precision, recall and class accuracy against guidance", shares)]
 
 
 def _by_guidance(entries: Sequence[Entry], keys: Sequence[str]) -> dict[str, tuple[list[float], list[float]]]:
@@ -188,7 +186,7 @@ def _class_shares(entries: Sequence[Entry]) -> tuple[str, str] | None:
 
 
 def _losses(entries: Sequence[Entry]) -> tuple[str, str] | None:
-    folders = {entry.subject.name: entry.subject.run.folder for entry in entries if entry.subject.run is not None}
+    folders = {entry.target.name: entry.target.run.folder for entry in entries if entry.target.run is not None}
     lines = {name: loss_curve(folder) for name, folder in folders.items() if (folder / "metrics.jsonl").exists()}
     if not lines:
         return None
@@ -197,7 +195,7 @@ def _losses(entries: Sequence[Entry]) -> tuple[str, str] | None:
 
 
 def _per_t(entries: Sequence[Entry]) -> tuple[str, str] | None:
-    lines = {e.subject.name: binned(e.result["bits_per_t"]) for e in entries if "bits_per_t" in e.result}
+    lines = {e.target.name: binned(e.result["bits_per_t"]) for e in entries if "bits_per_t" in e.result}
     return ("Bits per dimension of each step", curves(lines, x="t", y="bits/dim", log="xy")) if lines else None
 
 

@@ -5,7 +5,7 @@ from unnoise.guidance.classifier import ClassifierGuidance
 from unnoise.guidance.classifier_free import ClassifierFree
 from unnoise.guidance.clipping import Clipped
 from unnoise.guidance.interval import Interval
-from unnoise.guidance.steering import spread, tilt
+from unnoise.guidance.score import add_score, score_scale
 
 GUIDANCE: dict[str, type] = {
     "classifier-free": ClassifierFree,
@@ -14,4 +14,13 @@ GUIDANCE: dict[str, type] = {
     "interval": Interval,
 }
 
-__all__ = ["GUIDANCE", "AutoGuidance", "ClassifierFree", "ClassifierGuidance", "Clipped", "Interval", "spread", "tilt"]
+__all__ = [
+    "GUIDANCE",
+    "AutoGuidance",
+    "ClassifierFree",
+    "ClassifierGuidance",
+    "Clipped",
+    "Interval",
+    "add_score",
+    "score_scale",
+]

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.schedule import Schedule
 
@@ -17,7 +18,7 @@ class AutoGuidance:
     """x_0 = worse(x_t) + scale (x_0(x_t) - worse(x_t)), and eps likewise (Karras et al. 2024, equation 3).
 
     worse: a smaller or less trained denoiser of the same data, on the same schedule; it gets the same cond.
-    scale 1 is the better denoiser itself, 0 the worse one. Raises ValueError for two schedules.
+    scale 1 is the better denoiser itself, 0 the worse one. Raises UserError for two schedules.
     """
 
     worse: Denoiser
@@ -25,7 +26,7 @@ class AutoGuidance:
 
     def __call__(self, denoiser: Denoiser) -> Denoiser:
         if self.worse.schedule != denoiser.schedule:
-            raise ValueError(
+            raise UserError(
                 f"autoguidance needs two models on one schedule, got {denoiser.schedule} and {self.worse.schedule}"
             )
         return denoiser if self.scale == 1 else _Guided(denoiser, self.worse, self.scale)

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unnoise.guidance.steering import tilt
+from unnoise.errors import UserError
+from unnoise.guidance.score import add_score
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.schedule import Schedule
 
@@ -23,7 +24,7 @@ class ClassifierGuidance:
 
     By Bayes' rule scale 1 around an unconditional denoiser is the conditional one; 0 is the denoiser itself.
     The label is cond['label'], (B,); the denoiser gets the same cond. A call with cond None is not guided.
-    Raises ValueError for a cond without label.
+    Raises UserError for a cond without label.
     """
 
     log_prob: LogProb
@@ -48,8 +49,8 @@ class _Guided:
         if cond is None:
             return denoised
         if "label" not in cond:
-            raise ValueError(f"classifier guidance needs a label in cond, got only {', '.join(cond) or 'nothing'}")
-        return tilt(denoised, self.scale * self._gradient(x_t, t, cond["label"]), self.schedule, t)
+            raise UserError(f"classifier guidance needs a label in cond, got only {', '.join(cond) or 'nothing'}")
+        return add_score(denoised, self.scale * self._gradient(x_t, t, cond["label"]), self.schedule, t)
 
     @torch.enable_grad()
     def _gradient(self, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.schedule import Schedule
 
@@ -21,7 +22,7 @@ class Interval:
     """Guidance while low < sigma_t / alpha_t <= high, the plain denoiser elsewhere (Kynkäänniemi et al. 2024).
 
     guidance: any map of denoisers, for example a ClassifierFree. low, high: noise levels, comparable between schedules.
-    Raises ValueError unless 0 <= low < high.
+    Raises UserError unless 0 <= low < high.
     """
 
     guidance: Guidance
@@ -30,7 +31,7 @@ class Interval:
 
     def __post_init__(self) -> None:
         if not 0 <= self.low < self.high:
-            raise ValueError(f"need noise levels 0 <= low < high, got {self.low} and {self.high}")
+            raise UserError(f"need noise levels 0 <= low < high, got {self.low} and {self.high}")
 
     @classmethod
     def of_log_snr(cls, guidance: Guidance, low: float, high: float) -> Interval:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unnoise.errors import UserError
 from unnoise.metrics.grids import rising_times, visits
 from unnoise.metrics.rows import batch_rows, blocks, row_normal, stderr, take, wide
 from unnoise.process.denoiser import Denoised, Denoiser
@@ -75,10 +76,10 @@ def variational_bound(
     sampled: times per image, drawn without bias and stratified over the grid. By default every transition is taken,
     as long as images x transitions x dimensions x draws is at most 1e8, and as many as that allows otherwise.
     Row i's draws depend on (seed, i) alone, whatever the batch_size. A prior term above 1e-3 warns.
-    Raises ValueError for an unknown decoder, times that the schedule does not have, or counts below 1.
+    Raises UserError for an unknown decoder, times that the schedule does not have, or counts below 1.
     """
     if len(x_0) < 1 or draws < 1:
-        raise ValueError(f"need at least one image and one draw, got {len(x_0)} and {draws}")
+        raise UserError(f"need at least one image and one draw, got {len(x_0)} and {draws}")
     log_prob = lookup(DECODERS, decoder, "decoder")
     times = rising_times(denoiser.schedule, steps)
     chosen = build(VARIANCES, variance, "variance") if isinstance(variance, str) else variance

@@ -17,6 +17,7 @@ import torch
 from scipy.integrate import RK45
 from torch import Tensor
 
+from unnoise.errors import UserError
 from unnoise.metrics.rows import batch_rows, blocks, row_normal, stderr, take, wide
 from unnoise.process.denoiser import Denoiser
 from unnoise.registry import lookup
@@ -59,11 +60,11 @@ def ode_log_likelihood(
     sigma_min: the noise level sigma / alpha at which the ODE starts. There x_0 is read as a draw of the model's
     distribution, which changes log p by about D sigma_min^2 / (2 s^2) for data with details of size s. A discrete-time
     network knows nothing below its first step: give it that step's sigma / alpha.
-    Raises ValueError for an unknown trace, probes below 1, no image, or a sigma_min out of (0, the largest level), and
+    Raises UserError for an unknown trace, probes below 1, no image, or a sigma_min out of (0, the largest level), and
     RuntimeError where the denoiser's answers are not finite or not smooth.
     """
     if len(x_0) < 1 or probes < 1:
-        raise ValueError(f"need at least one image and one probe, got {len(x_0)} and {probes}")
+        raise UserError(f"need at least one image and one probe, got {len(x_0)} and {probes}")
     span = _angles(denoiser, sigma_min)
     make_probes = partial(lookup(TRACES, trace, "trace"), count=probes, seed=seed)
     log_probs, calls = [], 0
@@ -144,7 +145,7 @@ def _angles(denoiser: Denoiser, sigma_min: float) -> tuple[float, float]:
     schedule = denoiser.schedule
     ratio = math.exp(-0.5 * float(schedule.log_snr(schedule.t_max)))
     if not 0 < sigma_min < ratio:
-        raise ValueError(f"sigma_min must lie between 0 and the largest sigma / alpha, {ratio:g}; got {sigma_min}")
+        raise UserError(f"sigma_min must lie between 0 and the largest sigma / alpha, {ratio:g}; got {sigma_min}")
     return math.atan(sigma_min), math.atan(min(ratio, LARGEST_RATIO))
 
 

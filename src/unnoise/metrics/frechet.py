@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from unnoise.errors import UserError
 from unnoise.metrics.statistics import Array, FeatureStatistics
 
 ASYMMETRY = 1e-5
@@ -39,7 +40,7 @@ def frechet_distance(mean_1: Array, cov_1: Array, mean_2: Array, cov_2: Array) -
 
     means (D,), covariances (D, D), arrays or tensors of any precision. Warns when a covariance is near-singular: the
     distance is then that of the Gaussians on the span of the data, exact for them, but biased for the images.
-    Raises ValueError for shapes that do not fit, numbers that are not finite and matrices that are no covariances.
+    Raises UserError for shapes that do not fit, numbers that are not finite and matrices that are no covariances.
     """
     result = frechet(mean_1, cov_1, mean_2, cov_2)
     if result.near_singular:
@@ -52,7 +53,7 @@ def frechet_distance(mean_1: Array, cov_1: Array, mean_2: Array, cov_2: Array) -
 
 
 def frechet_of(statistics_1: FeatureStatistics, statistics_2: FeatureStatistics) -> Frechet:
-    """The Frechet distance between two streams of features; raises ValueError when one holds fewer than two images."""
+    """The Frechet distance between two streams of features; raises UserError when one holds fewer than two images."""
     one, two = statistics_1, statistics_2
     return frechet(one.mean, one.covariance, two.mean, two.covariance)
 
@@ -78,7 +79,7 @@ def _root(cov: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(cov)
     largest = float(values[-1])
     if float(values[0]) < -NEGATIVE * max(largest, 0.0):
-        raise ValueError(
+        raise UserError(
             f"a covariance has the negative eigenvalue {float(values[0]):.3g}; the largest is {largest:.3g}"
         )
     kept = values > len(cov) * torch.finfo(cov.dtype).eps * largest
@@ -92,11 +93,11 @@ def _gaussians(mean_1: Array, cov_1: Array, mean_2: Array, cov_2: Array) -> tupl
     dim = len(means[0]) if means[0].ndim else 0
     shapes = [tuple(array.shape) for array in (means[0], covs[0], means[1], covs[1])]
     if dim == 0 or shapes != [(dim,), (dim, dim)] * 2:
-        raise ValueError(f"need a mean (D,) and a covariance (D, D) twice, got {', '.join(map(str, shapes))}")
+        raise UserError(f"need a mean (D,) and a covariance (D, D) twice, got {', '.join(map(str, shapes))}")
     if not all(bool(array.isfinite().all()) for array in (*means, *covs)):
-        raise ValueError("a mean or a covariance holds NaN or infinite numbers; the images or features did already")
+        raise UserError("a mean or a covariance holds NaN or infinite numbers; the images or features did already")
     for cov in covs:
         gap = float((cov - cov.T).abs().max())
         if gap > ASYMMETRY * float(cov.abs().max()):
-            raise ValueError(f"a covariance must be symmetric; this one differs from its transpose by {gap:.3g}")
+            raise UserError(f"a covariance must be symmetric; this one differs from its transpose by {gap:.3g}")
     return means, [(cov + cov.T) / 2 for cov in covs]

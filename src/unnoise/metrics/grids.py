@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from unnoise.errors import UserError
 from unnoise.process.schedule import Schedule
 from unnoise.samplers.grids import times
 from unnoise.seeding import generator
@@ -19,7 +20,7 @@ def rising_times(schedule: Schedule, steps: int | Tensor | None) -> Tensor:
 
     None: the native steps, or `CONTINUOUS_STEPS`. A number: strided native steps, or evenly spaced angles
     atan(sigma / alpha), a clock in which x_t moves alike on every schedule; both end at t_max.
-    Raises ValueError for given times that do not rise within (0, t_max].
+    Raises UserError for given times that do not rise within (0, t_max].
     """
     if isinstance(steps, Tensor):
         return _checked(schedule, steps.double().cpu())
@@ -31,7 +32,7 @@ def rising_times(schedule: Schedule, steps: int | Tensor | None) -> Tensor:
 def angles(schedule: Schedule, steps: int) -> Tensor:
     """The times (steps,) whose angles atan(sigma / alpha) are evenly spaced, the last one t_max."""
     if steps < 1:
-        raise ValueError(f"need at least 1 step, got {steps}")
+        raise UserError(f"need at least 1 step, got {steps}")
     last = torch.atan2(schedule.sigma(schedule.t_max), schedule.alpha(schedule.t_max))
     inner = last * torch.arange(1, steps, dtype=torch.float64) / steps
     return torch.cat([schedule.t(-2 * torch.tan(inner).log()), torch.tensor([schedule.t_max], dtype=torch.float64)])
@@ -45,7 +46,7 @@ def visits(transitions: int, x_0: Tensor, draws: int, sampled: int | None, seed:
     """
     images = len(x_0)
     if sampled is not None and sampled < 1:
-        raise ValueError(f"need at least 1 sampled time per image, got {sampled}")
+        raise UserError(f"need at least 1 sampled time per image, got {sampled}")
     affordable = max(1, EVERY_TIME_UP_TO // (x_0.numel() * draws))
     visits_each = min(transitions, affordable if sampled is None else sampled)
     if visits_each == transitions:
@@ -60,5 +61,5 @@ def visits(transitions: int, x_0: Tensor, draws: int, sampled: int | None, seed:
 def _checked(schedule: Schedule, given: Tensor) -> Tensor:
     inside = len(given) > 0 and bool((given > 0).all() and (given.diff() > 0).all())
     if not inside or float(given[-1]) > schedule.t_max:
-        raise ValueError(f"need times that rise within (0, {schedule.t_max:g}], got {given.tolist()[:8]}")
+        raise UserError(f"need times that rise within (0, {schedule.t_max:g}], got {given.tolist()[:8]}")
     return given

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unnoise.errors import UserError
 from unnoise.metrics.statistics import Array, feature_rows
 
 
@@ -26,11 +27,11 @@ def inception_score(probabilities: Array, *, splits: int = 10, seed: int | None 
 
     probabilities (N, K): rows that sum to 1. splits: at most N. seed: of the shuffle before splitting, torch-fidelity's
     by default; None keeps the order. With one split the order does not matter.
-    Raises ValueError for fewer than two images or than splits, and for rows that are no probabilities.
+    Raises UserError for fewer than two images or than splits, and for rows that are no probabilities.
     """
     p = _distributions(probabilities)
     if not 1 <= splits <= len(p):
-        raise ValueError(f"need 1 to {len(p)} splits for {len(p)} images, got {splits}")
+        raise UserError(f"need 1 to {len(p)} splits for {len(p)} images, got {splits}")
     if seed is not None:
         order = np.random.RandomState(seed).permutation(len(p))
         p = p[torch.from_numpy(order)]
@@ -47,5 +48,5 @@ def _score(p: Tensor) -> Tensor:
 def _distributions(probabilities: Array) -> Tensor:
     p = feature_rows(probabilities, "class probabilities", at_least=2).double()
     if float(p.min()) < 0 or float((p.sum(1) - 1).abs().max()) > 1e-3:
-        raise ValueError("class probabilities must be at least 0 and sum to 1 in every row; give softmax(logits)")
+        raise UserError("class probabilities must be at least 0 and sum to 1 in every row; give softmax(logits)")
     return p / p.sum(1, keepdim=True)

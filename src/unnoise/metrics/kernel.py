@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unnoise.errors import UserError
 from unnoise.metrics.statistics import Array, feature_pair
 
 ROWS = 1024
@@ -59,13 +60,13 @@ def kernel_distance(
     """The unbiased squared MMD over random subsets, as torch-fidelity 0.4 defines KID, its defaults and its subsets.
 
     features (N, D) and (M, D). The subsets depend on the order of the rows; `squared_mmd` takes all rows and does not.
-    Raises ValueError when a set is smaller than a subset, and for NaN and widths that differ.
+    Raises UserError when a set is smaller than a subset, and for NaN and widths that differ.
     """
     if subset_size < 3 or subsets < 1:
-        raise ValueError(f"need subsets >= 1 and subset_size >= 3, got {subsets} and {subset_size}")
+        raise UserError(f"need subsets >= 1 and subset_size >= 3, got {subsets} and {subset_size}")
     x, y = feature_pair(features_1, features_2, ("samples", "references"))
     if min(len(x), len(y)) < subset_size:
-        raise ValueError(
+        raise UserError(
             f"subsets of {subset_size} need as many images in each set, got {len(x)} and {len(y)}; "
             "give a smaller subset_size"
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from unnoise.errors import UserError
 from unnoise.metrics.distances import neighbour_radii, slack, tiles
 from unnoise.metrics.statistics import Array, feature_pair
 
@@ -42,10 +43,10 @@ def manifold(samples: Array, references: Array, *, k: int = 3, density_k: int = 
     sample lies in, over k; coverage: share of the references whose ball holds a sample (Naeem et al. 2020, section 3,
     open balls, k = 5; a sample that equals a reference covers it).
     samples (N, D), references (M, D): they fall in recall and coverage as N falls, so quote N and M.
-    Raises ValueError when a set has no k-th neighbour, and for NaN and widths that differ.
+    Raises UserError when a set has no k-th neighbour, and for NaN and widths that differ.
     """
     if min(k, density_k) < 1:
-        raise ValueError(f"k must be at least 1, got {k} and {density_k}")
+        raise UserError(f"k must be at least 1, got {k} and {density_k}")
     x, y = feature_pair(samples, references, ("samples", "references"), at_least=max(k, density_k) + 1)
     slack_y = slack(x, y)
     radii_x = neighbour_radii(x, (k,))[0]

@@ -9,6 +9,7 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor
 
+from unnoise.errors import UserError
 from unnoise.metrics.distances import nearest
 from unnoise.metrics.statistics import Array, feature_pair
 
@@ -66,10 +67,10 @@ def memorisation(samples: Array, training: Array, held_out: Array, *, quantile: 
     distances to their nearest training image; `closer` is the Mann-Whitney statistic of both sets of distances
     (Meehan et al. 2020, section 3.1, without cells). The held-out set must be of one origin with the training set;
     where that holds duplicates (threshold 0), exact copies are suspicious and `expected` says how many are natural.
-    Raises ValueError for fewer than two images in a set, NaN, and widths that differ.
+    Raises UserError for fewer than two images in a set, NaN, and widths that differ.
     """
     if not 0 < quantile < 1:
-        raise ValueError(f"quantile must lie between 0 and 1, got {quantile}")
+        raise UserError(f"quantile must lie between 0 and 1, got {quantile}")
     known = feature_pair(samples, training, ("samples", "training images"))
     others = feature_pair(held_out, training, ("held-out images", "training images"))
     own, theirs = nearest(*known), nearest(*others).distance

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from unnoise.errors import UserError
 from unnoise.metrics.statistics import Array
 
 
@@ -14,7 +15,7 @@ from unnoise.metrics.statistics import Array
 class Modes:
     """Shares of the classes among the samples and in the data, (K,) each, and what is missing.
 
-    kl: KL(samples || data) in nats; inf when the samples hold a class that the data lacks. kl_floor: what as many
+    kl: KL(samples || data) in nats; inf when the samples hold a class that the data lacks. kl_baseline: what as many
     perfect samples show on average, (classes of the data - 1) / (2 n). missing: classes of the data that no sample has;
     missing_expected: how many as many perfect samples miss on average.
     """
@@ -22,7 +23,7 @@ class Modes:
     shares: Tensor
     data_shares: Tensor
     kl: float
-    kl_floor: float
+    kl_baseline: float
     missing: tuple[int, ...]
     missing_expected: float
 
@@ -37,7 +38,7 @@ def mode_coverage(predicted: Array, labels: Array, *, classes: int) -> Modes:
 
     KL = sum_k p_k log(p_k / q_k), p the samples' shares and q the data's (as for stacked MNIST, Metz et al. 2017,
     section 3.3.1). A classifier's own errors count as modes: with 1 % errors, shares below 1 % are not found missing.
-    Raises ValueError for no images, and for labels that are no integers or out of range.
+    Raises UserError for no images, and for labels that are no integers or out of range.
     """
     counts, data_counts = _counts(predicted, classes, "predicted labels"), _counts(labels, classes, "data labels")
     n = counts.sum()
@@ -53,7 +54,7 @@ def mode_coverage(predicted: Array, labels: Array, *, classes: int) -> Modes:
 def _counts(labels: Array, classes: int, what: str) -> Tensor:
     values = torch.as_tensor(labels).cpu()
     if values.ndim != 1 or len(values) == 0 or values.is_floating_point():
-        raise ValueError(f"{what} must be integers (n,), at least one, got {values.dtype} {tuple(values.shape)}")
+        raise UserError(f"{what} must be integers (n,), at least one, got {values.dtype} {tuple(values.shape)}")
     if int(values.min()) < 0 or int(values.max()) >= classes:
-        raise ValueError(f"{what} must lie in 0..{classes - 1}, got {int(values.min())}..{int(values.max())}")
+        raise UserError(f"{what} must lie in 0..{classes - 1}, got {int(values.min())}..{int(values.max())}")
     return torch.bincount(values.long(), minlength=classes).double()

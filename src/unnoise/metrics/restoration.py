@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from unnoise.errors import UserError
 from unnoise.metrics.features.extractor import colour
 
 RANGE = 255.0
@@ -20,7 +21,7 @@ K_1, K_2 = 0.01, 0.03
 def psnr(images: Tensor, targets: Tensor) -> Tensor:
     """10 log10(range^2 / mean squared error) of each image, (B,) float64, in dB; infinite for equal images.
 
-    images, targets (B, C, H, W): uint8, or floats in [-1, 1]. Raises ValueError for shapes that differ and for NaN.
+    images, targets (B, C, H, W): uint8, or floats in [-1, 1]. Raises UserError for shapes that differ and for NaN.
     """
     x, y = _pair(images, targets)
     return 10 * torch.log10(RANGE**2 / (x - y).square().flatten(1).mean(1))
@@ -32,11 +33,11 @@ def ssim(images: Tensor, targets: Tensor) -> Tensor:
     images, targets (B, C, H, W): uint8, or floats in [-1, 1], of at least 11x11 pixels. Over windows that lie inside
     the image, weighted by an 11x11 Gaussian of deviation 1.5, with K = (0.01, 0.03) and population variances (Wang et
     al. 2004, equation 13 and section III.C); each channel apart, then their mean.
-    Raises ValueError for smaller images, shapes that differ and NaN.
+    Raises UserError for smaller images, shapes that differ and NaN.
     """
     x, y = _pair(images, targets)
     if min(x.shape[2:]) < WINDOW:
-        raise ValueError(f"SSIM needs images of at least {WINDOW}x{WINDOW} pixels, got {tuple(x.shape[2:])}")
+        raise UserError(f"SSIM needs images of at least {WINDOW}x{WINDOW} pixels, got {tuple(x.shape[2:])}")
     c_1, c_2 = (K_1 * RANGE) ** 2, (K_2 * RANGE) ** 2
     mean_x, mean_y = _blur(x), _blur(y)
     var_x, var_y = _blur(x * x) - mean_x**2, _blur(y * y) - mean_y**2
@@ -49,7 +50,7 @@ def ssim(images: Tensor, targets: Tensor) -> Tensor:
 class LPIPS:
     """The learned perceptual distance (Zhang et al. 2018), by the authors' package `lpips`.
 
-    network: 'alex' (what is quoted) or 'vgg'. Raises ValueError when the package, torchvision or weights are missing.
+    network: 'alex' (what is quoted) or 'vgg'. Raises UserError when the package, torchvision or weights are missing.
     """
 
     def __init__(self, network: str = "alex") -> None:
@@ -68,13 +69,13 @@ def _lpips(network: str) -> Any:
         return import_module("lpips").LPIPS(net=network, verbose=False).eval()
     except (ImportError, RuntimeError, OSError) as error:
         reason = str(error).strip().split("\n")[0]
-        raise ValueError(f"LPIPS needs the packages lpips and torchvision, and AlexNet's weights ({reason})") from None
+        raise UserError(f"LPIPS needs the packages lpips and torchvision, and AlexNet's weights ({reason})") from None
 
 
 def _pair(images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Both in float64 as levels 0..255 (not rounded), on the CPU; SSIM is defined on these and changes with a shift."""
     if images.shape != targets.shape or images.ndim != 4:
-        raise ValueError(
+        raise UserError(
             f"need two sets (B, C, H, W) of one shape, got {tuple(images.shape)} and {tuple(targets.shape)}"
         )
     pair = tuple(
@@ -82,7 +83,7 @@ def _pair(images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     )
     for name, z in zip(("images", "targets"), pair, strict=True):
         if not bool(z.isfinite().all()):
-            raise ValueError(f"the {name} hold NaN or infinite numbers")
+            raise UserError(f"the {name} hold NaN or infinite numbers")
     return pair[0], pair[1]
 
 

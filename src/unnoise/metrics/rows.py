@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unnoise.errors import UserError
 from unnoise.seeding import generator
 
 NUMBERS_A_CALL = 2**19
@@ -19,7 +20,7 @@ def batch_rows(x: Tensor, batch_size: int | None) -> int:
     if batch_size is None:
         return min(4096, max(1, NUMBERS_A_CALL // x[0].numel()))
     if batch_size < 1:
-        raise ValueError(f"need a batch_size of at least 1, got {batch_size}")
+        raise UserError(f"need a batch_size of at least 1, got {batch_size}")
     return batch_size
 
 

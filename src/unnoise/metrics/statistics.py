@@ -8,22 +8,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unnoise.errors import UserError
+
 Array: TypeAlias = Tensor | np.ndarray
 
 
 def feature_rows(features: Array, what: str = "features", at_least: int = 1) -> Tensor:
     """Finite features (N, D) on the CPU, in the dtype they came in.
 
-    Raises ValueError for another rank, for fewer than `at_least` rows and for numbers that are not finite.
+    Raises UserError for another rank, for fewer than `at_least` rows and for numbers that are not finite.
     """
     rows = torch.as_tensor(features).detach().cpu()
     if rows.ndim != 2 or rows.shape[1] == 0:
-        raise ValueError(f"{what} must have the shape (N, D), got {tuple(rows.shape)}")
+        raise UserError(f"{what} must have the shape (N, D), got {tuple(rows.shape)}")
     if len(rows) < at_least:
-        raise ValueError(f"need at least {at_least} images for {what}, got {len(rows)}")
+        raise UserError(f"need at least {at_least} images for {what}, got {len(rows)}")
     bad = ~rows.isfinite().all(1)
     if bad.any():
-        raise ValueError(
+        raise UserError(
             f"{int(bad.sum())} of {len(rows)} rows of {what} are NaN or infinite, the first is {first(bad)}"
         )
     return rows
@@ -32,10 +34,10 @@ def feature_rows(features: Array, what: str = "features", at_least: int = 1) -> 
 def feature_pair(
     features_1: Array, features_2: Array, names: tuple[str, str], at_least: int = 2
 ) -> tuple[Tensor, Tensor]:
-    """Two sets of finite features of one width; raises ValueError as `feature_rows` does, and for different widths."""
+    """Two sets of finite features of one width; raises UserError as `feature_rows` does, and for different widths."""
     rows = feature_rows(features_1, names[0], at_least), feature_rows(features_2, names[1], at_least)
     if rows[0].shape[1] != rows[1].shape[1]:
-        raise ValueError(
+        raise UserError(
             f"{names[0]} have {rows[0].shape[1]} dimensions but {names[1]} {rows[1].shape[1]}; use one extractor"
         )
     return rows
@@ -72,13 +74,13 @@ class FeatureStatistics:
 
     @property
     def covariance(self) -> Tensor:
-        """The unbiased covariance scatter / (count - 1), (D, D); raises ValueError for fewer than two images."""
+        """The unbiased covariance scatter / (count - 1), (D, D); raises UserError for fewer than two images."""
         if self.count < 2:
-            raise ValueError(f"a covariance needs at least 2 images, got {self.count}")
+            raise UserError(f"a covariance needs at least 2 images, got {self.count}")
         return self.scatter / (self.count - 1)
 
     def update(self, features: Array) -> None:
-        """Adds features (B, D); raises ValueError for another width and for NaN."""
+        """Adds features (B, D); raises UserError for another width and for NaN."""
         rows = feature_rows(features, at_least=0).double()
         self._check_width(rows.shape[1])
         if len(rows) == 0:
@@ -116,4 +118,4 @@ class FeatureStatistics:
 
     def _check_width(self, dim: int) -> None:
         if dim != self.dim:
-            raise ValueError(f"features of {dim} dimensions cannot join statistics of {self.dim}")
+            raise UserError(f"features of {dim} dimensions cannot join statistics of {self.dim}")

@@ -9,6 +9,7 @@ import torch
 from scipy.stats import norm, t
 from torch import Tensor
 
+from unnoise.errors import UserError
 from unnoise.seeding import generator
 
 ENOUGH = 5
@@ -38,12 +39,12 @@ def bootstrap(
     The interval is normal, not one of percentiles: a Frechet distance or an MMD of resampled rows lies above that of
     the rows, since repeated rows are like a smaller n, so percentiles would not hold the value itself. For statistics
     of nearest neighbours repeated rows are worse than that: take the errors that `manifold` gives.
-    Raises ValueError for sets below two rows, fewer than two resamples, and a level outside (0, 1).
+    Raises UserError for sets below two rows, fewer than two resamples, and a level outside (0, 1).
     """
     if any(len(rows) < 2 for rows in sets):
-        raise ValueError(f"resampling needs at least 2 images in each set, got {[len(rows) for rows in sets]}")
+        raise UserError(f"resampling needs at least 2 images in each set, got {[len(rows) for rows in sets]}")
     if resamples < 2 or not 0 < level < 1:
-        raise ValueError(f"need at least 2 resamples and a level in (0, 1), got {resamples} and {level}")
+        raise UserError(f"need at least 2 resamples and a level in (0, 1), got {resamples} and {level}")
     value = float(statistic(*sets))
     drawn = torch.tensor([statistic(*_resampled(sets, seed, i)) for i in range(resamples)], dtype=torch.float64)
     stderr = float(drawn.std())
@@ -54,10 +55,10 @@ def bootstrap(
 def repeated(values: Sequence[float], level: float = 0.95) -> Uncertain:
     """The mean of a measurement repeated with other seeds, and Student's interval of that mean.
 
-    Raises ValueError for fewer than two values.
+    Raises UserError for fewer than two values.
     """
     if len(values) < 2:
-        raise ValueError(f"an interval needs at least 2 repetitions, got {len(values)}")
+        raise UserError(f"an interval needs at least 2 repetitions, got {len(values)}")
     taken = torch.tensor(values, dtype=torch.float64)
     mean, stderr = float(taken.mean()), float(taken.std() / len(taken) ** 0.5)
     reach = float(t.ppf((1 + level) / 2, len(taken) - 1)) * stderr

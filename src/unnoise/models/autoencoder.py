@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from unnoise.models.image_model import ImageModel
-from unnoise.networks.autoencoder import Decoder, Encoder, code_shape
+from unnoise.networks.autoencoder import Decoder, Encoder, latent_shape
 
 NO_PRIOR = (
     "an autoencoder has no prior to draw codes from, so it cannot sample; use encode and decode, or train a vae, "
@@ -43,12 +43,12 @@ class Autoencoder(ImageModel):
         self.decoder = Decoder(latent, count, size, **sizes)
 
     @property
-    def code_shape(self) -> tuple[int, ...]:
+    def latent_shape(self) -> tuple[int, ...]:
         """The shape of one code."""
-        return code_shape(self.latent, self.shape[1:], self.patch, self.multipliers, self.spatial)
+        return latent_shape(self.latent, self.shape[1:], self.patch, self.multipliers, self.spatial)
 
     def encode(self, image: Tensor) -> Tensor:
-        """Codes (B, *code) of images (B, C, H, W) in [-1, 1]."""
+        """Latents (B, *code) of images (B, C, H, W) in [-1, 1]."""
         return self.encoder(image).float()
 
     def decode(self, z: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unnoise.errors import UserError
 from unnoise.models.image_model import ImageModel
 from unnoise.networks.embedding import SinusoidalEmbedding
 from unnoise.networks.layers import Downsample, ResidualBlock, group_norm
@@ -40,7 +41,7 @@ class Classifier(ImageModel):
     ) -> None:
         super().__init__(shape)
         if classes < 2:
-            raise ValueError("a classifier needs labels of at least 2 classes: put each class in its own folder")
+            raise UserError("a classifier needs labels of at least 2 classes: put each class in its own folder")
         self.classes, self.channels, self.multipliers = classes, channels, multipliers
         self.blocks, self.dropout = blocks, dropout
         width = 4 * channels

@@ -9,15 +9,16 @@ from typing import Any, Protocol, Self
 import torch
 from torch import Tensor, nn
 
+from unnoise.errors import UserError
 from unnoise.models.autoencoder import Autoencoder
-from unnoise.models.foreign import FOREIGN, ForeignAutoencoder
+from unnoise.models.pretrained import PRETRAINED, PretrainedAutoencoder
 from unnoise.models.vae import VAE
 from unnoise.registry import lookup
 
-AUTOENCODERS: dict[str, type[Autoencoder | VAE | ForeignAutoencoder]] = {
+AUTOENCODERS: dict[str, type[Autoencoder | VAE | PretrainedAutoencoder]] = {
     "autoencoder": Autoencoder,
     "vae": VAE,
-    **FOREIGN,
+    **PRETRAINED,
 }
 
 
@@ -25,7 +26,7 @@ class Codec(Protocol):
     """encode: images (B, C, H, W) in [-1, 1] -> what is diffused; decode: its inverse, as near as the codec gets."""
 
     @property
-    def code_shape(self) -> tuple[int, int, int]:
+    def latent_shape(self) -> tuple[int, int, int]:
         """The shape of what is diffused."""
         ...
 
@@ -41,7 +42,7 @@ class Pixels:
     image_shape: tuple[int, int, int]
 
     @property
-    def code_shape(self) -> tuple[int, int, int]:
+    def latent_shape(self) -> tuple[int, int, int]:
         return self.image_shape
 
     def encode(self, image: Tensor) -> Tensor:
@@ -68,17 +69,17 @@ class Latents(nn.Module):
         options = {name: value for name, value in autoencoder.items() if name != "kind"}
         kind = lookup(AUTOENCODERS, autoencoder.get("kind", "vae"), "autoencoder of codec 'latents'")
         self.network = kind.build(options, image_shape, 0).requires_grad_(False).eval()
-        if len(self.network.code_shape) != 3:
-            raise ValueError(
+        if len(self.network.latent_shape) != 3:
+            raise UserError(
                 "codec 'latents' needs an autoencoder whose code is an image: train it with --set model.spatial=true, "
                 "or the recipe vae-latent"
             )
-        self.register_buffer("shift", torch.zeros(self.code_shape[0], 1, 1))
+        self.register_buffer("shift", torch.zeros(self.latent_shape[0], 1, 1))
         self.register_buffer("scale", torch.ones(()))
 
     @property
-    def code_shape(self) -> tuple[int, int, int]:
-        channels, height, width = self.network.code_shape
+    def latent_shape(self) -> tuple[int, int, int]:
+        channels, height, width = self.network.latent_shape
         return channels, height, width
 
     @torch.no_grad()

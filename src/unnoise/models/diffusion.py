@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from unnoise.data.batch import Batch
+from unnoise.errors import UserError
 from unnoise.guidance.clipping import Clipped
-from unnoise.models.capture import captured
 from unnoise.models.codec import CODECS, Codec, Pixels
 from unnoise.models.image_model import ImageModel
 from unnoise.networks import NETWORKS
@@ -27,6 +27,7 @@ from unnoise.process.parametrization import PARAMETRIZATIONS, Parametrization
 from unnoise.process.place import is_one_time
 from unnoise.process.schedule import SCHEDULES, Schedule
 from unnoise.registry import build, check_keys, spec_of
+from unnoise.runtime.cuda_graphs import captured
 from unnoise.samplers import DDIM, Point, Sampler
 from unnoise.seeding import SeededNoise
 
@@ -97,7 +98,7 @@ class Diffusion(ImageModel):
         codec = build(CODECS, parts["codec"], "codec", image_shape=shape)
         conditioner = _conditioner(spec, shape, classes)
         learned_variance = bool(spec.get("learned_variance", False))
-        channels, *size = codec.code_shape
+        channels, *size = codec.latent_shape
         network = build(
             NETWORKS,
             parts["network"],
@@ -210,7 +211,7 @@ class Diffusion(ImageModel):
 
     def guided(self, guidance: Guidance | None = None) -> Denoiser:
         """The denoiser that sampling uses: guided, then clipped where the model clips."""
-        told: Denoiser = self if self.conditioner is None else Told(self)
+        told: Denoiser = self if self.conditioner is None else CachedConditioning(self)
         denoiser = told if guidance is None else guidance(told)
         return Clipped(denoiser) if self.clip else denoiser
 
@@ -224,7 +225,7 @@ class Diffusion(ImageModel):
 
     def prior(self, seeds: Sequence[int]) -> Tensor:
         """x_T ~ p(x_T), one row per seed, on the model's device."""
-        like = torch.empty(len(seeds), *self.codec.code_shape, device=self.device)
+        like = torch.empty(len(seeds), *self.codec.latent_shape, device=self.device)
         return self.schedule.prior_std * SeededNoise(seeds).normal(like)
 
     def default_sampler(self) -> Sampler:
@@ -233,7 +234,7 @@ class Diffusion(ImageModel):
         return DDIM(steps=50 if native is None else min(50, len(native)))
 
 
-class Told:
+class CachedConditioning:
     """A conditional model, for one call of a sampler: what the conditioner makes of a condition is made once."""
 
     def __init__(self, model: Diffusion) -> None:
@@ -271,5 +272,5 @@ def _conditioner(spec: Mapping[str, Any], shape: tuple[int, int, int], classes: 
         return None
     conditioner = build_conditioner(spec["conditioner"], classes=classes, channels=shape[0])
     if "label" in conditioner.needs and classes == 0:
-        raise ValueError("model.conditioner needs labels, and the images have none: put each class in its own folder")
+        raise UserError("model.conditioner needs labels, and the images have none: put each class in its own folder")
     return conditioner

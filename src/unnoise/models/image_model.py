@@ -37,7 +37,7 @@ class ImageModel(nn.Module):
     def build(cls, spec: Mapping[str, Any], shape: tuple[int, int, int], classes: int) -> Self:
         """The model with the keywords of `spec`, for images of `shape` (C, H, W) with `classes` labels (0: unlabelled).
 
-        Raises ValueError for a key that the constructor does not take.
+        Raises UserError for a key that the constructor does not take.
         """
         kind = cls.__name__.lower()
         return build({kind: cls}, {**spec, "kind": kind}, "model", shape=shape, classes=classes)

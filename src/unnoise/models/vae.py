@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from unnoise.errors import UserError
 from unnoise.models.image_model import ImageModel, LogLikelihood
 from unnoise.models.likelihoods import LIKELIHOODS, Likelihood
-from unnoise.networks.autoencoder import Decoder, Encoder, code_shape
+from unnoise.networks.autoencoder import Decoder, Encoder, latent_shape
 from unnoise.process.gaussian import gaussian_kl, gaussian_log_prob
 from unnoise.registry import lookup
 from unnoise.seeding import Noise, SeededNoise, StepNoise
@@ -82,9 +83,9 @@ class VAE(ImageModel):
         self.decoder = Decoder(latent, count * self.pixels.outputs, size, **sizes)
 
     @property
-    def code_shape(self) -> tuple[int, ...]:
+    def latent_shape(self) -> tuple[int, ...]:
         """The shape of one code."""
-        return code_shape(self.latent, self.shape[1:], self.patch, self.multipliers, self.spatial)
+        return latent_shape(self.latent, self.shape[1:], self.patch, self.multipliers, self.spatial)
 
     def posterior(self, image: Tensor) -> Posterior:
         """q(z | x) of images (B, C, H, W) in [-1, 1]."""
@@ -117,8 +118,8 @@ class VAE(ImageModel):
         return self.decode(self.prior(seeds))
 
     def prior(self, seeds: Sequence[int]) -> Tensor:
-        """z ~ N(0, I) (N, *code_shape), row i from seed i alone."""
-        return SeededNoise(seeds).normal(torch.empty(len(seeds), *self.code_shape, device=self.device))
+        """z ~ N(0, I) (N, *latent_shape), row i from seed i alone."""
+        return SeededNoise(seeds).normal(torch.empty(len(seeds), *self.latent_shape, device=self.device))
 
     def elbo_terms(self, image: Tensor, noise: Noise) -> ElboTerms:
         """What the ELBO of images in [-1, 1] is made of.
@@ -148,7 +149,7 @@ class VAE(ImageModel):
         log 1/K sum_k p(x, z_k) / q(z_k | x), which rises to log p(x) with K (Burda et al. 2016, equation 8).
         """
         if samples < 1:
-            raise ValueError(f"samples must be at least 1, got {samples}")
+            raise UserError(f"samples must be at least 1, got {samples}")
         rows = [self._bound(part, samples, StepNoise(seed, i)) for i, part in enumerate(image.split(ROWS))]
         return LogLikelihood(torch.cat(rows), exact=False, of=self.pixels.of)
 

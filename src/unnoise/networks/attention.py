@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unnoise.errors import UserError
 from unnoise.networks.layers import group_norm, zeroed
 
 
@@ -12,13 +13,13 @@ class Attention(nn.Module):
     """softmax(q k^T / sqrt(d)) v per head, then a linear layer: x (B, N, dim) -> (B, N, dim) (Vaswani et al. 2017).
 
     Keys and values come from context (B, L, context_dim), or from x where context_dim is 0. mask (B, L): False at
-    positions that nobody may look at; each row has a True. Raises ValueError when the heads do not divide dim.
+    positions that nobody may look at; each row has a True. Raises UserError when the heads do not divide dim.
     """
 
     def __init__(self, dim: int, heads: int, context_dim: int = 0) -> None:
         super().__init__()
         if dim % heads:
-            raise ValueError(f"{dim} channels cannot be shared by {heads} heads")
+            raise UserError(f"{dim} channels cannot be shared by {heads} heads")
         self.heads = heads
         self.query = nn.Linear(dim, dim)
         self.key_value = nn.Linear(context_dim or dim, 2 * dim)

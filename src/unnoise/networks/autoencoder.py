@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unnoise.errors import UserError
 from unnoise.networks.layers import Downsample, Upsample, group_norm, zeroed
 
 
@@ -30,7 +31,7 @@ class Grid:
 
     def __init__(self, size: tuple[int, int], patch: int, levels: int) -> None:
         if patch < 1 or levels < 1:
-            raise ValueError(f"need a patch of at least 1 pixel and at least 1 level, got {patch} and {levels}")
+            raise UserError(f"need a patch of at least 1 pixel and at least 1 level, got {patch} and {levels}")
         self.size, self.patch = size, patch
         step = 2 ** (levels - 1)
         rows, columns = (-(-side // (patch * step)) for side in size)
@@ -81,7 +82,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Codes (B, in_dim), or, when spatial, (B, in_dim, h, w) -> (B, out_channels, H, W): the mirror of `Encoder`."""
+    """Latents (B, in_dim), or, when spatial, (B, in_dim, h, w) -> (B, out_channels, H, W): the mirror of `Encoder`."""
 
     def __init__(
         self,
@@ -106,7 +107,7 @@ class Decoder(nn.Module):
         return self.grid.join(self.last(self.levels(self.first(z))))
 
 
-def code_shape(
+def latent_shape(
     dim: int, image_size: tuple[int, int], patch: int, multipliers: tuple[int, ...], spatial: bool
 ) -> tuple[int, ...]:
     """The shape of one code: (dim,), or (dim, h, w) when spatial."""

@@ -114,7 +114,7 @@ class KLEncoder(nn.Module):
 
 
 class KLDecoder(nn.Module):
-    """Codes (B, latent, h, w) to images (B, C, f h, f w); a residual block more per level than the encoder."""
+    """Latents (B, latent, h, w) to images (B, C, f h, f w); a residual block more per level than the encoder."""
 
     def __init__(
         self, channels: int, latent: int, widths: Sequence[int], blocks: int, groups: int, attention: bool

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from unnoise.errors import UserError
 from unnoise.networks.conditioner import Conditioner, Conditioning
 from unnoise.networks.conditioning import CONDITIONERS
 from unnoise.networks.layers import aligned
@@ -22,7 +23,7 @@ class Combined(Conditioner):
 
     parts: name -> conditioner, each of which drops its own condition by itself; dropout: the probability of dropping
     all of them, which is the unconditional model of classifier-free guidance.
-    Raises ValueError when two parts give tokens.
+    Raises UserError when two parts give tokens.
     """
 
     def __init__(self, parts: Mapping[str, Conditioner], dropout: float = 0.1) -> None:
@@ -33,7 +34,7 @@ class Combined(Conditioner):
         self.spatial_channels = sum(part.spatial_channels for part in self._parts)
         tokens = [part.token_dim for part in self._parts if part.token_dim]
         if len(tokens) > 1 or not parts:
-            raise ValueError(f"combined conditioners need parts, at most one with tokens; got {', '.join(parts)}")
+            raise UserError(f"combined conditioners need parts, at most one with tokens; got {', '.join(parts)}")
         self.token_dim = sum(tokens)
         self.needs = tuple(key for part in self._parts for key in part.needs)
 

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from unnoise.errors import UserError
+
 
 @dataclass(frozen=True)
 class Conditioning:
@@ -44,7 +46,7 @@ class Conditioner(nn.Module, ABC):
     def __init__(self, dropout: float) -> None:
         super().__init__()
         if not 0 <= dropout <= 1:
-            raise ValueError(f"a conditioner's dropout must lie in [0, 1]; got {dropout}")
+            raise UserError(f"a conditioner's dropout must lie in [0, 1]; got {dropout}")
         self.dropout = dropout
 
     @property
@@ -86,7 +88,7 @@ class SingleConditioner(Conditioner):
         if cond is None or value is None:
             return self.absent(count)
         if len(value) != count:
-            raise ValueError(f"{len(value)} conditions {self.key!r} for {count} images")
+            raise UserError(f"{len(value)} conditions {self.key!r} for {count} images")
         return self.embed(value, self.drawn(count, dropped), cond)
 
     @abstractmethod

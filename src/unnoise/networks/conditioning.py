@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unnoise.errors import UserError
 from unnoise.networks.conditioner import Conditioner, Conditioning, SingleConditioner, all_dropped, rows
 from unnoise.networks.embedding import SinusoidalEmbedding
 from unnoise.networks.text import build_encoder
@@ -115,7 +116,7 @@ class ImageConditioner(SingleConditioner):
     ) -> None:
         super().__init__(dropout)
         if factor < 1 or not 0 <= noise < 1:
-            raise ValueError(f"need a factor of at least 1 and noise in [0, 1); got {factor} and {noise}")
+            raise UserError(f"need a factor of at least 1 and noise in [0, 1); got {factor} and {noise}")
         self.channels, self.factor, self.noise, self.dim = channels, factor, noise, dim
         self.vector_dim, self.spatial_channels = dim, channels
         self.level = nn.Sequential(SinusoidalEmbedding(dim), nn.Linear(dim, dim))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unnoise.errors import UserError
+
 SMALLEST = 4
 """No side is halved below so many pixels."""
 GRID = 2
@@ -16,13 +18,13 @@ class ConvClassifier(nn.Module):
 
     channels, size (height, width) of the images in [-1, 1]; classes of the answer; base: channels of the first stage,
     doubled at each halving up to 4 base; dim: width of the features.
-    Raises ValueError for images below 4 pixels a side and fewer than two classes.
+    Raises UserError for images below 4 pixels a side and fewer than two classes.
     """
 
     def __init__(self, channels: int, size: tuple[int, int], classes: int, base: int = 16, dim: int = 128) -> None:
         super().__init__()
         if min(size) < SMALLEST or classes < 2:
-            raise ValueError(f"need images of 4x4 pixels or more and 2 classes or more, got {size} and {classes}")
+            raise UserError(f"need images of 4x4 pixels or more and 2 classes or more, got {size} and {classes}")
         self.channels, self.size, self.classes, self.base, self.dim = channels, tuple(size), classes, base, dim
         widths = [min(base * 2**stage, 4 * base) for stage in range(halvings(min(size)) + 1)]
         inputs = [channels, *widths[:-1]]

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unnoise.errors import UserError
 from unnoise.networks.attention import Attention, FeedForward
 from unnoise.networks.conditioner import Conditioning
 from unnoise.networks.embedding import TIME_FEATURES, circle, frequencies
-from unnoise.networks.layers import beneath, padded, zeroed
+from unnoise.networks.layers import concat_spatial, padded, zeroed
 from unnoise.registry import lookup
 
 TIME_DIM = 256
@@ -58,7 +59,7 @@ class DiT(nn.Module):
     cropped inside, and any H and W may be given. dim: width; depth: blocks; ratio: of the feed-forward's width to dim.
     Positions are fixed two-dimensional sines. vector_dim, token_dim: the widths of conditioning.vector and tokens
     (cross-attention); spatial_channels: of conditioning.spatial, laid under the image.
-    Raises ValueError when dim is no multiple of 4 or of heads, and for a patch below 1.
+    Raises UserError when dim is no multiple of 4 or of heads, and for a patch below 1.
     """
 
     waves: Tensor
@@ -81,7 +82,7 @@ class DiT(nn.Module):
     ) -> None:
         super().__init__()
         if patch < 1 or dim % 4:
-            raise ValueError(f"a DiT needs a patch of at least 1 and a dim that 4 divides; got {patch} and {dim}")
+            raise UserError(f"a DiT needs a patch of at least 1 and a dim that 4 divides; got {patch} and {dim}")
         self.in_channels, self.out_channels, self.patch, self.dim = in_channels, out_channels, patch, dim
         self.depth, self.heads, self.ratio, self.dropout = depth, heads, ratio, dropout
         self.time_features = time_features
@@ -119,9 +120,9 @@ class DiT(nn.Module):
     def forward(self, x: Tensor, noise_level: Tensor, conditioning: Conditioning | None = None) -> Tensor:
         told = conditioning or Conditioning()
         if told.tokens is not None and not self.token_dim:
-            raise ValueError("this DiT has no cross-attention: it takes vector and spatial conditioning, not tokens")
+            raise UserError("this DiT has no cross-attention: it takes vector and spatial conditioning, not tokens")
         height, width = x.shape[-2:]
-        h = self.first(padded(beneath(x, told.spatial, self.spatial_channels), self.patch))
+        h = self.first(padded(concat_spatial(x, told.spatial, self.spatial_channels), self.patch))
         rows, columns = h.shape[-2:]
         sequence = h.flatten(2).transpose(1, 2) + positions(rows, columns, self.waves)
         embedding = self._embed(noise_level, told)

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from unnoise.errors import UserError
 from unnoise.files import write_atomic
 
 BATCH = 64
@@ -87,17 +88,17 @@ def split_name(name: str) -> tuple[str, str]:
 
 @lru_cache(maxsize=2)
 def load_backend(name: str) -> Backend:
-    """The pretrained encoder; ValueError says what is missing."""
+    """The pretrained encoder; UserError says what is missing."""
     library, model = split_name(name)
     if not model:
-        raise ValueError(f"text encoder {name!r} lacks a model: {library}:NAME, a hub's name or a folder")
+        raise UserError(f"text encoder {name!r} lacks a model: {library}:NAME, a hub's name or a folder")
     try:
         encode = FROZEN[library](importlib.import_module(library.replace("-", "_")), model)
     except ImportError as error:
-        raise ValueError(f"text encoder {name!r} needs {library}: pip install 'unnoise[text]' ({error})") from None
+        raise UserError(f"text encoder {name!r} needs {library}: pip install 'unnoise[text]' ({error})") from None
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise ValueError(f"text encoder {name!r} cannot be loaded: {reason}") from None
+        raise UserError(f"text encoder {name!r} cannot be loaded: {reason}") from None
     return Backend(encode(["a"], torch.device("cpu"))[0].shape[1], encode)
 
 

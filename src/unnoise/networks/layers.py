@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unnoise.errors import UserError
+
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -82,7 +84,7 @@ class SelfAttention(nn.Module):
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
         if channels % heads:
-            raise ValueError(f"{channels} channels cannot be shared by {heads} heads")
+            raise UserError(f"{channels} channels cannot be shared by {heads} heads")
         self.heads = heads
         self.norm = group_norm(channels)
         self.qkv = nn.Linear(channels, 3 * channels)
@@ -127,14 +129,14 @@ def aligned(spatial: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(spatial, size, mode="bicubic", antialias=True, align_corners=False)
 
 
-def beneath(x: Tensor, spatial: Tensor | None, channels: int) -> Tensor:
+def concat_spatial(x: Tensor, spatial: Tensor | None, channels: int) -> Tensor:
     """The input x (B, C, H, W) with the spatial conditioning behind its channels: (B, C + channels, H, W).
 
-    A missing conditioning is zeros. Raises ValueError when it has another number of channels.
+    A missing conditioning is zeros. Raises UserError when it has another number of channels.
     """
     given = 0 if spatial is None else spatial.shape[1]
     if given not in (0, channels):
-        raise ValueError(f"spatial conditioning has {given} channels; this network was built for {channels}")
+        raise UserError(f"spatial conditioning has {given} channels; this network was built for {channels}")
     if channels == 0:
         return x
     height, width = x.shape[-2:]

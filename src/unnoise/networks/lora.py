@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from unnoise.errors import UserError
+
 CHILD = "lora"
 Adaptable = nn.Linear | nn.Conv2d
 
@@ -52,13 +54,13 @@ def add_lora(module: nn.Module, rank: int = 8, alpha: float | None = None, where
     everything else; the module answers as before until the adapters have learned.
 
     alpha: the adapters' scale times rank; by default rank. Gives the layers' names.
-    Raises ValueError when no layer matches, and for a rank below 1.
+    Raises UserError when no layer matches, and for a rank below 1.
     """
     if rank < 1:
-        raise ValueError(f"lora needs a rank of at least 1; got {rank}")
+        raise UserError(f"lora needs a rank of at least 1; got {rank}")
     chosen = {name: layer for name, layer in layers(module) if re.search(where, name)}
     if not chosen:
-        raise ValueError(f"no linear or convolution layer matches {where!r}; there are {_some(module)}")
+        raise UserError(f"no linear or convolution layer matches {where!r}; there are {_some(module)}")
     module.requires_grad_(False)
     for layer in chosen.values():
         _hang(layer, rank, rank if alpha is None else alpha)
@@ -91,17 +93,17 @@ def lora_state(module: nn.Module) -> dict[str, Tensor]:
 def load_lora(module: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     """Hangs the adapters of `lora_state` on a module of the same build; rank and alpha come with them.
 
-    Raises ValueError when the module lacks a layer, or has it in another shape.
+    Raises UserError when the module lacks a layer, or has it in another shape.
     """
     found = dict(layers(module))
     for name, part in _by_layer(state).items():
         if name not in found:
-            raise ValueError(f"the adapters belong to another network: theirs has a layer {name!r}")
+            raise UserError(f"the adapters belong to another network: theirs has a layer {name!r}")
         adapter = _hang(found[name], part["up.weight"].shape[1], float(part["alpha"]))
         try:
             adapter.load_state_dict(part)
         except RuntimeError:
-            raise ValueError(f"the adapter of {name!r} is for a layer of another shape") from None
+            raise UserError(f"the adapter of {name!r} is for a layer of another shape") from None
     return module
 
 

@@ -12,7 +12,7 @@ GROUPS = 4
 STAGES = 3
 """Halvings of the side."""
 SOFT = 3.0
-"""Codes are softly held to (-3, 3) before they are decoded."""
+"""Latents are softly held to (-3, 3) before they are decoded."""
 
 
 class TinyBlock(nn.Module):
@@ -45,7 +45,7 @@ def tiny_encoder(channels: int, latent: int, wide: bool) -> nn.Sequential:
 
 
 def tiny_decoder(channels: int, latent: int, wide: bool) -> nn.Sequential:
-    """Codes to images in about [0, 1], unclamped."""
+    """Latents to images in about [0, 1], unclamped."""
     layers: list[nn.Module] = [SoftClamp(), _conv(latent), nn.ReLU()]
     for stage in range(STAGES):
         layers += [*(TinyBlock(wide and stage == 0) for _ in range(3)), nn.Upsample(scale_factor=2), _conv(bias=False)]

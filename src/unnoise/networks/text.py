@@ -17,6 +17,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from unnoise.errors import UserError
 from unnoise.networks.attention import Transformer
 from unnoise.networks.embedding import circle, frequencies
 from unnoise.networks.frozen_text import FROZEN, Embeddings, split_name
@@ -76,7 +77,7 @@ class FrozenEncoder(nn.Module):
     """A pretrained encoder, which is neither trained nor saved with the model, and a trained linear layer behind it.
 
     name: 'transformers:NAME' or 'sentence-transformers:NAME', with a hub's name or a folder. Embeddings are computed
-    once per text and kept in half precision. Raises ValueError where the library or the model cannot be loaded.
+    once per text and kept in half precision. Raises UserError where the library or the model cannot be loaded.
     """
 
     def __init__(self, name: str, dim: int, length: int) -> None:
@@ -117,14 +118,14 @@ SPLITS: dict[str, Callable[[str], list[str]]] = {"words": words, "characters": l
 def build_encoder(name: str, dim: int, length: int) -> TrainedEncoder | FrozenEncoder:
     """The encoder called 'words', 'characters', 'transformers:NAME' or 'sentence-transformers:NAME'.
 
-    dim: width of the tokens; length: how many at most. Raises ValueError for other names.
+    dim: width of the tokens; length: how many at most. Raises UserError for other names.
     """
     if name in SPLITS:
         return TrainedEncoder(SPLITS[name], dim, length)
     if split_name(name)[0] in FROZEN:
         return FrozenEncoder(name, dim, length)
     allowed = [*SPLITS, *(f"{library}:NAME" for library in FROZEN)]
-    raise ValueError(f"unknown text encoder {name!r}; {suggest(name, allowed)}")
+    raise UserError(f"unknown text encoder {name!r}; {suggest(name, allowed)}")
 
 
 def _places(length: int, dim: int) -> Tensor:

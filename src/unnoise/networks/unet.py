@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unnoise.errors import UserError
 from unnoise.networks.attention import CrossAttention
 from unnoise.networks.conditioner import Conditioning
 from unnoise.networks.embedding import TIME_FEATURES
@@ -15,7 +16,7 @@ from unnoise.networks.layers import (
     ResidualBlock,
     SelfAttention,
     Upsample,
-    beneath,
+    concat_spatial,
     group_norm,
     padded,
     zeroed,
@@ -120,7 +121,7 @@ class UNet(nn.Module):
     def forward(self, x: Tensor, noise_level: Tensor, conditioning: Conditioning | None = None) -> Tensor:
         conditioning = conditioning or Conditioning()
         embedding = self._embed(noise_level, conditioning)
-        x = beneath(x, conditioning.spatial, self.spatial_channels)
+        x = concat_spatial(x, conditioning.spatial, self.spatial_channels)
         height, width = x.shape[-2:]
         h = self.first(padded(x, 2 ** (len(self.multipliers) - 1)))
         skips = [h]
@@ -136,7 +137,7 @@ class UNet(nn.Module):
 
     def _embed(self, noise_level: Tensor, conditioning: Conditioning) -> Tensor:
         if conditioning.tokens is not None and not self.token_dim:
-            raise ValueError("this UNet has no cross-attention: it takes vector and spatial conditioning, not tokens")
+            raise UserError("this UNet has no cross-attention: it takes vector and spatial conditioning, not tokens")
         embedding = self.embed_time(noise_level)
         if self.embed_vector is not None and conditioning.vector is not None:
             embedding = embedding + self.embed_vector(conditioning.vector)

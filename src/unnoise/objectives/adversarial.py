@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unnoise.data.batch import Batch
+from unnoise.errors import UserError
 from unnoise.models.gan import GAN
 from unnoise.networks.gan import Discriminator
 from unnoise.objectives.objective import Loss, Objective, Phase
@@ -96,7 +97,7 @@ class Adversarial(Objective):
         self.batch_std, self.spectral = batch_std, spectral
         self._game, self._penalty = lookup(GAMES, game, "game"), lookup(PENALTIES, penalty, "penalty")
         if penalty_weight < 0:
-            raise ValueError(f"objective.penalty_weight must be at least 0, got {penalty_weight}")
+            raise UserError(f"objective.penalty_weight must be at least 0, got {penalty_weight}")
         self.discriminator = Discriminator(
             model.shape[0],
             model.shape[1:],

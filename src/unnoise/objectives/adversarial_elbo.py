@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unnoise.data.batch import Batch
+from unnoise.errors import UserError
 from unnoise.models.vae import VAE
 from unnoise.networks.gan import Discriminator
 from unnoise.objectives.adversarial import GAMES, frozen
@@ -37,7 +38,7 @@ class AdversarialElbo(Elbo):
         super().__init__(model, beta, free_bits)
         for name, value in {"perceptual": perceptual, "adversarial": adversarial}.items():
             if value < 0:
-                raise ValueError(f"objective.{name} must be at least 0, got {value}")
+                raise UserError(f"objective.{name} must be at least 0, got {value}")
         self.perceptual, self.adversarial = perceptual, adversarial
         self.channels, self.multipliers, self.patch = channels, multipliers, patch
         sizes = {"channels": channels, "multipliers": multipliers, "patch": patch}

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from unnoise.errors import UserError
 from unnoise.models.image_model import ImageModel
 from unnoise.objectives import OBJECTIVES, Objective
-from unnoise.process.density import DENSITIES
+from unnoise.process.timesteps import TIMESTEP_DISTRIBUTIONS
 from unnoise.process.weight import WEIGHTS
 from unnoise.registry import build, describe, lookup, spec_of
 
-PARTS: dict[str, dict[str, type]] = {"density": DENSITIES, "weight": WEIGHTS}
+PARTS: dict[str, dict[str, type]] = {"timesteps": TIMESTEP_DISTRIBUTIONS, "weight": WEIGHTS}
 
 
 def build_objective(spec: Mapping[str, Any], model: ImageModel) -> Objective:
-    """The objective that `spec` describes, for a model; ValueError when it is for another kind of model."""
+    """The objective that `spec` describes, for a model; UserError when it is for another kind of model."""
     spec = {"kind": "denoising", **spec}
     _check_model(lookup(OBJECTIVES, spec["kind"], "objective"), spec["kind"], model)
     parts = {name: build(table, spec.pop(name), name) for name, table in PARTS.items() if name in spec}
@@ -32,4 +33,4 @@ def _check_model(cls: type[Objective], kind: str, model: ImageModel) -> None:
     """The annotation of the constructor's `model` says what it trains."""
     wanted = next(option.type for option in describe(cls) if option.name == "model")
     if not isinstance(model, wanted):
-        raise ValueError(f"objective {kind!r} trains a {wanted.__name__}; model.kind gives a {type(model).__name__}")
+        raise UserError(f"objective {kind!r} trains a {wanted.__name__}; model.kind gives a {type(model).__name__}")

@@ -7,6 +7,7 @@ import math
 from torch.nn import functional as F
 
 from unnoise.data.batch import Batch
+from unnoise.errors import UserError
 from unnoise.models.classifier import Classifier
 from unnoise.objectives.objective import Loss, Objective
 from unnoise.process.gaussian import per_row
@@ -16,7 +17,7 @@ from unnoise.seeding import Noise
 class Classification(Objective):
     """-E log p(label | cos(a) x_0 + sin(a) eps), a uniform on [0, pi / 2] (Dhariwal & Nichol 2021, section 4).
 
-    The part `accuracy` is over all noise levels, so it stays far below 1. Raises ValueError for data without labels.
+    The part `accuracy` is over all noise levels, so it stays far below 1. Raises UserError for data without labels.
     """
 
     def __init__(self, model: Classifier) -> None:
@@ -28,7 +29,7 @@ class Classification(Objective):
 
     def loss(self, batch: Batch, noise: Noise) -> Loss:
         if "label" not in batch.cond:
-            raise ValueError("a classifier needs labels, and the images have none: put each class in its own folder")
+            raise UserError("a classifier needs labels, and the images have none: put each class in its own folder")
         image, label = batch.image, batch.cond["label"]
         angle = noise.uniform(len(image)) * (math.pi / 2)
         x = per_row(angle.cos(), image) * image + per_row(angle.sin(), image) * noise.normal(image)

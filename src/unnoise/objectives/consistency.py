@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from unnoise.data.batch import Batch
-from unnoise.models.diffusion import Diffusion, Told
+from unnoise.errors import UserError
+from unnoise.models.diffusion import CachedConditioning, Diffusion
 from unnoise.objectives.objective import Loss, Objective
 from unnoise.process.denoiser import Denoiser
-from unnoise.process.density import Density, LogNormalSigma
 from unnoise.process.gaussian import per_row, perturb
 from unnoise.process.schedule import Schedule
+from unnoise.process.timesteps import LogNormalSigma, TimestepDistribution
 from unnoise.samplers.grids import GREATEST_RATIO, times
 from unnoise.seeding import Noise
 
@@ -30,13 +31,13 @@ class Consistency(Objective):
     a gradient through f(x_s, s). f(x_t, t) is the model's x_0, and f(x, 0) = x, which ties the path to its end.
 
     d = sqrt(||.||^2 + c^2) - c, c = 0.00054 sqrt(D). Times are Karras' grid of `intervals` intervals down to 0, which
-    double every `double_every` steps up to `most_intervals`, or to as many as the schedule has native steps. density:
+    double every `double_every` steps up to `most_intervals`, or to as many as the schedule has native steps. timesteps:
     how often each interval is trained, by default log rho ~ N(-1.1, 2^2). All this and the average that f(x_s, s) does
     not take is from Song & Dhariwal 2023, section 3 and table 1; gap_power = 0 is the weight of Song et al. 2023.
     teacher = false: x_s has the clean image and the noise of x_t (consistency training). teacher = true: x_s is one
     step of Heun's method from x_t along the flow of the model as it was before the first step, so training has to
     start from a diffusion run, as `unnoise distill` does (consistency distillation, Song et al. 2023, algorithm 2).
-    Raises ValueError for a model whose f would be the network's answer enlarged beyond use.
+    Raises UserError for a model whose f would be the network's answer enlarged beyond use.
     """
 
     def __init__(
@@ -47,17 +48,17 @@ class Consistency(Objective):
         most_intervals: int = 1280,
         double_every: int = 2500,
         gap_power: float = 1.0,
-        density: Density | None = None,
+        timesteps: TimestepDistribution | None = None,
     ) -> None:
         if not 1 <= intervals <= most_intervals or double_every < 1:
-            raise ValueError(
+            raise UserError(
                 "need 1 <= intervals <= most_intervals and double_every >= 1, got "
                 f"{intervals}, {most_intervals} and {double_every}"
             )
         self._model, self.teacher = model, teacher
         self.intervals, self.most_intervals, self.double_every = intervals, most_intervals, double_every
         self.gap_power = gap_power
-        self.density = density or LogNormalSigma(mean=-1.1, std=2.0)
+        self.timesteps = timesteps or LogNormalSigma(mean=-1.1, std=2.0)
         self._step = 0
         self._check_conditioned()
         self._teacher = deepcopy(model).requires_grad_(False).eval() if teacher else None
@@ -102,9 +103,9 @@ class Consistency(Objective):
         return min(doubled, self.most_intervals)
 
     def pair(self, u: Tensor) -> tuple[Tensor, Tensor]:
-        """The ends t > s of the intervals that the density's quantiles at u (B,) in [0, 1) fall into."""
+        """The ends t > s of the intervals that the timestep distribution's quantiles at u (B,) in [0, 1) fall into."""
         rising = path(self.model.schedule, self.count())
-        place = torch.searchsorted(rising, self.density.quantile(self.model.schedule, u)).clamp(1, len(rising) - 1)
+        place = torch.searchsorted(rising, self.timesteps.quantile(self.model.schedule, u)).clamp(1, len(rising) - 1)
         return rising[place], rising[place - 1]
 
     def _taught(self, x_t: Tensor, t: Tensor, s: Tensor, cond: Any) -> Tensor:
@@ -114,7 +115,7 @@ class Consistency(Objective):
             return flow_step(teacher, x_t, t, s)
         teacher.conditioner.train(self.model.training)  # so that it drops the conditions that the student's drops
         with _replayed(x_t):
-            return flow_step(Told(teacher), x_t, t, s, cond)
+            return flow_step(CachedConditioning(teacher), x_t, t, s, cond)
 
     def _check_conditioned(self) -> None:
         schedule, parametrization = self.model.schedule, self.model.parametrization
@@ -123,7 +124,7 @@ class Consistency(Objective):
         sigma = schedule.sigma(t)
         worst = float((sigma / (schedule.alpha(t) * b - sigma * a)).abs().nan_to_num(math.inf).max())
         if worst > AMPLIFIED:
-            raise ValueError(
+            raise UserError(
                 f"{type(parametrization).__name__} on {schedule} enlarges the network's errors {worst:.0f} times in "
                 "x_0, too much for a consistency model; use a model with parametrization v, edm or x0"
             )

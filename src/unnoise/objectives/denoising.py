@@ -8,24 +8,26 @@ from torch import Tensor
 from unnoise.data.batch import Batch
 from unnoise.models.diffusion import Diffusion
 from unnoise.objectives.objective import Loss, Objective
-from unnoise.process.density import Density, OnGrid, Uniform
 from unnoise.process.gaussian import per_row, perturb
+from unnoise.process.timesteps import OnGrid, TimestepDistribution, Uniform
 from unnoise.process.weight import Flat, Weight
 from unnoise.seeding import Noise
 
 
 class Denoising(Objective):
-    """E[w(t) ||target - network(x_t, t)||^2 / D], t from `density`, x_t = alpha_t x_0 + sigma_t eps.
+    """E[w(t) ||target - network(x_t, t)||^2 / D], t from `timesteps`, x_t = alpha_t x_0 + sigma_t eps.
 
-    With Eps, native steps and the weight 1 this is L_simple (Ho et al. 2020, equation 14). density: by default uniform
+    With Eps, native steps and the weight 1 this is L_simple (Ho et al. 2020, equation 14). timesteps: by default uniform
     on the native steps, or on (0, t_max] where there are none. weight: by default 1.
     """
 
-    def __init__(self, model: Diffusion, density: Density | None = None, weight: Weight | None = None) -> None:
+    def __init__(
+        self, model: Diffusion, timesteps: TimestepDistribution | None = None, weight: Weight | None = None
+    ) -> None:
         self._model = model
-        self.density = density or (Uniform() if model.schedule.grid is None else OnGrid())
+        self.timesteps = timesteps or (Uniform() if model.schedule.grid is None else OnGrid())
         self.weight = weight or Flat()
-        self.density.quantile(model.schedule, torch.zeros(1))  # a density that the schedule lacks fails here, not later
+        self.timesteps.quantile(model.schedule, torch.zeros(1))  # fails here, not later, where the schedule lacks it
 
     @property
     def model(self) -> Diffusion:
@@ -33,7 +35,7 @@ class Denoising(Objective):
 
     def loss(self, batch: Batch, noise: Noise) -> Loss:
         x_0 = self.model.encoded(batch)
-        t = self.density.quantile(self.model.schedule, noise.uniform(len(x_0)))
+        t = self.timesteps.quantile(self.model.schedule, noise.uniform(len(x_0)))
         errors = self._squared_errors(x_0, noise.normal(x_0), t, self.model.conditions(batch))
         total = (per_row(self._weights(t), errors) * errors).mean()
         return Loss(total, {"loss": total.detach()})

@@ -7,6 +7,7 @@ import math
 from torch import Tensor
 
 from unnoise.data.batch import Batch
+from unnoise.errors import UserError
 from unnoise.models.vae import VAE, ElboTerms
 from unnoise.objectives.objective import Loss, Objective
 from unnoise.seeding import Noise
@@ -23,7 +24,7 @@ class Elbo(Objective):
     def __init__(self, model: VAE, beta: float = 1.0, free_bits: float = 0.0) -> None:
         for name, value in {"beta": beta, "free_bits": free_bits}.items():
             if value < 0:
-                raise ValueError(f"objective.{name} must be at least 0, got {value}")
+                raise UserError(f"objective.{name} must be at least 0, got {value}")
         self._model, self.beta, self.free_bits = model, beta, free_bits
 
     @property

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from unnoise.data.batch import Batch
+from unnoise.errors import UserError
 from unnoise.models.autoencoder import Autoencoder
 from unnoise.objectives.objective import Loss, Objective
 from unnoise.registry import lookup
@@ -58,9 +59,9 @@ class Reconstruction(Objective):
         self._corrupt = lookup(CORRUPTIONS, corruption, "corruption")
         limit = math.inf if corruption == "gaussian" else 1
         if not 0 <= amount <= limit:
-            raise ValueError(f"corruption {corruption!r} takes an amount from 0 to {limit}, got {amount}")
+            raise UserError(f"corruption {corruption!r} takes an amount from 0 to {limit}, got {amount}")
         if (corruption == "none") != (amount == 0):
-            raise ValueError(f"corruption {corruption!r} with amount {amount}: give both, or neither")
+            raise UserError(f"corruption {corruption!r} with amount {amount}: give both, or neither")
 
     @property
     def model(self) -> Autoencoder:

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from unnoise.data.batch import Batch
+from unnoise.errors import UserError
 from unnoise.metrics.bound import decoder_nll, transition_kl
 from unnoise.models.diffusion import Diffusion
 from unnoise.objectives.importance import LossHistory
 from unnoise.objectives.objective import Loss, Objective
 from unnoise.process.denoiser import Denoised
-from unnoise.process.density import OnGrid
 from unnoise.process.gaussian import discretised_log_prob, per_row, perturb
+from unnoise.process.timesteps import OnGrid
 from unnoise.process.variance import Beta, Learned
 from unnoise.registry import suggest
 from unnoise.seeding import Noise
@@ -42,14 +43,14 @@ class Variational(Objective):
         times: str = "uniform",
     ) -> None:
         if model.schedule.grid is None:
-            raise ValueError(
+            raise UserError(
                 f"the variational objective needs native steps, which {type(model.schedule).__name__} has not; "
                 "use a *-betas schedule"
             )
         if detach_mean and not model.learned_variance:
-            raise ValueError("detach_mean leaves nothing to learn without model.learned_variance=true")
+            raise UserError("detach_mean leaves nothing to learn without model.learned_variance=true")
         if times not in TIMES:
-            raise ValueError(f"unknown times {times!r}; {suggest(times, TIMES)}")
+            raise UserError(f"unknown times {times!r}; {suggest(times, TIMES)}")
         self._model, self.simple, self.bound, self.detach_mean = model, simple, bound, detach_mean
         self.times = times
         self._history = LossHistory(len(model.schedule.grid)) if times == "importance" else None

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoised
 from unnoise.process.schedule import Schedule
 from unnoise.seeding import fold
@@ -26,11 +27,11 @@ class GaussianMixture:
         self.weights = torch.as_tensor(weights, dtype=torch.float64)
         self.stds = torch.as_tensor(stds, dtype=torch.float64).expand(len(self.means))
         if self.means.ndim != 2 or self.weights.shape != self.means.shape[:1]:
-            raise ValueError(
+            raise UserError(
                 f"need weights (K,) and means (K, D), got {tuple(self.weights.shape)} and {tuple(self.means.shape)}"
             )
         if (self.weights < 0).any() or self.weights.sum() <= 0 or (self.stds <= 0).any():
-            raise ValueError("need weights of at least 0 with a positive sum, and positive stds")
+            raise UserError("need weights of at least 0 with a positive sum, and positive stds")
         self.weights = self.weights / self.weights.sum()
 
     def sample(self, n: int, seed: int = 0) -> Tensor:

@@ -6,12 +6,14 @@ clipping and posterior sampling are Denoisers around Denoisers; samplers cannot 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from unnoise.errors import UserError
 from unnoise.process.gaussian import per_row
 from unnoise.process.place import alpha_sigma, is_one_time
 from unnoise.process.schedule import Schedule
@@ -62,7 +64,7 @@ class Denoised:
 
     def _place(self) -> tuple[Schedule, Tensor]:
         if self.schedule is None or self.t is None:
-            raise ValueError("this Denoised was made without schedule and t, which score, velocity and with_x0 need")
+            raise UserError("this Denoised was made without schedule and t, which score, velocity and with_x0 need")
         return self.schedule, self.t
 
 
@@ -82,3 +84,25 @@ class FlowMap(Protocol):
     def schedule(self) -> Schedule: ...
 
     def __call__(self, x_t: Tensor, t: Tensor, s: Tensor, cond: Any = None) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Wrapped:
+    """A Denoiser around another one, on its schedule."""
+
+    denoiser: Denoiser
+
+    @property
+    def schedule(self) -> Schedule:
+        return self.denoiser.schedule
+
+
+@dataclass(frozen=True)
+class CountingDenoiser(Wrapped):
+    """Calls `count` with the number of images of every call: what progress bars read."""
+
+    count: Callable[[int], object]
+
+    def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised:
+        self.count(len(x_t))
+        return self.denoiser(x_t, t, cond)

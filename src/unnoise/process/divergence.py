@@ -6,11 +6,13 @@ import torch
 from scipy.integrate import quad
 from torch import Tensor
 
+from unnoise.errors import UserError
+
 
 def kl_discrete(p: Tensor, q: Tensor) -> Tensor:
     """KL(p || q) = sum p log(p / q) over the last dimension; 0 log 0 = 0, infinite where q has no mass and p has.
 
-    p, q (..., K): probabilities that sum to 1. Raises ValueError otherwise. KL(Bernoulli 0.6 || Bernoulli 0.7) =
+    p, q (..., K): probabilities that sum to 1. Raises UserError otherwise. KL(Bernoulli 0.6 || Bernoulli 0.7) =
     kl_discrete([0.4, 0.6], [0.3, 0.7]) = 0.0225824.
     """
     p, q = _probabilities(p), _probabilities(q)
@@ -55,5 +57,5 @@ def js_gaussian(mean_1: float, std_1: float, mean_2: float, std_2: float) -> flo
 def _probabilities(p: Tensor) -> Tensor:
     p = torch.as_tensor(p, dtype=torch.float64)
     if (p < 0).any() or not torch.allclose(p.sum(-1), torch.ones((), dtype=torch.float64)):
-        raise ValueError(f"probabilities must be at least 0 and sum to 1; got sums {p.sum(-1).tolist()}")
+        raise UserError(f"probabilities must be at least 0 and sum to 1; got sums {p.sum(-1).tolist()}")
     return p

@@ -13,6 +13,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoised
 from unnoise.process.gaussian import per_row, posterior
 from unnoise.process.place import is_one_time, mix
@@ -74,7 +75,7 @@ class Mean(Parametrization):
 
     def row(self, schedule: Schedule, t: Tensor) -> Row:
         if schedule.grid is None:
-            raise ValueError(f"the posterior mean needs native steps 1..T, which {type(schedule).__name__} has not")
+            raise UserError(f"the posterior mean needs native steps 1..T, which {type(schedule).__name__} has not")
         weight_t, weight_0, _ = posterior(schedule, t, t - 1)
         return weight_t * schedule.alpha(t) + weight_0, weight_t * schedule.sigma(t)
 

@@ -16,6 +16,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from unnoise.errors import UserError
+
 Time = float | Tensor
 
 
@@ -244,7 +246,7 @@ class VP(VariancePreserving):
 
     def __post_init__(self) -> None:
         if not 0 < self.beta_min <= self.beta_max:
-            raise ValueError(f"need 0 < beta_min <= beta_max, got {self.beta_min} and {self.beta_max}")
+            raise UserError(f"need 0 < beta_min <= beta_max, got {self.beta_min} and {self.beta_max}")
 
     def _log_alpha(self, t: Tensor) -> Tensor:
         return -0.25 * (self.beta_max - self.beta_min) * t**2 - 0.5 * self.beta_min * t
@@ -266,7 +268,7 @@ class VE(Schedule):
 
     def __post_init__(self) -> None:
         if not self.sigma_max > 0:
-            raise ValueError(f"need sigma_max > 0, got {self.sigma_max}")
+            raise UserError(f"need sigma_max > 0, got {self.sigma_max}")
 
     @property
     def t_max(self) -> float:
@@ -296,7 +298,7 @@ class VE(Schedule):
 
 
 @dataclass(frozen=True)
-class Straight(Schedule):
+class RectifiedFlow(Schedule):
     """alpha = 1 - t, sigma = t, t in [0, 1]: straight lines to noise (Liu et al. 2022; Lipman et al. 2022)."""
 
     def _alpha(self, t: Tensor) -> Tensor:
@@ -318,6 +320,9 @@ class Straight(Schedule):
         return torch.sigmoid(-log_snr / 2)
 
 
+Straight = RectifiedFlow
+"""The name of earlier versions."""
+
 SCHEDULES: dict[str, type[Schedule]] = {
     "linear-betas": LinearBetas,
     "cosine-betas": CosineBetas,
@@ -325,7 +330,8 @@ SCHEDULES: dict[str, type[Schedule]] = {
     "cosine": Cosine,
     "vp": VP,
     "ve": VE,
-    "straight": Straight,
+    "rectified-flow": RectifiedFlow,
+    "straight": RectifiedFlow,
 }
 
 
@@ -337,6 +343,6 @@ def _in_float64(function: Callable[[Tensor], Tensor], t: Time) -> Tensor:
 
 def _check_betas(steps: int, first: float, last: float) -> None:
     if steps < 1:
-        raise ValueError(f"need T >= 1 steps, got {steps}")
+        raise UserError(f"need T >= 1 steps, got {steps}")
     if not (0 < first <= last < 1):
-        raise ValueError(f"need 0 < beta_start <= beta_end < 1, got {first} and {last}")
+        raise UserError(f"need 0 < beta_start <= beta_end < 1, got {first} and {last}")

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.gaussian import per_row, perturb, posterior, transition
 from unnoise.process.schedule import Schedule
@@ -57,7 +58,7 @@ class Learned(Variance):
 
     def log_var(self, denoised: Denoised, schedule: Schedule, t: Tensor, s: Tensor) -> Tensor:
         if denoised.var_mix is None:
-            raise ValueError("this model has not learned its variance; use 'beta' or 'beta-tilde'")
+            raise UserError("this model has not learned its variance; use 'beta' or 'beta-tilde'")
         low = BetaTilde().log_var(denoised, schedule, t, s)
         return torch.lerp(low + 0 * denoised.var_mix, Beta().log_var(denoised, schedule, t, s), denoised.var_mix)
 
@@ -77,7 +78,7 @@ class Analytic(Variance):
 
     def __post_init__(self) -> None:
         if not self.gammas or len(self.gammas) != len(self.times) or max(self.gammas) >= 1:
-            raise ValueError(f"need one gamma below 1 per time, got {len(self.gammas)} for {len(self.times)} times")
+            raise UserError(f"need one gamma below 1 per time, got {len(self.gammas)} for {len(self.times)} times")
 
     def log_var(self, denoised: Denoised, schedule: Schedule, t: Tensor, s: Tensor) -> Tensor:
         _, weight_0, var = posterior(schedule, t, s)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoiser
 from unnoise.process.place import alpha_sigma, mix
 from unnoise.process.schedule import Schedule
@@ -34,7 +35,7 @@ class Renoise(Sampler):
         if not isinstance(self.grid, str):
             return super().times(schedule)
         if self.steps < 1:
-            raise ValueError(f"need at least 1 step, got {self.steps}")
+            raise UserError(f"need at least 1 step, got {self.steps}")
         falling = times(schedule, self.grid, self.steps + 1)
         return torch.cat([falling[:-2], falling[-1:]])
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from unnoise.errors import UserError
 from unnoise.process.schedule import Schedule
 from unnoise.registry import lookup
 
@@ -64,11 +65,11 @@ GRIDS: dict[str, Grid] = {
 def times(schedule: Schedule, grid: str | tuple[float, ...], steps: int) -> Tensor:
     """The steps + 1 falling times, 0 last, float64. grid: a name, or the falling times above 0 themselves.
 
-    Raises ValueError for an unknown grid, fewer than one step, more steps than the schedule has, and for given times
+    Raises UserError for an unknown grid, fewer than one step, more steps than the schedule has, and for given times
     that are not `steps` falling ones in (0, t_max], native where the schedule has native steps.
     """
     if steps < 1:
-        raise ValueError(f"need at least 1 step, got {steps}")
+        raise UserError(f"need at least 1 step, got {steps}")
     falling = _named(schedule, grid, steps) if isinstance(grid, str) else _given(schedule, grid, steps)
     return torch.cat([falling, torch.zeros(1, dtype=torch.float64)])
 
@@ -81,11 +82,11 @@ def _named(schedule: Schedule, grid: str, steps: int) -> Tensor:
 def _given(schedule: Schedule, grid: tuple[float, ...], steps: int) -> Tensor:
     falling = torch.tensor(grid, dtype=torch.float64)
     if len(falling) != steps:
-        raise ValueError(f"the grid lists {len(falling)} times for {steps} steps; give as many steps as times")
+        raise UserError(f"the grid lists {len(falling)} times for {steps} steps; give as many steps as times")
     if not (falling[-1] > 0 and falling[0] <= schedule.t_max and (falling.diff() < 0).all()):
-        raise ValueError(f"a grid's times must fall within (0, {schedule.t_max:g}], got {list(grid)[:8]}")
+        raise UserError(f"a grid's times must fall within (0, {schedule.t_max:g}], got {list(grid)[:8]}")
     if schedule.grid is not None and not torch.equal(falling, falling.round()):
-        raise ValueError(f"this schedule has the steps 1, 2, ..., {len(schedule.grid)} only, got {list(grid)[:8]}")
+        raise UserError(f"this schedule has the steps 1, 2, ..., {len(schedule.grid)} only, got {list(grid)[:8]}")
     return falling
 
 
@@ -106,7 +107,7 @@ def _snap(rising: Tensor, native: int) -> Tensor:
     """Rounds to native steps, moving those that fall together up, and at the end of the schedule down."""
     steps = len(rising)
     if steps > native:
-        raise ValueError(f"{steps} steps asked for, but the model's schedule has {native}; ask for at most {native}")
+        raise UserError(f"{steps} steps asked for, but the model's schedule has {native}; ask for at most {native}")
     order = torch.arange(1, steps + 1, dtype=torch.float64)
     distinct = (rising.round().clamp(min=1) - order).cummax(0).values + order
     return torch.minimum(distinct, native - steps + order)

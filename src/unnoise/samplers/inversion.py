@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoiser
 from unnoise.samplers.ancestral import DDIM
 from unnoise.samplers.knots import knot
@@ -25,13 +26,13 @@ def invert(
     x_t = (x_s - d v(x_t)) / c. The x_t on both sides is found by fixed-point iteration, which contracts at both ends of
     a schedule, where the forms in eps or in x_0 do at one; DDIM's inversion puts v(x_s) and stops.
     iterations: network calls a step. sampler: DDIM with eta = 0, 100 steps in equal strides from the first native step
-    unless given. Raises ValueError where it draws noise.
+    unless given. Raises UserError where it draws noise.
     """
     sampler = sampler or DDIM(steps=100, grid="uniform")
     if sampler.eta > 0:
-        raise ValueError(f"only a deterministic sampler can be inverted: need eta = 0, got {sampler.eta}")
+        raise UserError(f"only a deterministic sampler can be inverted: need eta = 0, got {sampler.eta}")
     if iterations < 1:
-        raise ValueError(f"need at least 1 iteration, got {iterations}")
+        raise UserError(f"need at least 1 iteration, got {iterations}")
     x = x_0
     for s, t in pairwise(sampler.times(denoiser.schedule).flip(0)):
         x = _up(denoiser, x, s, t, cond, iterations)
@@ -67,5 +68,5 @@ def slerp(a: Tensor, b: Tensor, share: float) -> Tensor:
 def interpolate(a: Tensor, b: Tensor, count: int, between: Callable[[Tensor, Tensor, float], Tensor] = slerp) -> Tensor:
     """`count` points from a to b, both included, (count, B, *)."""
     if count < 2:
-        raise ValueError(f"need at least the 2 ends, got {count}")
+        raise UserError(f"need at least the 2 ends, got {count}")
     return torch.stack([between(a, b, i / (count - 1)) for i in range(count)])

@@ -45,7 +45,8 @@ def along_chord(x: Tensor, here: Knot, there: Knot, said: Sequence[Denoised], we
 
     The probability flow leads from t to s along any path in the (alpha, sigma) plane. On the straight one
     d x = x_0 d alpha + eps d sigma has constant coefficients, so a quadrature rule for x_0 and eps is a solver: on the
-    schedule VE it steps in sigma (Karras et al. 2022), on Straight in t (Lipman et al. 2022), and nothing is singular.
+    schedule VE it steps in sigma (Karras et al. 2022), on RectifiedFlow in t (Lipman et al.
+    2022), and nothing is singular.
     """
     d_alpha, d_sigma = there.alpha - here.alpha, there.sigma - here.sigma
     for denoised, weight in zip(said, weights, strict=True):

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.samplers.knots import Knot, along_chord, knot, place_on_chord
 from unnoise.samplers.sampler import Sampler, Step
@@ -41,7 +42,7 @@ class DPMSolver(Sampler):
 
     def __post_init__(self) -> None:
         if self.order not in (1, 2, 3):
-            raise ValueError(f"DPM-Solver++ has orders 1, 2 and 3, got {self.order}")
+            raise UserError(f"DPM-Solver++ has orders 1, 2 and 3, got {self.order}")
 
     def step(
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
@@ -96,14 +97,14 @@ def _through(places: Sequence[float], moments: Sequence[float]) -> list[float]:
 @dataclass(frozen=True)
 class AdamsBashforth(Sampler):
     """x_s = x_t + int (x_0 d alpha + eps d sigma), both extrapolated by the polynomial through the last `order`
-    answers; on VE the linear multistep method in sigma, on Straight the one in t. Orders 1 to 4."""
+    answers; on VE the linear multistep method in sigma, on RectifiedFlow the one in t. Orders 1 to 4."""
 
     grid: str | tuple[float, ...] = "karras"
     order: int = 2  # type: ignore[misc]
 
     def __post_init__(self) -> None:
         if self.order not in (1, 2, 3, 4):
-            raise ValueError(f"Adams-Bashforth has orders 1 to 4 here, got {self.order}")
+            raise UserError(f"Adams-Bashforth has orders 1 to 4 here, got {self.order}")
 
     def step(
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None

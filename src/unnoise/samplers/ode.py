@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.gaussian import transition
 from unnoise.process.place import mix
@@ -34,7 +35,7 @@ class Euler(Sampler):
 
     def __post_init__(self) -> None:
         if self.churn < 0:
-            raise ValueError(f"churn must be at least 0, got {self.churn}")
+            raise UserError(f"churn must be at least 0, got {self.churn}")
 
     def step(
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
@@ -67,7 +68,7 @@ class Euler(Sampler):
 @dataclass(frozen=True)
 class Heun(Euler):
     """Euler's step corrected by the mean of both ends: algorithm 2 of Karras et al. 2022, Heun's method on VE and, in
-    t, on Straight. 2 steps - 1 network evaluations: the step to t = 0 is not corrected."""
+    t, on RectifiedFlow. 2 steps - 1 network evaluations: the step to t = 0 is not corrected."""
 
     steps: int = 18
 

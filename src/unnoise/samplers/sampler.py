@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.schedule import Schedule
 from unnoise.samplers.grids import times
@@ -37,7 +38,7 @@ class Point(NamedTuple):
 @dataclass(frozen=True)
 class Sampler(ABC):
     """Frozen and stateless. steps: network evaluations of a first-order method; grid: a name in `GRIDS`, or the times
-    themselves, `steps` of them, falling to above 0 (what `unnoise.tuning` finds)."""
+    themselves, `steps` of them, falling to above 0 (what `unnoise.samplers.search` finds)."""
 
     steps: int = 50
     grid: str | tuple[float, ...] = "trailing"
@@ -65,7 +66,7 @@ class Sampler(ABC):
         """
         seeds = range(len(x_T)) if seeds is None else seeds
         if len(seeds) != len(x_T):
-            raise ValueError(f"need one seed per row: {len(x_T)} rows, {len(seeds)} seeds")
+            raise UserError(f"need one seed per row: {len(x_T)} rows, {len(seeds)} seeds")
         noise, x, state = _OnDemand(seeds), x_T, None
         for t, s in _strides(self, denoiser.schedule):
             x, denoised, state = self.step(denoiser, x, t, s, state, noise, cond)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.place import mix, posterior_at
 from unnoise.samplers.knots import Knot, knot
@@ -64,7 +65,7 @@ class Langevin(Sampler):
 
     def __post_init__(self) -> None:
         if self.corrections < 0 or not self.snr > 0:
-            raise ValueError(f"need corrections >= 0 and snr > 0, got {self.corrections} and {self.snr}")
+            raise UserError(f"need corrections >= 0 and snr > 0, got {self.corrections} and {self.snr}")
 
     def step(
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.samplers.knots import Knot, knot
 from unnoise.samplers.multistep import Past
@@ -38,7 +39,7 @@ class UniPC(Sampler):
 
     def __post_init__(self) -> None:
         if self.order not in (2, 3, 4):
-            raise ValueError(f"UniPC has orders 2, 3 and 4, got {self.order}")
+            raise UserError(f"UniPC has orders 2, 3 and 4, got {self.order}")
 
     def step(
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from unnoise.errors import UserError
 from unnoise.registry import lookup
-from unnoise.runs import Run
-from unnoise.training.start import train
+from unnoise.runs.run import Run
+from unnoise.training.train import train
 
 METHODS: dict[str, dict[str, Any]] = {
     "consistency": {
@@ -19,7 +20,7 @@ METHODS: dict[str, dict[str, Any]] = {
         "objective.intervals": 25,
         "objective.most_intervals": 25,
         "objective.gap_power": 0.0,
-        "objective.density": {"kind": "log-normal-sigma", "mean": 0.4, "std": 2.9},  # the moments of Karras' grid
+        "objective.timesteps": {"kind": "log-normal-sigma", "mean": 0.4, "std": 2.9},  # the moments of Karras' grid
         "sampler.kind": "renoise",
         "sampler.steps": 2,
     },
@@ -43,7 +44,7 @@ def distill(
     run: the teacher, which stays as it is. The new one begins with its weights and has its data, schedule,
     parametrization and conditions. out: by default runs/RUN-METHOD. steps, minutes: when to stop; by default the
     teacher's own steps. overrides: dotted keys, such as {'train.learning_rate': 1e-4}.
-    Raises ValueError for a run that is no diffusion model, for one that is distilled already, and for one trained on an
+    Raises UserError for a run that is no diffusion model, for one that is distilled already, and for one trained on an
     array.
     """
     changes = lookup(METHODS, method, "method")
@@ -58,8 +59,8 @@ def distill(
 def _check(base: Run, method: str) -> None:
     kind, learned = base.config["model"]["kind"], base.config["objective"]["kind"]
     if kind != "diffusion":
-        raise ValueError(f"distilling needs a diffusion model; {base.folder} is of kind {kind}")
+        raise UserError(f"distilling needs a diffusion model; {base.folder} is of kind {kind}")
     if learned in METHODS:
-        raise ValueError(f"{base.folder} is a {learned} model already; distil the diffusion run that it comes from")
+        raise UserError(f"{base.folder} is a {learned} model already; distil the diffusion run that it comes from")
     if base.config["source"] == "array":
-        raise ValueError(f"{base.folder} was trained on an array, which a run does not keep; train it on a file of it")
+        raise UserError(f"{base.folder} was trained on an array, which a run does not keep; train it on a file of it")

@@ -16,12 +16,13 @@ from torch import Tensor
 
 from unnoise.data import Images
 from unnoise.data.cache import cache_folder
+from unnoise.errors import UserError
 from unnoise.files import write_atomic
 from unnoise.models import Diffusion, ImageModel
 from unnoise.models.codec import Latents
-from unnoise.models.foreign_files import read_foreign
+from unnoise.models.pretrained_files import read_pretrained
 from unnoise.progress import progress_bar
-from unnoise.runs import Run
+from unnoise.runs.run import Run
 
 ROWS = 256
 
@@ -30,22 +31,20 @@ def with_autoencoder(spec: Mapping[str, Any]) -> dict[str, Any]:
     """The [model] section with the autoencoder that its codec's `run` names written out.
 
     run: a run of an autoencoder, or a folder of a published one (`models.foreign_files`).
-    Raises ValueError for a codec 'latents' that names no run.
+    Raises UserError for a codec 'latents' that names no run.
     """
     codec = spec.get("codec")
     if not isinstance(codec, Mapping) or codec.get("kind") != "latents" or "autoencoder" in codec:
         return dict(spec)
     if not codec.get("run"):
-        raise ValueError(
-            "codec 'latents' needs a trained autoencoder: --set model.codec.run=RUN, see recipe vae-latent"
-        )
+        raise UserError("codec 'latents' needs a trained autoencoder: --set model.codec.run=RUN, see recipe vae-latent")
     folder = Path(codec["run"]).resolve()
-    foreign = read_foreign(folder)
+    foreign = read_pretrained(folder)
     autoencoder = Run.open(folder).config["model"] if foreign is None else foreign[0]
     return {**spec, "codec": {"kind": "latents", "autoencoder": autoencoder, "run": str(folder)}}
 
 
-def with_codes(model: ImageModel, images: Images, device: str, keep: bool) -> Images:
+def with_latents(model: ImageModel, images: Images, device: str, keep: bool) -> Images:
     """Fills a latent model's codec from its run and measures shift and scale; the images with their codes, if `keep`.
 
     Any other model, and its images, stay as they are.
@@ -61,14 +60,14 @@ def with_codes(model: ImageModel, images: Images, device: str, keep: bool) -> Im
 
 
 def _fill(codec: Latents) -> None:
-    foreign = read_foreign(Path(codec.run))
+    foreign = read_pretrained(Path(codec.run))
     if foreign is None:
         codec.network.load_state_dict(Run.open(codec.run).load("cpu").state_dict())
         return
     try:
         codec.network.load_state_dict(foreign[1])
     except RuntimeError as error:
-        raise ValueError(f"the weights in {codec.run} do not fit: {' '.join(str(error).split())[:300]}") from None
+        raise UserError(f"the weights in {codec.run} do not fit: {' '.join(str(error).split())[:300]}") from None
 
 
 def _codes(codec: Latents, images: Images, device: str) -> Tensor:

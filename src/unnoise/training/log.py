@@ -12,7 +12,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
+from unnoise.errors import UserError
 from unnoise.files import write_atomic
+from unnoise.progress import duration
 
 LINE_EVERY = 10.0
 """Seconds between plain lines where there is no terminal."""
@@ -92,24 +94,11 @@ def _step_of(line: str) -> float:
         return float("inf")
 
 
-def duration(seconds: float) -> str:
-    """'42 s', '3 min 10 s', '5 h 02 min', '3 d 4 h'."""
-    whole = max(0, round(seconds))
-    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
-    if whole < 60:
-        return f"{whole} s"
-    if hours < 1:
-        return f"{minutes} min {whole % 60:02d} s"
-    if days < 1:
-        return f"{hours} h {minutes % 60:02d} min"
-    return f"{days} d {hours % 24} h"
-
-
 def _tensorboard_writer(folder: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise ValueError("train.tensorboard needs the extra: pip install 'unnoise[tensorboard]'") from error
+        raise UserError("train.tensorboard needs the extra: pip install 'unnoise[tensorboard]'") from error
     return SummaryWriter(folder / "tensorboard")
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,55 +12,10 @@ from torch import Tensor
 from unnoise.data.batch import Batch
 from unnoise.data.images import Images
 from unnoise.networks.flops import count_flops
+from unnoise.runs.plan import Plan
 from unnoise.seeding import StepNoise
-from unnoise.training.log import duration
-from unnoise.training.loop import Trainer
 from unnoise.training.step import rows_of, split_batch
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The figures of a run before it starts.
-
-    flops: forward, per image; memory: bytes; step_seconds: one step, measured; left: seconds until it stops.
-    """
-
-    run: str
-    images: int
-    shape: tuple[int, int, int]
-    classes: int
-    broken: int
-    parameters: int
-    flops: float
-    memory: int
-    device: str
-    how: str
-    step: int
-    steps: int
-    minutes: float
-    step_seconds: float
-    left: float
-    notes: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    def lines(self) -> list[str]:
-        """The plan for people."""
-        channels, height, width = self.shape
-        classes = f", {self.classes} classes" if self.classes else ""
-        files = "file" if self.broken == 1 else "files"
-        broken = f", {self.broken} broken {files} skipped" if self.broken else ""
-        limit = f"{self.minutes:g} minutes or {self.steps} steps" if self.minutes else f"{self.steps} steps"
-        from_step = f" from step {self.step}" if self.step else ""
-        return [
-            f"data    {self.images:,} images {width}x{height}, {channels} channels{classes}{broken}",
-            f"model   {self.parameters / 1e6:.2f} M parameters, {self.flops / 1e9:.2f} GFLOP per image forward",
-            f"device  {self.device}, {self.how}; about {self.memory / 2**30:.1f} GiB for the step",
-            f"files   {self.run}",
-            f"stops   after {limit}{from_step}: about {duration(self.left)} at {self.step_seconds:.2f} s a step",
-            *(f"note    {note}" for note in self.notes),
-        ]
+from unnoise.training.trainer import Trainer
 
 
 def make_plan(trainer: Trainer, images: Images, folder: Path, advice: tuple[str, ...] = ()) -> Plan:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from unnoise.errors import UserError
+from unnoise.runtime.precision import PRECISIONS
+
 
 @dataclass(frozen=True)
 class TrainSettings:
@@ -45,24 +48,22 @@ class TrainSettings:
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "accumulate", "log_every", "keep"):
             if getattr(self, name) < 1:
-                raise ValueError(f"train.{name} must be at least 1, got {getattr(self, name)}")
+                raise UserError(f"train.{name} must be at least 1, got {getattr(self, name)}")
         for name in ("minutes", "warmup", "clip", "weight_decay", "save_every", "draw_every", "samples"):
             if getattr(self, name) < 0:
-                raise ValueError(f"train.{name} must be at least 0, got {getattr(self, name)}")
+                raise UserError(f"train.{name} must be at least 0, got {getattr(self, name)}")
         if not 0 <= self.ema < 1:
-            raise ValueError(f"train.ema must lie in [0, 1), got {self.ema}")
+            raise UserError(f"train.ema must lie in [0, 1), got {self.ema}")
         if self.learning_rate <= 0:
-            raise ValueError(f"train.learning_rate must be positive, got {self.learning_rate}")
+            raise UserError(f"train.learning_rate must be positive, got {self.learning_rate}")
         if self.batch_size % self.accumulate:
-            raise ValueError(
+            raise UserError(
                 f"train.batch_size {self.batch_size} is not a multiple of train.accumulate {self.accumulate}"
             )
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
-                raise ValueError(f"train.{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+                raise UserError(f"train.{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
 
-
-PRECISIONS = ("auto", "fp32", "bf16")
 
 CHOICES = {
     "precision": PRECISIONS,

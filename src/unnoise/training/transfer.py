@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import torch
 
-from unnoise.config import SECTIONS, Config
+from unnoise.errors import UserError
 from unnoise.models import ImageModel
-from unnoise.runs import Run
+from unnoise.runs.config import SECTIONS, Config
+from unnoise.runs.run import Run
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def recipe_of(run: Run) -> Config:
 def carry_over(model: ImageModel, run: Run) -> Carried:
     """Copies the averaged weights of `run` into `model` wherever name and shape are the same.
 
-    Raises ValueError when nothing fits.
+    Raises UserError when nothing fits.
     """
     known, taken, left = run.load("cpu").state_dict(), 0, []
     for name, value in model.state_dict().items():
@@ -44,5 +45,5 @@ def carry_over(model: ImageModel, run: Run) -> Carried:
         else:
             left.append(name)
     if taken == 0:
-        raise ValueError(f"nothing of {run.folder} fits this model: give the recipe that it was trained with")
+        raise UserError(f"nothing of {run.folder} fits this model: give the recipe that it was trained with")
     return Carried(taken, tuple(left))

@@ -14,6 +14,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 from torch.nn import functional as F
 
+from unnoise.errors import UserError
 from unnoise.files import new_folder
 from unnoise.metrics.features.extractor import FeatureExtractor, signed
 from unnoise.metrics.statistics import Array
@@ -65,7 +66,7 @@ class ClassifierFeatures(FeatureExtractor):
         network = self.network
         if tuple(pixels.shape[1:]) != (network.channels, *network.size):
             wanted = (network.channels, *network.size)
-            raise ValueError(f"this classifier takes images {wanted}, got {tuple(pixels.shape[1:])}")
+            raise UserError(f"this classifier takes images {wanted}, got {tuple(pixels.shape[1:])}")
         return network.features(signed(pixels.to(network.head.weight.device)))
 
     @torch.inference_mode()
@@ -87,19 +88,19 @@ class ClassifierFeatures(FeatureExtractor):
 
     @classmethod
     def load(cls, folder: str | Path) -> ClassifierFeatures:
-        """What `save` wrote; raises ValueError when it is not there or not what was saved."""
+        """What `save` wrote; raises UserError when it is not there or not what was saved."""
         folder = Path(folder)
         try:
             about = json.loads((folder / "classifier.json").read_text("utf-8"))
             weights = load((folder / "model.safetensors").read_bytes())
         except OSError as error:
-            raise ValueError(f"{folder} holds no classifier: {error.strerror}") from None
+            raise UserError(f"{folder} holds no classifier: {error.strerror}") from None
         shape = about["network"]
         network = ConvClassifier(**{**shape, "size": tuple(shape["size"])})
         network.load_state_dict(weights)
         loaded = cls(network, None if about["training"] is None else Training(**about["training"]))
         if loaded.version != about["version"]:
-            raise ValueError(f"{folder} is damaged: its weights are not those of its description")
+            raise UserError(f"{folder} is damaged: its weights are not those of its description")
         return loaded
 
 
@@ -119,7 +120,7 @@ def train_classifier(
     pixels: uint8 (N, C, H, W); labels: integers (N,) in 0..classes - 1. test: other pixels and labels; by default every
     tenth image is kept apart for that. epochs: by default as many as show 120,000 images, at least one.
     base: channels of the network's first stage; twice as many cost about three times the work.
-    Raises ValueError for other shapes and types, and for labels out of range.
+    Raises UserError for other shapes and types, and for labels out of range.
     """
     train = _checked(pixels, labels, classes)
     test_set = _checked(*test, classes) if test is not None else None
@@ -163,11 +164,11 @@ def _accuracy(classifier: ClassifierFeatures, pixels: Tensor, labels: Tensor) ->
 def _checked(pixels: Array, labels: Array, classes: int) -> tuple[Tensor, Tensor]:
     images, truth = torch.as_tensor(pixels), torch.as_tensor(labels).long()
     if images.ndim != 4 or images.dtype != torch.uint8:
-        raise ValueError(f"need uint8 images (N, C, H, W), got {images.dtype} {tuple(images.shape)}")
+        raise UserError(f"need uint8 images (N, C, H, W), got {images.dtype} {tuple(images.shape)}")
     if truth.shape != (len(images),) or len(images) < 2:
-        raise ValueError(f"need at least 2 images and a label for each, got {len(images)} and {tuple(truth.shape)}")
+        raise UserError(f"need at least 2 images and a label for each, got {len(images)} and {tuple(truth.shape)}")
     if int(truth.min()) < 0 or int(truth.max()) >= classes:
-        raise ValueError(f"labels must lie in 0..{classes - 1}, got {int(truth.min())}..{int(truth.max())}")
+        raise UserError(f"labels must lie in 0..{classes - 1}, got {int(truth.min())}..{int(truth.max())}")
     return images, truth
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from unnoise.errors import UserError
 from unnoise.metrics.features.extractor import FeatureExtractor, colour
 
 SIDE = 224
@@ -22,7 +23,7 @@ class Dino(FeatureExtractor):
     Images are resized to 224x224 (bicubic, antialiased, clipped), scaled to [0, 1], and standardised with ImageNet's
     mean and deviation; grey is repeated. model: timm's name; the quoted FD-DINOv2 is the large one's, smaller ones
     ('vit_small_patch14_dinov2.lvd142m') are other feature spaces. weights: a local file instead of timm's download.
-    Raises ValueError when timm cannot be imported, knows no such model, or cannot get its weights.
+    Raises UserError when timm cannot be imported, knows no such model, or cannot get its weights.
     """
 
     name: ClassVar[str] = "dino"
@@ -49,7 +50,7 @@ def _timm() -> Any:
     try:
         return import_module("timm")
     except (ImportError, RuntimeError) as error:  # torchvision beside another torch fails with a RuntimeError
-        raise ValueError(f"features 'dino' need timm and torchvision, which do not import here ({error})") from None
+        raise UserError(f"features 'dino' need timm and torchvision, which do not import here ({error})") from None
 
 
 def _create(timm: Any, model: str, weights: str | Path | None) -> Any:
@@ -58,6 +59,6 @@ def _create(timm: Any, model: str, weights: str | Path | None) -> Any:
         return timm.create_model(model, pretrained=True, num_classes=0, img_size=SIDE, **own)
     except Exception as error:  # timm passes on whatever its hub client raises
         reason = str(error).strip().split("\n")[0]
-        raise ValueError(
+        raise UserError(
             f"timm cannot give {model!r} ({reason}); download its weights elsewhere and give the file as weights"
         ) from error

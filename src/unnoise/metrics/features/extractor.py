@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from unnoise.errors import UserError
 from unnoise.metrics.statistics import first
 
 LARGEST = 10.0
@@ -31,7 +32,7 @@ class FeatureExtractor(ABC):
         """Features (B, D), float32, on the CPU, of images (B, C, H, W).
 
         images: uint8, or floats in [-1, 1], which are rounded to the 256 levels first, so that a sample and its PNG
-        are one image. Raises ValueError for other shapes and types, for NaN and for floats of another range.
+        are one image. Raises UserError for other shapes and types, for NaN and for floats of another range.
         """
         return self.features(levels(images)).float().cpu()
 
@@ -40,8 +41,8 @@ class FeatureExtractor(ABC):
         """(B, D) of uint8 images (B, C, H, W)."""
 
     def probabilities(self, features: Tensor) -> Tensor:
-        """Class probabilities (B, classes) of features (B, D) of this space; ValueError where there are no classes."""
-        raise ValueError(f"features {self.name!r} know no classes; allowed: classifier, imagenet, inception")
+        """Class probabilities (B, classes) of features (B, D) of this space; UserError where there are no classes."""
+        raise UserError(f"features {self.name!r} know no classes; allowed: classifier, imagenet, inception")
 
     def to(self, device: str | torch.device) -> FeatureExtractor:
         """Moves the network, where there is one; the features come back to the CPU all the same."""
@@ -56,18 +57,18 @@ class FeatureExtractor(ABC):
 def levels(images: Tensor) -> Tensor:
     """uint8 images (B, C, H, W): (x + 1) 127.5 rounded (halves upwards) and clipped, or what was uint8 already."""
     if images.ndim != 4:
-        raise ValueError(f"images must have the shape (B, C, H, W), got {tuple(images.shape)}")
+        raise UserError(f"images must have the shape (B, C, H, W), got {tuple(images.shape)}")
     if images.dtype == torch.uint8:
         return images
     if not images.is_floating_point():
-        raise ValueError(f"images must be uint8, or floats in [-1, 1], got {images.dtype}")
+        raise UserError(f"images must be uint8, or floats in [-1, 1], got {images.dtype}")
     bad = ~images.isfinite().flatten(1).all(1)
     if bad.any():
-        raise ValueError(
+        raise UserError(
             f"{int(bad.sum())} of {len(images)} images hold NaN or infinite numbers, the first is {first(bad)}"
         )
     if images.numel() and float(images.abs().max()) > LARGEST:
-        raise ValueError(f"float images must lie in [-1, 1], got {float(images.abs().max()):.4g}; give 0..255 as uint8")
+        raise UserError(f"float images must lie in [-1, 1], got {float(images.abs().max()):.4g}; give 0..255 as uint8")
     return images.float().add(1).mul(127.5).add(0.5).floor().clamp(0, 255).to(torch.uint8)
 
 
@@ -77,7 +78,7 @@ def signed(pixels: Tensor) -> Tensor:
 
 
 def colour(pixels: Tensor, name: str) -> Tensor:
-    """Images (B, 3, H, W): grey ones repeated; raises ValueError for other channels."""
+    """Images (B, 3, H, W): grey ones repeated; raises UserError for other channels."""
     if pixels.shape[1] not in (1, 3):
-        raise ValueError(f"features {name!r} take grey or RGB images, got {pixels.shape[1]} channels")
+        raise UserError(f"features {name!r} take grey or RGB images, got {pixels.shape[1]} channels")
     return pixels.expand(-1, 3, -1, -1)

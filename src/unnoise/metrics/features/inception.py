@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from unnoise.errors import UserError
 from unnoise.metrics.features.extractor import FeatureExtractor, colour
 from unnoise.metrics.features.inception_v3 import InceptionV3
 from unnoise.metrics.features.weights import Published, load_published
@@ -26,7 +27,7 @@ class Inception(FeatureExtractor):
     (x - 128) / 128; grey is repeated. probabilities: softmax of the last layer without its bias (1008 classes).
     weights: the file of `WEIGHTS`, whose SHA-256 is checked; pytorch-fid's file is the same. folder: where it is
     looked for, and downloaded to, when no file is given.
-    Raises ValueError that says what to download when the file is not given, not to be had or another.
+    Raises UserError that says what to download when the file is not given, not to be had or another.
     """
 
     name: ClassVar[str] = "inception"
@@ -58,7 +59,7 @@ def _file(weights: str | Path | None, folder: str | Path | None) -> Path:
     if weights is not None:
         return Path(weights)
     if folder is None:
-        raise ValueError(f"features 'inception' need weights: download {WEIGHTS.url} and give the file as weights")
+        raise UserError(f"features 'inception' need weights: download {WEIGHTS.url} and give the file as weights")
     return WEIGHTS.in_folder(folder)
 
 

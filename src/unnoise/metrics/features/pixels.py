@@ -8,20 +8,21 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn import functional as F
 
+from unnoise.errors import UserError
 from unnoise.metrics.features.extractor import FeatureExtractor, signed
 
 
 class Pixels(FeatureExtractor):
     """Pixels in [-1, 1] as one row; images above `side` pixels are area-averaged down to it.
 
-    shape (C, H, W) of the images. Raises ValueError for images of another shape.
+    shape (C, H, W) of the images. Raises UserError for images of another shape.
     """
 
     name: ClassVar[str] = "pixels"
 
     def __init__(self, shape: Sequence[int], side: int = 32) -> None:
         if len(shape) != 3 or min(shape) < 1 or side < 1:
-            raise ValueError(f"need a shape (C, H, W) and a side of at least 1, got {tuple(shape)} and {side}")
+            raise UserError(f"need a shape (C, H, W) and a side of at least 1, got {tuple(shape)} and {side}")
         self.shape = tuple(shape)
         self.side = side
         self.size = (min(shape[1], side), min(shape[2], side))
@@ -30,5 +31,5 @@ class Pixels(FeatureExtractor):
 
     def features(self, pixels: Tensor) -> Tensor:
         if tuple(pixels.shape[1:]) != self.shape:
-            raise ValueError(f"pixel features of images {self.shape} cannot take {tuple(pixels.shape[1:])}")
+            raise UserError(f"pixel features of images {self.shape} cannot take {tuple(pixels.shape[1:])}")
         return F.adaptive_avg_pool2d(signed(pixels), self.size).flatten(1)

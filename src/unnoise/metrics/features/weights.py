@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from unnoise.errors import UserError
+
 
 @dataclass(frozen=True)
 class Published:
@@ -18,7 +20,7 @@ class Published:
     sha256: str
 
     def in_folder(self, folder: str | Path) -> Path:
-        """The file in `folder`, downloaded when it is not there; raises ValueError that says what to put where."""
+        """The file in `folder`, downloaded when it is not there; raises UserError that says what to put where."""
         path = Path(folder) / self.url.rsplit("/", 1)[-1]
         if path.is_file():
             return path
@@ -26,17 +28,17 @@ class Published:
             path.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(self.url, str(path), hash_prefix=self.sha256, progress=False)
         except (OSError, RuntimeError) as error:
-            raise ValueError(f"cannot download the weights ({error}); put {self.url} into {path.parent}") from None
+            raise UserError(f"cannot download the weights ({error}); put {self.url} into {path.parent}") from None
         return path
 
 
 def load_published(network: nn.Module, path: str | Path, sha256: str) -> None:
-    """Loads the state dict of a published file; raises ValueError when it is missing or is not that file."""
+    """Loads the state dict of a published file; raises UserError when it is missing or is not that file."""
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"there is no weights file {path}")
+        raise UserError(f"there is no weights file {path}")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if digest != sha256:
-        raise ValueError(f"{path} is not the published weights file: its SHA-256 is {digest}, not {sha256}")
+        raise UserError(f"{path} is not the published weights file: its SHA-256 is {digest}, not {sha256}")
     network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     network.eval().requires_grad_(False)

@@ -1,0 +1,19 @@
+"""Errors that speak to users: what was given, what is allowed, what to do. Everything else that is raised is a bug."""
+
+from __future__ import annotations
+
+
+class UserError(ValueError):
+    """Something the user gave, or the state of their files, does not allow what was asked for."""
+
+
+class NoSplit(UserError):
+    """A source has no split of the name asked for."""
+
+
+class DamagedSource(UserError):
+    """A source is there but holds nothing that can be read."""
+
+
+class NotApplicable(UserError):
+    """A measurement or a task that this kind of model, data or feature space does not have."""

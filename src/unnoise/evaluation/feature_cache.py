@@ -1,0 +1,82 @@
+"""Feature spaces at hand, and the features of data sets, computed once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from unnoise.data import Images
+from unnoise.data.cache import cache_folder
+from unnoise.errors import UserError
+from unnoise.files import write_atomic
+from unnoise.metrics.features import FEATURES, ClassifierFeatures, FeatureExtractor, train_classifier
+from unnoise.progress import progress_bar
+from unnoise.registry import build, lookup
+
+CLASSIFIER_SEED = 0
+BATCH = 256
+
+
+def default_features(data: Images) -> str:
+    """'classifier' for labelled data, else 'imagenet'."""
+    return "classifier" if data.labels is not None else "imagenet"
+
+
+def open_features(
+    name: str, train: Images, test: Images | None, device: str | torch.device = "cpu"
+) -> FeatureExtractor:
+    """The extractor called `name`; a classifier is trained on the labelled data at hand, once, and cached by content.
+
+    Raises UserError for an unknown name, data without labels, and weights that are not installed.
+    """
+    kind = lookup(FEATURES, name, "feature space")
+    if kind is not ClassifierFeatures:
+        downloads = cache_folder() / "downloads" / name
+        return build(FEATURES, name, "feature space", shape=train.shape, folder=downloads).to(device)
+    if train.labels is None:
+        raise UserError("features 'classifier' need labels, and the data has none; use imagenet or pixels")
+    folder = _place("classifiers", train.fingerprint, None if test is None else test.fingerprint, CLASSIFIER_SEED)
+    if not folder.exists():
+        held_out = None if test is None or test.labels is None else (np.array(test.pixels), np.array(test.labels))
+        with progress_bar() as progress:
+            progress.add_task("training the classifier whose features are used (once for this data)", total=None)
+            trained = train_classifier(
+                np.array(train.pixels),
+                np.array(train.labels),
+                len(train.classes),
+                seed=CLASSIFIER_SEED,
+                test=held_out,
+                device=device,
+            )
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        trained.save(folder)
+    return ClassifierFeatures.load(folder).to(device)
+
+
+def features_of(pixels: np.ndarray, extractor: FeatureExtractor, what: str) -> Tensor:
+    """(N, D) of uint8 images (N, C, H, W), with a progress bar on a terminal."""
+    with progress_bar() as progress:
+        starts = progress.track(range(0, len(pixels), BATCH), description=f"{extractor.name} features of {what}")
+        return extractor.extract(torch.from_numpy(np.array(pixels[start : start + BATCH])) for start in starts)
+
+
+def cached_features(images: Images, rows: np.ndarray, extractor: FeatureExtractor) -> Tensor:
+    """(N, D) of the images at `rows`, kept in the cache by content, so that a reference is measured once."""
+    rows_digest = hashlib.sha256(rows.astype(np.int64).tobytes()).hexdigest()
+    file = _place("features", images.fingerprint, rows_digest, extractor.version).with_suffix(".safetensors")
+    if file.exists():
+        return load_file(file)["features"]
+    features = features_of(images.pixels[rows], extractor, images.source)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(file, save({"features": features}))
+    return features
+
+
+def _place(kind: str, *key: str | int | None) -> Path:
+    return cache_folder() / kind / hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]

@@ -1,0 +1,133 @@
+"""What is measured: a run, a model, or images that are already there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from unnoise.data import Images, open_source
+from unnoise.errors import UserError
+from unnoise.guidance import ClassifierFree
+from unnoise.metrics.features.extractor import levels
+from unnoise.models import CanSample, Diffusion, ImageModel
+from unnoise.runs.run import CONFIG_FILE, Run
+from unnoise.runtime.precision import takes_bf16
+from unnoise.samplers import Sampler
+from unnoise.sampling.conditions import taken_by
+from unnoise.sampling.generate import cannot_sample, choose_sampler, counted_calls, sample_in_batches
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Images to measure, uint8 (N, C, H, W), and how they came about. asked: the labels they were drawn for, (N,)."""
+
+    pixels: np.ndarray
+    how: dict[str, Any]
+    asked: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """name: as the user gave it. model: None for images. run: where the model is a run's. images: where there are some.
+
+    sampler, guidance: how a diffusion model is sampled.
+    """
+
+    name: str
+    model: ImageModel | None = None
+    run: Run | None = None
+    images: Images | None = None
+    sampler: Sampler | None = None
+    guidance: float = 1.0
+
+    def draw(self, n: int, data: Images | None, seed: int, batch_size: int, precision: str = "auto") -> Drawn:
+        """n images of the model, from seeds `seed`, `seed` + 1, ...; or the first n of the images, at random rows.
+
+        data: where the conditions of a conditional model come from. Raises UserError for a model that cannot sample.
+        """
+        if self.images is not None:
+            return _taken(self.images, n, seed)
+        assert self.model is not None
+        if not isinstance(self.model, CanSample):
+            raise UserError(cannot_sample(self.model))
+        begun = time.perf_counter()
+        guidance = ClassifierFree(self.guidance) if self.guidance != 1 else None
+        cond = self._conditions(n, data, seed)
+        with counted_calls(self.model) as calls:
+            pixels = sample_in_batches(
+                self.model,
+                range(seed, seed + n),
+                cond,
+                self.sampler,
+                guidance,
+                batch_size,
+                precision,
+            )
+        seconds = time.perf_counter() - begun
+        how = {
+            "sampler": None if self.sampler is None else repr(self.sampler),
+            "steps": None if self.sampler is None else self.sampler.steps,
+            "guidance": self.guidance,
+            "seeds": [seed, seed + n - 1],
+            "network_calls": calls[0],
+            "seconds": round(seconds, 3),
+            "seconds_per_image": seconds / n,
+            "device": str(self.model.device),
+            "precision": "bf16" if takes_bf16(self.model.device, precision) else "fp32",
+        }
+        labels = cond["label"] if cond is not None and "label" in taken_by(self.model) else None
+        return Drawn(pixels, how, None if labels is None else labels.cpu().numpy())
+
+    def checkpoint(self) -> dict[str, Any]:
+        """Which weights were measured: the run's step and the digest of its averaged weights."""
+        return {} if self.run is None else self.run.weights()
+
+    def _conditions(self, n: int, data: Images | None, seed: int) -> Mapping[str, Any] | None:
+        """The conditions of n random images of the data, so that they come as often as they do there."""
+        if not isinstance(self.model, Diffusion) or self.model.conditioner is None:
+            return None
+        if data is None:
+            raise UserError(f"{self.name} is conditional: give the data whose conditions it is sampled with")
+        rows = np.random.default_rng(seed).integers(0, len(data), n)
+        return self.model.conditions(data.batch(rows, self.model.device))
+
+
+def open_target(
+    what: str | Path | ImageModel | Images | np.ndarray | torch.Tensor,
+    *,
+    sampler: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    guidance: float = 1.0,
+    device: str | None = None,
+) -> Target:
+    """A run folder, a model, or any source of images. sampler, options: other than the run's own."""
+    if isinstance(what, ImageModel):
+        chosen = what.default_sampler() if isinstance(what, Diffusion) else None
+        return Target(type(what).__name__.lower(), what, sampler=chosen, guidance=guidance)
+    if not (isinstance(what, (str, Path)) and (Path(what) / CONFIG_FILE).is_file()):
+        images = open_source(_as_levels(what))
+        return Target(images.source if not isinstance(what, (str, Path)) else str(what), images=images)
+    run = Run.open(what)
+    chosen = choose_sampler(run, sampler, options or {}) if "sampler" in run.config or sampler or options else None
+    return Target(str(what), run.load(device), run, sampler=chosen, guidance=guidance)
+
+
+def _as_levels(what: Any) -> Any:
+    """Float images (N, C, H, W) in [-1, 1], as models draw them, become uint8; everything else stays."""
+    if not isinstance(what, (np.ndarray, torch.Tensor)):
+        return what
+    tensor = torch.as_tensor(what)
+    return levels(tensor) if tensor.is_floating_point() else what
+
+
+def _taken(images: Images, n: int, seed: int) -> Drawn:
+    rows = np.arange(len(images))
+    if n < len(images):
+        rows = np.sort(np.random.default_rng(seed).choice(len(images), n, replace=False))
+    return Drawn(images.pixels[rows], {"source": images.source, "fingerprint": images.fingerprint})

@@ -1,0 +1,72 @@
+"""RePaint: known pixels are laid over every step, and jumps back in time let the rest fit them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unnoise.errors import UserError
+from unnoise.process.denoiser import Denoiser
+from unnoise.process.gaussian import perturb, transition
+from unnoise.process.schedule import Schedule
+from unnoise.samplers import Ancestral, Step
+from unnoise.seeding import Noise
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RePaint(Ancestral):
+    """DDPM's ancestral sampler with x_s = known ? q(x_s | image) : p(x_s | x_t), and resampling (Lugmayr et al. 2022,
+    algorithm 1 and appendix B).
+
+    image: (B or 1, C, H, W), right where known. known: bool, True where the image counts, broadcasting with it.
+    After every `jump` steps the walk goes back up by as many, `repeats` - 1 times, so that the denoiser is called about
+    steps x repeats times. Raises UserError for jump or repeats below 1.
+    """
+
+    image: Tensor
+    known: Tensor
+    jump: int = 10
+    repeats: int = 5
+
+    def __post_init__(self) -> None:
+        if self.jump < 1 or self.repeats < 1:
+            raise UserError(f"need jump and repeats of at least 1, got {self.jump} and {self.repeats}")
+
+    def __eq__(self, other: object) -> bool:
+        """Its images make each its own: the fields of the class above alone would call two of them the same."""
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def times(self, schedule: Schedule) -> Tensor:
+        """The times visited: falling to 0 with rises in between, float64."""
+        falling = super().times(schedule)
+        return falling[list(_walk(len(falling) - 1, self.jump, self.repeats))]
+
+    def step(
+        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
+    ) -> Step:
+        schedule = denoiser.schedule
+        if s > t:
+            alpha, var = transition(schedule, s, t)
+            return Step(alpha.to(x.dtype) * x + var.sqrt().to(x.dtype) * noise.normal(x), state, state)
+        drawn, denoised, _ = super().step(denoiser, x, t, s, None, noise, cond)
+        image = self.image.to(x.device, x.dtype).expand_as(x)
+        shown = image if s == 0 else perturb(schedule, image, noise.normal(x), s)
+        return Step(torch.where(self.known.to(x.device), shown, drawn), denoised, denoised)
+
+
+def _walk(steps: int, jump: int, repeats: int) -> Iterator[int]:
+    """Indices into the falling times: jump forwards, jump back, repeats times over, then the next stretch."""
+    yield 0
+    for start in range(0, steps, jump):
+        stretch = range(start + 1, min(start + jump, steps) + 1)
+        for again in range(repeats):
+            if again:
+                yield start
+            yield from stretch

@@ -1,0 +1,101 @@
+"""Published autoencoders as codecs: diffusers' AutoencoderKL, and TAESD. They are used, not trained."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+from torch import Tensor, nn
+
+from unnoise.errors import UserError
+from unnoise.models.image_model import ImageModel
+from unnoise.networks.autoencoder_kl import KLDecoder, KLEncoder
+from unnoise.networks.taesd import STAGES, tiny_decoder, tiny_encoder
+
+
+class PretrainedAutoencoder(ImageModel):
+    """Images (B, C, H, W) to codes (B, latent, H/factor, W/factor) and back.
+
+    channels: of the images that it was trained on. Raises UserError for other images, and for sides that `factor` does
+    not divide.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], channels: int, latent: int, factor: int) -> None:
+        super().__init__(shape)
+        if shape[0] != channels:
+            raise UserError(
+                f"this autoencoder takes images of {channels} channels, and these have {shape[0]}: "
+                f"--set data.channels={channels}"
+            )
+        if shape[1] % factor or shape[2] % factor:
+            raise UserError(
+                f"this autoencoder takes sides that are multiples of {factor}, and these are {shape[2]}x{shape[1]}: "
+                f"--set data.size={max(factor, shape[1] // factor * factor)}"
+            )
+        self.channels, self.latent, self._factor = channels, latent, factor
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        return self.latent, self.shape[1] // self._factor, self.shape[2] // self._factor
+
+    @abstractmethod
+    def encode(self, image: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def unclamped(self, z: Tensor) -> Tensor: ...
+
+    def decode(self, z: Tensor) -> Tensor:
+        return self.unclamped(z).clamp(-1, 1)
+
+
+class AutoencoderKL(PretrainedAutoencoder):
+    """The first stage of latent diffusion (Rombach et al. 2022); a code is the mean of q(z | x).
+
+    widths: channels of each level, from the largest resolution down; blocks: residual blocks of each; groups: of the
+    norms; attention: in the middle; quantised: whether 1x1 convolutions stand on both sides of the code.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        *,
+        channels: int = 3,
+        latent: int = 4,
+        widths: tuple[int, ...] = (128, 256, 512, 512),
+        blocks: int = 2,
+        groups: int = 32,
+        attention: bool = True,
+        quantised: bool = True,
+    ) -> None:
+        super().__init__(shape, channels, latent, 2 ** (len(widths) - 1))
+        self.widths, self.blocks, self.groups = widths, blocks, groups
+        self.attention, self.quantised = attention, quantised
+        self.encoder = KLEncoder(channels, 2 * latent, widths, blocks, groups, attention)
+        self.decoder = KLDecoder(channels, latent, widths, blocks, groups, attention)
+        self.quant_conv = nn.Conv2d(2 * latent, 2 * latent, 1) if quantised else nn.Identity()
+        self.post_quant_conv = nn.Conv2d(latent, latent, 1) if quantised else nn.Identity()
+
+    def encode(self, image: Tensor) -> Tensor:
+        return self.quant_conv(self.encoder(image)).float()[:, : self.latent]
+
+    def unclamped(self, z: Tensor) -> Tensor:
+        return self.decoder(self.post_quant_conv(z)).float()
+
+
+class TAESD(PretrainedAutoencoder):
+    """The tiny autoencoder of a published latent space (Bohan 2023). wide: with bottlenecks next to the code."""
+
+    def __init__(self, shape: tuple[int, int, int], *, channels: int = 3, latent: int = 4, wide: bool = False) -> None:
+        super().__init__(shape, channels, latent, 2**STAGES)
+        self.wide = wide
+        self.encoder = tiny_encoder(channels, latent, wide)
+        self.decoder = tiny_decoder(channels, latent, wide)
+
+    def encode(self, image: Tensor) -> Tensor:
+        return self.encoder((image + 1) / 2).float()
+
+    def unclamped(self, z: Tensor) -> Tensor:
+        return 2 * self.decoder(z).float() - 1
+
+
+PRETRAINED: dict[str, type[Any]] = {"autoencoderkl": AutoencoderKL, "taesd": TAESD}

@@ -1,0 +1,107 @@
+"""Reading published autoencoders: what the network is, and its weights. Nothing is ever unpickled into objects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from unnoise.errors import UserError
+
+Found = tuple[dict[str, Any], dict[str, Tensor]]
+"""The spec of an autoencoder, and its state dict in float32."""
+
+WEIGHTS = "diffusion_pytorch_model"
+LARGEST_WIDTH, MOST_LEVELS = 4096, 8
+DEFAULTS: dict[str, Any] = {
+    "in_channels": 3,
+    "latent_channels": 4,
+    "layers_per_block": 1,
+    "norm_num_groups": 32,
+    "mid_block_add_attention": True,
+    "use_quant_conv": True,
+}
+"""What diffusers takes where a config says nothing."""
+OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+BLOCKS = {"down_block_types": "DownEncoderBlock2D", "up_block_types": "UpDecoderBlock2D"}
+
+
+def read_pretrained(folder: Path) -> Found | None:
+    """The autoencoder in a folder of diffusers' (config.json) or of TAESD's (*encoder.*, *decoder.*); None for neither.
+
+    Raises UserError for kinds, blocks and files that cannot be read.
+    """
+    if (folder / "config.json").is_file():
+        return _diffusers(folder)
+    encoder, decoder = (_weights_file(folder, f"*{part}") for part in ("encoder", "decoder"))
+    return None if encoder is None or decoder is None else _tiny(_tensors(encoder), _tensors(decoder))
+
+
+def _diffusers(folder: Path) -> Found:
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    kind = config.get("_class_name")
+    if kind != "AutoencoderKL":
+        raise UserError(f"{folder} holds a {kind}; diffusers folders of kind AutoencoderKL can be a codec")
+    for key, known in BLOCKS.items():
+        others = set(config.get(key, ())) - {known}
+        if others:
+            raise UserError(f"{folder}: {key} has {', '.join(sorted(others))}; only {known} is supported")
+    widths = tuple(config["block_out_channels"])
+    if not 1 <= len(widths) <= MOST_LEVELS or max(widths) > LARGEST_WIDTH:
+        raise UserError(f"{folder}: block_out_channels {widths} are out of bounds")
+    file = _weights_file(folder, WEIGHTS)
+    if file is None:
+        raise UserError(f"{folder} has no {WEIGHTS}.safetensors")
+    chosen = {**DEFAULTS, **{key: value for key, value in config.items() if key in DEFAULTS}}
+    spec = {
+        "kind": "autoencoderkl",
+        "channels": chosen["in_channels"],
+        "latent": chosen["latent_channels"],
+        "widths": widths,
+        "blocks": chosen["layers_per_block"],
+        "groups": chosen["norm_num_groups"],
+        "attention": chosen["mid_block_add_attention"],
+        "quantised": chosen["use_quant_conv"],
+    }
+    return spec, dict(_renamed(name, value) for name, value in _tensors(file).items())
+
+
+def _renamed(name: str, value: Tensor) -> tuple[str, Tensor]:
+    """Attention as it is called today; old files also have its matrices as 1x1 convolutions."""
+    for old, new in OLD_ATTENTION.items():
+        name = name.replace(f".attentions.0.{old}.", f".attentions.0.{new}.")
+    is_matrix = ".attentions." in name and value.ndim == 4
+    return name, value.flatten(1) if is_matrix else value
+
+
+def _tiny(encoder: Mapping[str, Tensor], decoder: Mapping[str, Tensor]) -> Found:
+    last = max((int(name.split(".")[0]), name) for name in encoder if name.endswith(".weight"))[1]
+    spec = {
+        "kind": "taesd",
+        "channels": encoder["0.weight"].shape[1],
+        "latent": len(encoder[last]),
+        "wide": any(".pool." in name for name in encoder),
+    }
+    return spec, {f"encoder.{k}": v for k, v in encoder.items()} | {f"decoder.{k}": v for k, v in decoder.items()}
+
+
+def _weights_file(folder: Path, stem: str) -> Path | None:
+    """The first of stem.safetensors and stem.pth."""
+    return next((file for suffix in ("safetensors", "pth") for file in sorted(folder.glob(f"{stem}.{suffix}"))), None)
+
+
+def _tensors(file: Path) -> dict[str, Tensor]:
+    """In float32. torch's own files are read as tensors only."""
+    try:
+        if file.suffix == ".safetensors":
+            tensors = load_file(file)
+        else:
+            tensors = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise UserError(f"cannot read the weights {file}: {str(error).splitlines()[0]}") from None
+    return {name: value.float() for name, value in tensors.items()}

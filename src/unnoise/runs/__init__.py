@@ -1,0 +1,1 @@
+"""Run folders: configuration, checkpoints, and the data and the model that belong to them."""

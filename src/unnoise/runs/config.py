@@ -1,0 +1,136 @@
+"""Recipes and the configuration of a run: one format, TOML; a run's copy carries every default."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from unnoise.errors import UserError
+from unnoise.registry import check_keys, suggest
+
+Config = dict[str, Any]
+
+SECTIONS = ("data", "model", "objective", "sampler", "train")
+RUN_KEYS = ("unnoise", "recipe", "source", "seed", "start", "found")
+"""What a run's config.toml holds beside the recipe's sections."""
+
+
+OLD_KEYS = {"density": "timesteps"}
+OLD_KINDS = {"straight": "rectified-flow"}
+"""What keys and kinds were called in versions before."""
+
+
+def recipe_names() -> list[str]:
+    """The built-in recipes."""
+    folder = resources.files("unnoise.recipes")
+    return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
+
+
+def read_recipe(name: str) -> Config:
+    """A built-in recipe by name, or a .toml file by path. Raises UserError naming the nearest when there is none."""
+    if name.endswith(".toml"):
+        return read_toml(Path(name))
+    if name not in recipe_names():
+        raise UserError(f"unknown recipe {name!r}; {suggest(name, recipe_names())}, or the path of a .toml file")
+    return _checked(tomllib.loads(resources.files("unnoise.recipes").joinpath(f"{name}.toml").read_text()), name)
+
+
+def read_toml(path: Path) -> Config:
+    """A recipe or a run's config.toml; UserError says what is wrong with it."""
+    try:
+        return _checked(tomllib.loads(path.read_text()), str(path))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path} is not valid TOML: {error}") from error
+
+
+def to_toml(config: Config) -> str:
+    """TOML text; keys whose value is None are left out."""
+    return tomli_w.dumps(_plain(config))
+
+
+def parse_overrides(assignments: list[str]) -> dict[str, Any]:
+    """['train.batch_size=32', 'data.flip=true'] -> {'train.batch_size': 32, 'data.flip': True}.
+
+    Values are TOML; what is not TOML is a string.
+    """
+    parsed = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals or not key.strip():
+            raise UserError(f"--set takes KEY=VALUE, such as train.batch_size=32; got {assignment!r}")
+        try:
+            parsed[key.strip()] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            parsed[key.strip()] = value.strip()
+    return parsed
+
+
+def override(config: Config, overrides: Mapping[str, Any]) -> Config:
+    """A copy of `config` with dotted keys set. A new `kind` drops the old kind's other keys."""
+    result = _copied(config)
+    for path, value in overrides.items():
+        *parents, last = (OLD_KEYS.get(key, key) for key in path.split("."))
+        check_keys([path.split(".")[0]], SECTIONS, "the configuration")
+        section = result
+        for parent in parents:
+            below = section.get(parent, {})
+            section[parent] = section = dict(below) if isinstance(below, Mapping) else {"kind": below}
+        if last == "kind" and section.get("kind") != value:
+            section.clear()
+        section[last] = _copied(value) if isinstance(value, Mapping) else value
+    return result
+
+
+def difference(here: Config, there: Config, ignoring: set[str], path: str = "") -> str | None:
+    """The first dotted key at which two configurations differ, 'key: A there, B here'; None when they agree."""
+    for key in sorted({*here, *there}):
+        dotted = f"{path}{key}"
+        if dotted in ignoring:
+            continue
+        left, right = here.get(key), there.get(key)
+        if isinstance(left, Mapping) and isinstance(right, Mapping):
+            inner = difference(dict(left), dict(right), ignoring, f"{dotted}.")
+            if inner:
+                return inner
+        elif left != right:
+            return f"{dotted} is {right!r} there and {left!r} here"
+    return None
+
+
+def plain(config: Config) -> Config:
+    """What reading back the TOML of a configuration gives: tuples as lists, no None."""
+    return tomllib.loads(to_toml(config))
+
+
+def _checked(config: Config, where: str) -> Config:
+    check_keys(config, (*SECTIONS, *RUN_KEYS), where)
+    return _renewed(config)
+
+
+def _renewed(value: Any) -> Any:
+    """Configurations of earlier versions, in today's names."""
+    if not isinstance(value, Mapping):
+        return value
+    return {
+        OLD_KEYS.get(key, key): OLD_KINDS.get(item, item) if key == "kind" else _renewed(item)
+        for key, item in value.items()
+    }
+
+
+def _copied(value: Any) -> Any:
+    return {key: _copied(item) for key, item in value.items()} if isinstance(value, Mapping) else value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items() if item is not None}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,1 @@
+"""What the machine can do: devices, precision, threads, CUDA graphs, batch sizes."""

@@ -1,0 +1,1 @@
+"""Images from a run: conditions, guidance, batches, files."""

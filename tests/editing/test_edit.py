@@ -1,0 +1,249 @@
+"""Editing picture files with a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import unnoise
+from unnoise.cli.edit import edit as app
+from unnoise.editing import Colourise, Deblur, Inpaint, Outpaint, Upscale, Vary, codec_of, edit
+from unnoise.editing.margins import margins
+from unnoise.inverse import Grey
+from unnoise.models import Diffusion
+from unnoise.models.assembly import build_model
+from unnoise.networks.conditioner import SingleConditioner
+from unnoise.sampling.conditions import SampleConditions
+from unnoise.sampling.guidance_options import GuidanceOptions
+
+SMALL = {
+    "model.network.channels": 8,
+    "model.network.blocks": 1,
+    "model.schedule.T": 20,
+    "sampler.steps": 2,
+    "train.batch_size": 4,
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("edits") / "run"
+    unnoise.train("digits", "ddpm-digits", folder, steps=1, overrides=SMALL)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    levels = np.random.default_rng(0).integers(256, size=(8, 8), dtype=np.uint8)
+    mask = np.zeros((8, 8), np.uint8)
+    mask[:, 4:] = 255
+    for name, array in {
+        "image": levels,
+        "small": levels[:4, :4],
+        "mask": mask,
+        "wide": np.zeros((8, 9), np.uint8),
+    }.items():
+        Image.fromarray(array).save(folder / f"{name}.png")
+    return folder
+
+
+def read(path: str | Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.array(image)
+
+
+OTHER = {
+    "model.network.channels": 8,
+    "model.network.attention": [],
+    "train.batch_size": 4,
+    "train.samples": 0,
+    "data.limit": 32,
+}
+
+
+@pytest.fixture(scope="module")
+def runs(run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The run of pixels, one of latents, one of RGB latents, and one that takes classes."""
+    folder = tmp_path_factory.mktemp("more")
+    codec = {"train.batch_size": 4, "train.samples": 0, "model.channels": 8, "data.limit": 32}
+    for source, name in (("digits", "latents"), ("glyphs:size=16,n=40", "colours")):
+        unnoise.train(source, "vae-latent", folder / "codec" / name, steps=1, overrides=codec)
+        options = {**OTHER, "model.codec.run": str(folder / "codec" / name)}
+        unnoise.train(source, "ldm", folder / name, steps=1, overrides=options)
+    unnoise.train("digits", "ddpm-class", folder / "classes", steps=1, overrides=OTHER)
+    return {"pixels": run, **{name: folder / name for name in ("latents", "colours", "classes")}}
+
+
+@pytest.mark.parametrize("kind", ["pixels", "latents"])
+@pytest.mark.parametrize("method", ["ddnm", "pigdm", "mmps", "dps", "repaint"])
+def test_inpainting_keeps_the_files_black_masked_pixels(
+    runs: dict[str, Path], pictures: Path, tmp_path: Path, kind: str, method: str
+) -> None:
+    work = Inpaint(image=pictures / "image.png", mask=pictures / "mask.png", method=method, steps=3)
+    result = edit(runs[kind], work, [5, 6], out=tmp_path / "strip.png")
+    assert result["images"] == len(result["files"]) == 2
+    assert result["network_calls"] >= work.calls
+    for file in result["files"]:
+        assert (read(file)[:, :4] == read(pictures / "image.png")[:, :4]).all()
+    assert (read(result["files"][0]) != read(result["files"][1])).any()
+    assert Path(result["out"]).is_file()
+
+
+@pytest.mark.parametrize("kind", ["pixels", "latents"])
+@pytest.mark.parametrize(
+    ("place", "corner"), [({}, (2, 2)), ({"at": "3,1"}, (3, 1)), ({"anchor": "bottom-right"}, (4, 4))], ids=str
+)
+def test_outpainting_keeps_the_picture_where_it_was_placed(
+    runs: dict[str, Path], pictures: Path, kind: str, place: dict[str, str], corner: tuple[int, int]
+) -> None:
+    result = edit(runs[kind], Outpaint(image=pictures / "small.png", steps=3, **place), [0, 1])
+    (x, y), given = corner, read(pictures / "small.png")
+    for file in result["files"]:
+        assert read(file).shape == (8, 8)
+        assert (read(file)[y : y + 4, x : x + 4] == given).all()
+    assert (read(result["files"][0]) != read(result["files"][1])).any()
+
+
+def test_upscaling_takes_small_pictures(runs: dict[str, Path], pictures: Path) -> None:
+    for kind in ("pixels", "latents"):
+        result = edit(runs[kind], Upscale(image=pictures / "small.png", factor=2, steps=3), [0])
+        assert read(result["files"][0]).shape == (8, 8)
+        assert Path(result["out"]).parent == runs[kind] / "samples"
+        assert result["network_calls"] == 3
+
+
+def test_colourising_gives_a_grey_picture_its_luma_back(runs: dict[str, Path], tmp_path: Path) -> None:
+    """DDNM projects onto the observation whatever the prior says; through a decoder nothing promises as much."""
+    levels = np.random.default_rng(1).integers(60, 200, size=(16, 16), dtype=np.uint8)
+    Image.fromarray(levels).save(tmp_path / "grey.png")
+    result = edit(runs["colours"], Colourise(image=tmp_path / "grey.png", steps=3), [0])
+    assert read(result["files"][0]).shape == (16, 16, 3)
+    folder = unnoise.train("glyphs:size=16,n=40", "ddpm-64", tmp_path / "rgb", steps=1, overrides=OTHER).folder
+    result = edit(folder, Colourise(image=tmp_path / "grey.png", method="ddnm", steps=3), [0])
+    drawn = torch.from_numpy(read(result["files"][0])).permute(2, 0, 1)[None].float()
+    assert float((Grey().forward(drawn)[0, 0] - torch.from_numpy(levels)).abs().median()) <= 2
+    assert (drawn[0, 0] != drawn[0, 2]).any(), "it has colours"
+
+
+def test_deblurring_and_varying(runs: dict[str, Path], pictures: Path, tmp_path: Path) -> None:
+    for kind in ("pixels", "latents"):
+        deblurred = edit(
+            runs[kind], Deblur(image=pictures / "image.png", std=0.7, steps=3), [0], out=tmp_path / "d.png"
+        )
+        assert read(deblurred["files"][0]).shape == (8, 8)
+        same = edit(runs[kind], Vary(image=pictures / "image.png", strength=0.0, steps=3), [0], out=tmp_path / "s.png")
+        if kind == "pixels":
+            assert (read(same["files"][0]) == read(pictures / "image.png")).all()
+        varied = edit(runs[kind], Vary(image=pictures / "image.png", steps=4), [0, 1], out=tmp_path / "v.png")
+        assert varied["network_calls"] == 2
+        assert (read(varied["files"][0]) != read(varied["files"][1])).any()
+
+
+def test_a_label_and_guidance_change_what_is_drawn(
+    runs: dict[str, Path], pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network is told the label for both rows, and nothing, in turn: two calls a step."""
+    told: list[Any] = []
+    plain = SingleConditioner.forward
+
+    def forward(self: SingleConditioner, cond: Any, count: int) -> Any:
+        told.append(None if cond is None else cond["label"].tolist())
+        return plain(self, cond, count)
+
+    monkeypatch.setattr(SingleConditioner, "forward", forward)
+    for work in (
+        Vary(image=pictures / "image.png", strength=1.0, steps=2),
+        Inpaint(image=pictures / "image.png", mask=pictures / "mask.png", steps=2),
+    ):
+        told.clear()
+        conditions, guidance = SampleConditions(label="7"), GuidanceOptions(3.0)
+        result = edit(runs["classes"], work, [0, 1], conditions=conditions, guidance=guidance, out=tmp_path / "l.png")
+        assert result["network_calls"] == 4
+        assert told[:2] == [[7, 7], None]
+    with pytest.raises(ValueError, match="takes no label"):
+        edit(runs["pixels"], Vary(image=pictures / "image.png"), [0], conditions=SampleConditions(label="7"))
+
+
+def test_the_codec_of_an_edit_is_the_models_without_its_clamp() -> None:
+    torch.manual_seed(0)
+    for kind in ("vae", "autoencoder"):
+        options = {"likelihood": "gaussian"} if kind == "vae" else {}
+        autoencoder = {"kind": kind, "spatial": True, "latent": 3, "channels": 8, **options}
+        spec = {"network": {"kind": "unet", "channels": 8}, "codec": {"kind": "latents", "autoencoder": autoencoder}}
+        model = build_model(spec, (1, 16, 16), 0)
+        assert isinstance(model, Diffusion)
+        codec = codec_of(model.codec)
+        assert codec is not None
+        z = (20 * torch.randn(2, 3, 4, 4)).requires_grad_()
+        decoded = codec.decode(z)
+        torch.testing.assert_close(decoded.clamp(-1, 1), model.codec.decode(z))
+        (gradient,) = torch.autograd.grad(decoded.sum(), z)
+        assert (gradient != 0).all()
+        image = decoded.detach().clamp(-1, 1)
+        assert torch.equal(codec.encode(image), model.codec.encode(image))
+    assert codec_of(build_model({}, (1, 8, 8), 0).codec) is None  # type: ignore[arg-type, union-attr]
+
+
+@pytest.mark.parametrize("task", ["vary", "outpaint"])
+def test_the_commands_print_json(run: Path, pictures: Path, capsys: Any, tmp_path: Path, task: str) -> None:
+    picture = pictures / ("image.png" if task == "vary" else "small.png")
+    more = ["--strength", "0.5"] if task == "vary" else ["--at", "0,4", "--method", "ddnm"]
+    arguments = [task, str(run), str(picture), "-n", "2", "--steps", "4", "--json", *more]
+    app([*arguments, "--out", str(tmp_path / "v.png")], result_action="return_value")
+    result = json.loads(capsys.readouterr().out)
+    assert (result["task"], result["images"], result["seeds"]) == (task, 2, [0, 1])
+    assert result["network_calls"] == {"vary": 2, "outpaint": 4}[task]
+    assert read(result["out"]).shape[1] > 3 * read(result["files"][0]).shape[1]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda p: Inpaint(image=p / "wide.png", mask=p / "mask.png"), "9x8 pixels, and the run makes 8x8; resize it"),
+        (lambda p: Inpaint(image=p / "image.png", mask=p / "wide.png"), "9x8 pixels, the image 8x8"),
+        (lambda p: Upscale(image=p / "wide.png", factor=2), "4x4 to be enlarged"),
+        (lambda p: Outpaint(image=p / "wide.png"), "9x8 pixels, larger than the 8x8 that the run makes; resize it"),
+        (lambda p: Outpaint(image=p / "image.png"), "nothing around it to draw"),
+        (lambda p: Outpaint(image=p / "small.png", at="5,0"), "X goes to 4, Y to 4"),
+        (lambda p: Outpaint(image=p / "small.png", at="-1,0"), "X goes to 4, Y to 4"),
+        (lambda p: Outpaint(image=p / "small.png", at="left"), "X,Y in pixels, such as 8,16; got 'left'"),
+        (lambda p: Outpaint(image=p / "small.png", at="1,2", anchor="left"), "--at or --anchor, not both"),
+        (lambda p: Outpaint(image=p / "small.png", anchor="center"), "did you mean 'centre'"),
+        (lambda p: Colourise(image=p / "image.png"), r"RGB images, and this one has 1 channel\(s\)"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(run: Path, pictures: Path, make: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        edit(run, make(pictures), [0])
+
+
+def test_margins_add_up_to_the_canvas() -> None:
+    assert margins((4, 6), (8, 9), None, None, "a") == (1, 2, 2, 2)
+    assert margins((4, 6), (8, 9), None, "top-right", "a") == (3, 0, 0, 4)
+    assert margins((4, 9), (8, 9), "0,3", None, "a") == (0, 0, 3, 1)
+
+
+def test_a_version_depends_on_its_seed_alone(run: Path, pictures: Path, tmp_path: Path) -> None:
+    """More versions than are drawn at once, and one of the second batch alone."""
+    work = Vary(image=pictures / "image.png", steps=4)
+    many = edit(run, work, range(18), out=tmp_path / "many.png")
+    assert (many["images"], len(many["files"]), many["network_calls"]) == (18, 18, 4)
+    one = edit(run, work, [17], out=tmp_path / "one.png")
+    assert np.abs(read(one["files"][0]).astype(int) - read(many["files"][17])).max() <= 1
+
+
+def test_a_strip_is_a_png_and_nothing_is_drawn_before_its_name_is_refused(run: Path, pictures: Path) -> None:
+    with pytest.raises(ValueError, match=r"strip.jpg: its name has to end in .png"):
+        edit(run, Vary(image=pictures / "missing.png"), [0], out=pictures / "strip.jpg")
+
+
+def test_no_image_is_refused(run: Path, pictures: Path) -> None:
+    with pytest.raises(ValueError, match="at least 1 image"):
+        edit(run, Vary(image=pictures / "image.png"), [])

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import unnoise
+from unnoise.data import open_source
+from unnoise.evaluation import evaluate
+from unnoise.evaluation.metrics import fid_name
+
+DISTANCES = ("fid", "kid", "precision", "recall", "coverage")
+
+
+def test_a_set_held_against_itself_is_at_distance_zero_and_wholly_covered() -> None:
+    digits = open_source("digits", progress=False)
+    result = evaluate(digits, digits, DISTANCES, "pixels", len(digits))
+    assert result["fid"] == pytest.approx(0, abs=1e-9)
+    assert abs(result["kid"]) < 1e-2 * 3
+    assert result["precision"] == result["recall"] == result["coverage"] == 1
+
+
+def test_real_images_that_were_held_out_get_the_floor() -> None:
+    test = open_source("digits", split="test", progress=False)
+    result = evaluate(test, "digits", ("fid",), "pixels", len(test))
+    assert result["fid"] == pytest.approx(result["fid_baseline"]["value"], rel=1e-6)
+    assert result["fid_baseline"]["n"] == len(test)
+
+
+def test_every_number_says_how_it_was_made(run: Path) -> None:
+    result = evaluate(run, metrics=("fid", "recall"), features="pixels", n=40)
+    assert result["features"] == "pixels"
+    assert result["feature_space"]["dim"] == 64
+    assert result["n"] == 40
+    assert result["reference"]["split"] == "train"
+    assert result["samples"]["seeds"] == [0, 39]
+    assert result["samples"]["network_calls"] == 5
+    assert "DDIM(steps=5" in result["samples"]["sampler"]
+    assert result["fid_name"] == "Frechet distance (pixels features)"
+    low, high = result["fid_interval"]
+    assert low < result["fid"] < high
+    saved = [json.loads(file.read_text()) for file in (run / "evaluations").glob("*fid-recall*.json")]
+    assert [one["checkpoint"] for one in saved] == [result["checkpoint"]]
+
+
+def test_only_the_literatures_features_may_be_called_fid() -> None:
+    assert fid_name("inception") == "FID"
+    assert "FID" not in fid_name("classifier")
+
+
+def test_a_loaded_model_gives_the_same_numbers_as_its_run_whatever_the_batches(run: Path) -> None:
+    by_run = evaluate(run, metrics=("fid",), features="pixels", n=30, options={"steps": 5})
+    model = unnoise.load(run, device="cpu")
+    model.default_sampler = lambda: by_run_sampler(run)  # type: ignore[method-assign, union-attr]
+    by_model = evaluate(model, "digits", ("fid",), "pixels", 30, batch_size=7)
+    assert by_model["fid"] == pytest.approx(by_run["fid"], rel=1e-3)
+
+
+def by_run_sampler(run: Path) -> unnoise.DDIM:
+    from unnoise.runs.run import Run
+
+    sampler = Run.open(run).sampler()
+    assert isinstance(sampler, unnoise.DDIM)
+    return sampler
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"what": np.zeros((5, 9, 9), np.uint8)}, "samples are 9x9 with 1 channel and the reference 8x8"),
+        ({"what": np.zeros((1, 8, 8), np.uint8)}, "at least 2 images"),
+        ({"what": "digits", "metrics": ("fidd",)}, "unknown metric 'fidd'; did you mean 'fid'"),
+        ({"what": "digits", "features": "resnet"}, "unknown feature space 'resnet'"),
+        ({"what": "digits", "metrics": ("bpd",)}, "it has no likelihood"),
+        ({"what": "digits", "metrics": ("modes",)}, "classifier"),
+        ({"what": "digits", "reference": "val"}, "unknown split 'val'"),
+        ({"what": "digits", "data": np.zeros((9, 8, 8), np.uint8), "features": "classifier"}, "need labels"),
+        ({"what": np.full((5, 1, 8, 8), np.nan, np.float32)}, "5 of 5 images hold NaN"),
+        ({"what": np.full((5, 1, 8, 8), 200, np.float32)}, "float images must lie in"),
+    ],
+)
+def test_what_cannot_be_measured_is_said_in_one_line(given: dict, message: str) -> None:
+    given = {"data": "digits", "features": "pixels", "metrics": ("fid",), "n": 50, **given}
+    with pytest.raises(ValueError, match=message) as error:
+        evaluate(**given)
+    assert "\n" not in str(error.value)
+
+
+def test_floats_are_measured_like_the_levels_they_round_to() -> None:
+    digits = open_source("digits", progress=False).subset(range(100))
+    floats = digits.batch(range(100)).image
+    by_floats, by_levels = (evaluate(what, "digits", ("fid",), "pixels", 100) for what in (floats, digits))
+    assert by_floats["fid"] == pytest.approx(by_levels["fid"], rel=1e-9)
+
+
+def test_a_folder_of_mixed_sizes_that_came_to_another_one_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    draws = np.random.default_rng(0)
+    for index, side in enumerate((8, 8, 12, 20)):
+        Image.fromarray(draws.integers(0, 255, (side, side), dtype=np.uint8)).save(tmp_path / f"{index}.png")
+    with pytest.raises(ValueError, match=r"from 3 sizes, and the reference 8x8.*--size 8 --channels 1 --pack"):
+        evaluate(tmp_path, "digits", ("fid",), "pixels", 4)
+
+
+def test_restored_images_are_held_against_their_originals_one_by_one() -> None:
+    originals = open_source("glyphs:16", limit=20, progress=False)
+    noisy = np.clip(originals.pixels.astype(int) + 10, 0, 255).astype(np.uint8)
+    same, off = (evaluate(what, originals, ("psnr", "ssim")) for what in (originals, noisy))
+    assert same["psnr"] == np.inf
+    assert same["ssim"] == 1
+    assert 20 * np.log10(255 / 10) - 0.01 <= off["psnr"] < 40
+    with pytest.raises(ValueError, match="one original for each image, got 5 and 20"):
+        evaluate(originals.subset(range(5)), originals, ("psnr",))
