@@ -1,4 +1,4 @@
-"""Run folders that version 0.1.0 wrote (a rectified flow and a GAN on the digits, two steps each) are read as they were.
+"""Run folders that version 0.1.0 wrote (a rectified flow and a GAN on the digits, two steps each) are read as before.
 
 NAME-samples.npy: what that version drew from seeds 0 and 1 on a CPU, in fp32.
 """

@@ -17,8 +17,8 @@ from unnoise.seeding import Noise
 class Denoising(Objective):
     """E[w(t) ||target - network(x_t, t)||^2 / D], t from `timesteps`, x_t = alpha_t x_0 + sigma_t eps.
 
-    With Eps, native steps and the weight 1 this is L_simple (Ho et al. 2020, equation 14). timesteps: by default uniform
-    on the native steps, or on (0, t_max] where there are none. weight: by default 1.
+    With Eps, native steps and the weight 1 this is L_simple (Ho et al. 2020, equation 14). timesteps: by default
+    uniform on the native steps, or on (0, t_max] where there are none. weight: by default 1.
     """
 
     def __init__(

@@ -11,18 +11,18 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from unnoise.errors import UserError
 from unnoise.data import Images
-from unnoise.runs.config import Config, read_toml
-from unnoise.runs.data import open_split
-from unnoise.runs.plan import Plan
+from unnoise.errors import UserError
 from unnoise.models.assembly import build_model
 from unnoise.models.diffusion import Diffusion
 from unnoise.models.image_model import ImageModel
 from unnoise.registry import build
-from unnoise.samplers import SAMPLERS, Sampler
 from unnoise.runs.checkpoint import Checkpoint, newest_valid
+from unnoise.runs.config import Config, read_toml
+from unnoise.runs.data import open_split
+from unnoise.runs.plan import Plan
 from unnoise.runtime.device import best_device
+from unnoise.samplers import SAMPLERS, Sampler
 
 CONFIG_FILE = "config.toml"
 
