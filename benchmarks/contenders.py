@@ -46,14 +46,14 @@ def unnoise(size: Size, precision: str = "auto", keep: bool = True) -> Contender
     from unnoise.models import Diffusion
     from unnoise.models.assembly import build_model
     from unnoise.objectives import Denoising
-    from unnoise.training import device
+    from unnoise.training import engine as engines
     from unnoise.training.settings import TrainSettings
     from unnoise.training.trainer import Trainer
 
     if not keep:
-        device.keep_pages = lambda: False
+        engines.keep_pages = lambda: False
     settings = TrainSettings(batch_size=size.batch, precision=precision, warmup=0, ema=0.9999, learning_rate=1e-4)
-    engine = device.choose_engine(settings, "cpu")
+    engine = engines.choose_engine(settings, "cpu")
     network = {
         "kind": "unet", "channels": size.channels, "multipliers": size.multipliers, "blocks": 2, "attention": (16,),
     }  # fmt: skip
