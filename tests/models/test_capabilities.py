@@ -131,5 +131,5 @@ def test_require_names_what_is_missing() -> None:
     assert model.guided()(x_t, torch.tensor(5.0, dtype=torch.float64)).x_0.shape == x_t.shape
     with pytest.raises(NotApplicable, match="tuning needs a diffusion model; this is a gan"):
         require(make("gan"), CanDenoise, "tuning")
-    with pytest.raises(NotApplicable, match="reconstructing needs .* an autoencoder"):
+    with pytest.raises(NotApplicable, match=r"reconstructing needs .* an autoencoder"):
         require(make("gan"), CanReconstruct, "reconstructing")

@@ -11,8 +11,12 @@ from unnoise.networks.gan import Generator
 class GAN(OneStep):
     """x = generator(z), z ~ N(0, I) (Goodfellow et al. 2014). The discriminator belongs to the objective.
 
-    latent: numbers that an image is made of; channels, multipliers, blocks, patch: of the generator. It has no encoder and no
-    likelihood, so it neither reconstructs nor scores.
+    It has no encoder and no likelihood, so it neither reconstructs nor scores.
+
+    Args:
+        shape: (C, H, W) of the images.
+        latent: numbers that an image is made of.
+        channels, multipliers, blocks, patch: of the generator (`networks.gan`).
     """
 
     def __init__(
