@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from unnoise.inverse import Codec
-from unnoise.models.codec import Codec as ModelCodec
 from unnoise.models.codec import Latents
+from unnoise.process.codec import Codec as ModelCodec
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -29,6 +29,8 @@ class ClassifierGuidance:
 
     log_prob: LogProb
     scale: float = 1.0
+
+    condition_names: ClassVar[tuple[str, ...]] = ("label",)
 
     def __call__(self, denoiser: Denoiser) -> Denoiser:
         return denoiser if self.scale == 0 else _Guided(denoiser, self.log_prob, self.scale)

@@ -33,6 +33,11 @@ class Interval:
         if not 0 <= self.low < self.high:
             raise UserError(f"need noise levels 0 <= low < high, got {self.low} and {self.high}")
 
+    @property
+    def condition_names(self) -> tuple[str, ...]:
+        """The conditions that the guidance itself takes."""
+        return getattr(self.guidance, "condition_names", ())
+
     @classmethod
     def of_log_snr(cls, guidance: Guidance, low: float, high: float) -> Interval:
         """Guidance while low <= log_snr(t) < high: log_snr = -2 log(sigma / alpha)."""

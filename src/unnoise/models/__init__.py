@@ -4,7 +4,7 @@ from unnoise.models.autoencoder import Autoencoder
 from unnoise.models.classifier import Classifier
 from unnoise.models.diffusion import Diffusion
 from unnoise.models.gan import GAN
-from unnoise.models.image_model import CanReconstruct, CanSample, CanScore, ImageModel
+from unnoise.models.image_model import CanDenoise, CanReconstruct, CanSample, CanScore, ImageModel, require
 from unnoise.models.vae import VAE
 
 MODELS: dict[str, type[ImageModel]] = {
@@ -20,10 +20,12 @@ __all__ = [
     "MODELS",
     "VAE",
     "Autoencoder",
+    "CanDenoise",
     "CanReconstruct",
     "CanSample",
     "CanScore",
     "Classifier",
     "Diffusion",
     "ImageModel",
+    "require",
 ]

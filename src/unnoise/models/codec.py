@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -20,19 +20,6 @@ AUTOENCODERS: dict[str, type[Autoencoder | VAE | PretrainedAutoencoder]] = {
     "vae": VAE,
     **PRETRAINED,
 }
-
-
-class Codec(Protocol):
-    """encode: images (B, C, H, W) in [-1, 1] -> what is diffused; decode: its inverse, as near as the codec gets."""
-
-    @property
-    def latent_shape(self) -> tuple[int, int, int]:
-        """The shape of what is diffused."""
-        ...
-
-    def encode(self, image: Tensor) -> Tensor: ...
-
-    def decode(self, z: Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True)

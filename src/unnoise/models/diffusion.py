@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import lru_cache
@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from unnoise.data.batch import Batch
 from unnoise.errors import UserError
 from unnoise.guidance.clipping import Clipped
-from unnoise.models.codec import CODECS, Codec, Pixels
-from unnoise.models.image_model import ImageModel
+from unnoise.models.codec import CODECS, Latents, Pixels
+from unnoise.models.image_model import CanDenoise, CanReconstruct, Conditions, Guidance, ImageModel
 from unnoise.networks import NETWORKS
 from unnoise.networks.combined import build_conditioner, conditioner_spec
 from unnoise.networks.conditioner import Conditioner, Conditioning
 from unnoise.networks.lora import add_lora
+from unnoise.process.codec import Codec
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.gaussian import per_row
 from unnoise.process.parametrization import PARAMETRIZATIONS, Parametrization
@@ -30,8 +31,6 @@ from unnoise.registry import build, check_keys, spec_of
 from unnoise.runtime.cuda_graphs import captured
 from unnoise.samplers import DDIM, Point, Sampler
 from unnoise.seeding import SeededNoise
-
-Guidance = Callable[[Denoiser], Denoiser]
 
 PARTS: dict[str, dict[str, type]] = {
     "network": NETWORKS,
@@ -55,7 +54,7 @@ OPTIONS = ("clip", "learned_variance")
 LORA = ("rank", "alpha", "where")
 
 
-class Diffusion(ImageModel):
+class Diffusion(ImageModel, CanDenoise):
     """A Denoiser made of a network (Ho et al. 2020 and its successors).
 
     shape: (C, H, W) of the images. conditioner: turns a batch's conditions into a `Conditioning`, or None.
@@ -175,22 +174,49 @@ class Diffusion(ImageModel):
         """What is diffused of a batch: the codes it brings, or those that the codec makes of its images."""
         return self.codec.encode(batch.image) if batch.code is None else batch.code
 
-    def conditions(self, batch: Batch) -> Any:
+    @property
+    def condition_names(self) -> tuple[str, ...]:
+        return () if self.conditioner is None else self.conditioner.names
+
+    def conditions(self, batch: Batch) -> Conditions | None:
         """What a batch tells the network: its conditions, and what the conditioner makes of the images themselves."""
-        return None if self.conditioner is None else self.conditioner.derive(batch.image, batch.cond)
+        if self.conditioner is None:
+            return None
+        derived = self.conditioner.derive(batch.image, batch.cond)
+        return {name: derived[name] for name in self.condition_names if name in derived}
+
+    @property
+    def counted(self) -> nn.Module:
+        return self.network
+
+    @property
+    def reconstructor(self) -> CanReconstruct | None:
+        return self.codec if isinstance(self.codec, Latents) else None
+
+    @property
+    def works_in_latents(self) -> bool:
+        return isinstance(self.codec, Latents)
 
     @torch.no_grad()
     def sample(
         self,
         seeds: Sequence[int] = range(16),
-        cond: Any = None,
+        cond: Conditions | None = None,
         sampler: Sampler | None = None,
         guidance: Guidance | None = None,
     ) -> Tensor:
-        """Images (N, C, H, W) in [-1, 1] on the CPU's or the model's device, image i from seed i alone.
+        """Images (N, C, H, W) in [-1, 1] on the model's device, image i from seed i alone.
 
-        sampler: `default_sampler()` unless given. guidance: wraps the denoiser, for example a classifier-free guidance.
+        Args:
+            seeds: one per image.
+            cond: condition -> its value for each image, of `condition_names` or of the guidance's own.
+            sampler: `default_sampler()` unless given.
+            guidance: wraps the denoiser, for example a classifier-free guidance.
+
+        Raises:
+            UserError: for a condition that neither the model nor the guidance takes.
         """
+        self.check_conditions(cond, guidance)
         if len(seeds) == 0:
             return torch.empty(0, *self.shape, device=self.device)
         sampler = sampler or self.default_sampler()
@@ -201,13 +227,18 @@ class Diffusion(ImageModel):
     def stream(
         self,
         seeds: Sequence[int],
-        cond: Any = None,
+        cond: Conditions | None = None,
         sampler: Sampler | None = None,
         guidance: Guidance | None = None,
     ) -> Iterator[Point]:
         """The sampler's stream of Points for these seeds: what progress bars, strips and pages read."""
+        self.check_conditions(cond, guidance)
         sampler = sampler or self.default_sampler()
         return sampler.stream(self.guided(guidance), self.prior(seeds), seeds, cond)
+
+    def decode_point(self, x: Tensor) -> Tensor:
+        """What x of a Point looks like: images (N, C, H, W) in [-1, 1]."""
+        return self.codec.decode(x)
 
     def guided(self, guidance: Guidance | None = None) -> Denoiser:
         """The denoiser that sampling uses: guided, then clipped where the model clips."""

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-import torch
 from torch import Tensor
 
-from unnoise.models.image_model import ImageModel
+from unnoise.models.one_step import OneStep
 from unnoise.networks.gan import Generator
-from unnoise.seeding import SeededNoise
 
 
-class GAN(ImageModel):
+class GAN(OneStep):
     """x = generator(z), z ~ N(0, I) (Goodfellow et al. 2014). The discriminator belongs to the objective.
 
-    latent: numbers of a code; channels, multipliers, blocks, patch: of the generator. It has no encoder and no
-    likelihood, so it neither reconstructs nor scores.
+    It has no encoder and no likelihood, so it neither reconstructs nor scores.
+
+    Args:
+        shape: (C, H, W) of the images.
+        latent: numbers that an image is made of.
+        channels, multipliers, blocks, patch: of the generator (`networks.gan`).
     """
 
     def __init__(
@@ -37,20 +36,13 @@ class GAN(ImageModel):
         self.generator = Generator(latent, shape[0], shape[1:], **sizes)
 
     def forward(self, z: Tensor) -> Tensor:
-        """Images (B, C, H, W) in [-1, 1] of codes (B, latent)."""
+        """Images (B, C, H, W) in [-1, 1] of latents (B, latent)."""
         return self.generator(z).float()
 
-    @torch.no_grad()
-    def sample(self, seeds: Sequence[int] = range(16), cond: Any = None) -> Tensor:
-        """Images (N, C, H, W) in [-1, 1], image i from seed i alone. cond is not used: it knows no conditions."""
-        if len(seeds) == 0:
-            return torch.empty(0, *self.shape, device=self.device)
-        return self(self.prior(seeds))
-
-    def prior(self, seeds: Sequence[int]) -> Tensor:
-        """z ~ N(0, I) (N, latent), row i from seed i alone."""
-        return SeededNoise(seeds).normal(torch.empty(len(seeds), self.latent, device=self.device))
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        return (self.latent,)
 
     def decode(self, z: Tensor) -> Tensor:
-        """The images of codes: by the name that models with an encoder have for it."""
+        """The images of latents: by the name that models with an encoder have for it."""
         return self(z)

@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from unnoise.registry import build, spec_of
+from unnoise.data.batch import Batch
+from unnoise.errors import NotApplicable, UserError
+from unnoise.process.codec import Codec
+from unnoise.process.denoiser import Denoised, Denoiser
+from unnoise.process.schedule import Schedule
+from unnoise.registry import build, spec_of, suggest
+from unnoise.samplers import Point, Sampler
+
+Conditions = Mapping[str, Any]
+"""Condition -> its value for each row, such as {'label': (B,)}."""
+Guidance = Callable[[Denoiser], Denoiser]
+
+Capability = TypeVar("Capability")
 
 FOUND = ("shape", "classes")
 """Arguments that come from the data and are not keys of a configuration."""
 
 
 class ImageModel(nn.Module):
-    """A module that knows the shape (C, H, W) of the images it was made for. The constructor is the schema."""
+    """A module that knows the shape (C, H, W) of the images it was made for. The constructor is the schema.
+
+    What it can do it claims by the protocols of this file: ask `isinstance(model, CanSample)`, or
+    `require(model, CanDenoise, "tuning")` for an error that says what is missing.
+    """
 
     def __init__(self, shape: tuple[int, int, int]) -> None:
         super().__init__()
@@ -32,6 +49,47 @@ class ImageModel(nn.Module):
         """What it is, in a sentence: 'a gan', 'an autoencoder'."""
         name = type(self).__name__.lower()
         return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+    @property
+    def condition_names(self) -> tuple[str, ...]:
+        """The conditions that the model takes, the keys of `cond`; () for an unconditional model."""
+        return ()
+
+    def conditions(self, batch: Batch) -> Conditions | None:
+        """What a batch tells the model; None for an unconditional model."""
+        return None
+
+    def check_conditions(self, cond: Conditions | None, guidance: Guidance | None = None) -> None:
+        """Raises UserError for conditions that neither the model nor its guidance takes."""
+        known = {*self.condition_names, *getattr(guidance, "condition_names", ())}
+        unknown = [name for name in cond or () if name not in known]
+        if unknown and not known:
+            raise UserError(f"{self.kind} without conditions was given {', '.join(unknown)}: leave cond out")
+        if unknown:
+            raise UserError(f"unknown condition {unknown[0]!r} of {self.kind}; {suggest(unknown[0], known)}")
+
+    def default_sampler(self) -> Sampler | None:
+        """The sampler of `sample` unless another is given; None for a model that draws in one step or not at all."""
+        return None
+
+    @property
+    def counted(self) -> nn.Module:
+        """The module whose forward passes are the network calls of sampling."""
+        return self
+
+    def captured(self, calls: int = 0, *, compile: bool = False) -> AbstractContextManager[None]:
+        """While it lasts, so many network calls are recorded as CUDA graphs where that pays; nothing by default."""
+        return nullcontext()
+
+    @property
+    def reconstructor(self) -> CanReconstruct | None:
+        """What encodes images to latents and decodes them: the model itself, or the autoencoder it works behind."""
+        return self if isinstance(self, CanReconstruct) else None
+
+    @property
+    def works_in_latents(self) -> bool:
+        """Whether the model draws latents that an autoencoder of its own decodes."""
+        return False
 
     @classmethod
     def build(cls, spec: Mapping[str, Any], shape: tuple[int, int, int], classes: int) -> Self:
@@ -52,16 +110,84 @@ class ImageModel(nn.Module):
 class CanSample(Protocol):
     """Draws images: float (N, C, H, W) in [-1, 1], image i from seed i alone."""
 
-    def sample(self, seeds: Sequence[int] = ..., cond: Any = None) -> Tensor: ...
+    def sample(
+        self,
+        seeds: Sequence[int] = ...,
+        cond: Conditions | None = None,
+        sampler: Sampler | None = None,
+        guidance: Guidance | None = None,
+    ) -> Tensor:
+        """The images of these seeds. sampler, guidance: of models that draw in many steps."""
+        ...
+
+    def stream(
+        self,
+        seeds: Sequence[int],
+        cond: Conditions | None = None,
+        sampler: Sampler | None = None,
+        guidance: Guidance | None = None,
+    ) -> Iterator[Point]:
+        """A Point after every step of `sample`; of a model that draws in one, one Point at t = 0."""
+        ...
+
+    def decode_point(self, x: Tensor) -> Tensor:
+        """What the x of a point looks like: images (N, C, H, W) in [-1, 1]."""
+        ...
+
+    def prior(self, seeds: Sequence[int]) -> Tensor:
+        """The noise or the latents that images are made from, row i from seed i alone."""
+        ...
 
 
 @runtime_checkable
 class CanReconstruct(Protocol):
-    """Images to a code and back."""
+    """Images to latents and back."""
 
     def encode(self, image: Tensor) -> Tensor: ...
 
     def decode(self, z: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
+class CanDenoise(Protocol):
+    """A Denoiser of images or latents: what editing, tuning, likelihood bounds and inversion work with."""
+
+    schedule: Schedule
+    codec: Codec
+
+    def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised: ...
+
+    def guided(self, guidance: Guidance | None = None) -> Denoiser:
+        """The denoiser that sampling uses."""
+        ...
+
+    def prior(self, seeds: Sequence[int]) -> Tensor:
+        """x_T ~ p(x_T), row i from seed i alone."""
+        ...
+
+
+NEEDS: dict[type, str] = {
+    CanSample: "a model that draws images: a vae, a gan or a diffusion model",
+    CanReconstruct: "a model that encodes and decodes images: an autoencoder or a vae",
+    CanDenoise: "a diffusion model",
+}
+"""What to train for each capability."""
+
+
+def require(model: ImageModel, capability: type[Capability], purpose: str) -> Capability:
+    """`model`, as one that has the capability.
+
+    Args:
+        model: any model.
+        capability: CanSample, CanReconstruct or CanDenoise.
+        purpose: what needs it, the subject of the error's sentence: 'tuning', 'unnoise edit inpaint'.
+
+    Raises:
+        NotApplicable: if the model does not have it.
+    """
+    if not isinstance(model, capability):
+        raise NotApplicable(f"{purpose} needs {NEEDS[capability]}; this is {model.kind}")
+    return model
 
 
 LEVEL_BITS = {"levels": 0.0, "density": math.log2(127.5), "binary": 0.0}

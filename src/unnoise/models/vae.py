@@ -4,19 +4,19 @@ approximates the posterior."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from unnoise.errors import UserError
-from unnoise.models.image_model import ImageModel, LogLikelihood
+from unnoise.models.image_model import LogLikelihood
 from unnoise.models.likelihoods import LIKELIHOODS, Likelihood
+from unnoise.models.one_step import OneStep
 from unnoise.networks.autoencoder import Decoder, Encoder, latent_shape
 from unnoise.process.gaussian import gaussian_kl, gaussian_log_prob
 from unnoise.registry import lookup
-from unnoise.seeding import Noise, SeededNoise, StepNoise
+from unnoise.seeding import Noise, StepNoise
 
 ROWS = 256
 """Images that are scored at once; fixed, so that a score is a function of the image, its place and the seed."""
@@ -53,7 +53,7 @@ class ElboTerms(NamedTuple):
     output: Tensor
 
 
-class VAE(ImageModel):
+class VAE(OneStep):
     """p(z) = N(0, I), p(x | z) = likelihood(decoder(z)), q(z | x) = N(mean, var) (Kingma & Welling 2014).
 
     latent: numbers of a code, or, when spatial, channels of a code that is a small image (Rombach et al. 2022);
@@ -106,20 +106,6 @@ class VAE(ImageModel):
 
     def forward(self, z: Tensor) -> Tensor:
         return self.decoder(z).float()
-
-    @torch.no_grad()
-    def sample(self, seeds: Sequence[int] = range(16), cond: Any = None) -> Tensor:
-        """Expected images (N, C, H, W) in [-1, 1] of codes z ~ N(0, I), image i from seed i alone.
-
-        cond is not used: this model knows no conditions.
-        """
-        if len(seeds) == 0:
-            return torch.empty(0, *self.shape, device=self.device)
-        return self.decode(self.prior(seeds))
-
-    def prior(self, seeds: Sequence[int]) -> Tensor:
-        """z ~ N(0, I) (N, *latent_shape), row i from seed i alone."""
-        return SeededNoise(seeds).normal(torch.empty(len(seeds), *self.latent_shape, device=self.device))
 
     def elbo_terms(self, image: Tensor, noise: Noise) -> ElboTerms:
         """What the ELBO of images in [-1, 1] is made of.

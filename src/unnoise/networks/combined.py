@@ -38,6 +38,10 @@ class Combined(Conditioner):
         self.token_dim = sum(tokens)
         self.needs = tuple(key for part in self._parts for key in part.needs)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for part in self._parts for name in part.names)
+
     def forward(self, cond: Mapping[str, Any] | None, count: int, dropped: Tensor | None = None) -> Conditioning:
         gone = self.drawn(count, dropped)
         return self._joined([part(cond, count, gone) for part in self._parts], count)

@@ -53,6 +53,11 @@ class Conditioner(nn.Module, ABC):
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
+    @property
+    @abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """The conditions that `forward` reads, the keys of cond."""
+
     @abstractmethod
     def forward(self, cond: Mapping[str, Any] | None, count: int, dropped: Tensor | None = None) -> Conditioning:
         """The conditioning of `count` rows.
@@ -79,9 +84,14 @@ class Conditioner(nn.Module, ABC):
 
 
 class SingleConditioner(Conditioner):
-    """A conditioner of one condition, called `key`."""
+    """A conditioner of one condition, called `key`. details: what else it reads where that is given."""
 
     key: str
+    details: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.key, *self.details)
 
     def forward(self, cond: Mapping[str, Any] | None, count: int, dropped: Tensor | None = None) -> Conditioning:
         value = None if cond is None else cond.get(self.key)

@@ -110,6 +110,7 @@ class ImageConditioner(SingleConditioner):
     """
 
     key = "image"
+    details = ("image_noise",)
 
     def __init__(
         self, channels: int, factor: int = 4, noise: float = 0.3, dim: int = 128, dropout: float = 0.1

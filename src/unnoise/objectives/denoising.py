@@ -7,6 +7,7 @@ from torch import Tensor
 
 from unnoise.data.batch import Batch
 from unnoise.models.diffusion import Diffusion
+from unnoise.models.image_model import Conditions
 from unnoise.objectives.objective import Loss, Objective
 from unnoise.process.gaussian import per_row, perturb
 from unnoise.process.timesteps import OnGrid, TimestepDistribution, Uniform
@@ -40,7 +41,7 @@ class Denoising(Objective):
         total = (per_row(self._weights(t), errors) * errors).mean()
         return Loss(total, {"loss": total.detach()})
 
-    def _squared_errors(self, x_0: Tensor, eps: Tensor, t: Tensor, cond: dict[str, object]) -> Tensor:
+    def _squared_errors(self, x_0: Tensor, eps: Tensor, t: Tensor, cond: Conditions | None) -> Tensor:
         """The mean squared error of the target, per row (B,)."""
         schedule, parametrization = self.model.schedule, self.model.parametrization
         output, _ = self.model.predict(perturb(schedule, x_0, eps, t), t, cond)

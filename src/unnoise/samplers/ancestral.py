@@ -14,8 +14,8 @@ from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.place import mix, posterior_at
 from unnoise.process.schedule import Schedule
-from unnoise.process.variance import VARIANCES
-from unnoise.registry import build
+from unnoise.process.variance import VARIANCES, Variance
+from unnoise.registry import build, lookup
 from unnoise.samplers.knots import Knot, knot
 from unnoise.samplers.sampler import Sampler, Step
 from unnoise.seeding import Noise
@@ -29,9 +29,13 @@ class Ancestral(Sampler):
     """
 
     steps: int = 1000
-    variance: str = "beta-tilde"
+    variance: str | Variance = "beta-tilde"
 
     order: ClassVar[int] = 0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.variance, str):
+            lookup(VARIANCES, self.variance, "variance")
 
     def step(
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
@@ -44,9 +48,10 @@ class Ancestral(Sampler):
         return Step(mean + self._std(denoised, denoiser.schedule, t, s) * noise.normal(x), denoised, None)
 
     def _std(self, denoised: Denoised, schedule: Schedule, t: Tensor, s: Tensor) -> float | Tensor:
-        if self.variance in OF_TIME:
+        if isinstance(self.variance, str) and self.variance in OF_TIME:
             return _std_at(self.variance, schedule, float(t), float(s))
-        log_var = build(VARIANCES, self.variance, "variance").log_var(denoised, schedule, t, s)
+        variance = build(VARIANCES, self.variance, "variance") if isinstance(self.variance, str) else self.variance
+        log_var = variance.log_var(denoised, schedule, t, s)
         return (0.5 * log_var).exp().to(denoised.x_t.dtype)
 
 

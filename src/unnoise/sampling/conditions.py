@@ -14,9 +14,7 @@ from torch import Tensor
 
 from unnoise.data.batch import from_uint8
 from unnoise.errors import UserError
-from unnoise.models import Diffusion, ImageModel
-from unnoise.networks.combined import Combined
-from unnoise.networks.conditioner import Conditioner, SingleConditioner
+from unnoise.models import ImageModel
 from unnoise.registry import lookup
 
 
@@ -66,16 +64,7 @@ def _rows(value: Any, start: int, count: int) -> Any:
 
 def taken_by(model: ImageModel | None) -> tuple[str, ...]:
     """The names of the conditions that a model takes."""
-    if not isinstance(model, Diffusion) or model.conditioner is None:
-        return ()
-    return _keys(model.conditioner)
-
-
-def _keys(conditioner: Conditioner) -> tuple[str, ...]:
-    if isinstance(conditioner, Combined):
-        return tuple(key for part in conditioner.parts.values() if isinstance(part, Conditioner) for key in _keys(part))
-    assert isinstance(conditioner, SingleConditioner)
-    return (conditioner.key,)
+    return () if model is None else model.condition_names
 
 
 def _label(label: str, classes: Sequence[str]) -> Tensor:

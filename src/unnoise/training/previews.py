@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from unnoise.data import Batch, Images, image_grid
 from unnoise.metrics.copies import copies
-from unnoise.models import CanReconstruct, CanSample, Diffusion, ImageModel
+from unnoise.models import CanReconstruct, CanSample, ImageModel
 from unnoise.samplers import Sampler
 
 WATCHED = 5000
@@ -33,11 +33,8 @@ def preview(model: ImageModel, batch: Batch, sampler: Sampler | None) -> Preview
     """One image per row of `batch` from seeds 0, 1, ... and the row's conditions; of a model that only reconstructs,
     each row's image beside its reconstruction."""
     seeds = range(len(batch))
-    if isinstance(model, Diffusion):
-        samples = model.sample(seeds, model.conditions(batch), sampler)
-        return Preview(image_grid(samples), samples)
     if isinstance(model, CanSample):
-        samples = model.sample(seeds, batch.cond)
+        samples = model.sample(seeds, model.conditions(batch), sampler)
         return Preview(image_grid(samples), samples)
     assert isinstance(model, CanReconstruct), "a model samples or reconstructs"
     with torch.no_grad():

@@ -1,0 +1,67 @@
+"""Models that draw an image in one step: latents z ~ p(z), and what is decoded from them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from unnoise.errors import UserError
+from unnoise.models.image_model import Conditions, Guidance, ImageModel
+from unnoise.process.denoiser import Denoised
+from unnoise.samplers import Point, Sampler
+from unnoise.seeding import SeededNoise
+
+
+class OneStep(ImageModel):
+    """x = decode(z), z ~ N(0, I) of `latent_shape`."""
+
+    @property
+    @abstractmethod
+    def latent_shape(self) -> tuple[int, ...]:
+        """The shape of one image's latents."""
+
+    @abstractmethod
+    def decode(self, z: Tensor) -> Tensor:
+        """Images (B, C, H, W) in [-1, 1] of latents (B, *latent_shape)."""
+
+    def prior(self, seeds: Sequence[int]) -> Tensor:
+        """z ~ N(0, I) (N, *latent_shape), row i from seed i alone."""
+        return SeededNoise(seeds).normal(torch.empty(len(seeds), *self.latent_shape, device=self.device))
+
+    @torch.no_grad()
+    def sample(
+        self,
+        seeds: Sequence[int] = range(16),
+        cond: Conditions | None = None,
+        sampler: Sampler | None = None,
+        guidance: Guidance | None = None,
+    ) -> Tensor:
+        """Images (N, C, H, W) in [-1, 1], image i from seed i alone.
+
+        Raises:
+            UserError: for conditions, a sampler or a guidance: these models take none.
+        """
+        self.check_conditions(cond)
+        if sampler is not None or guidance is not None:
+            raise UserError(f"{self.kind} draws in one step: it takes neither a sampler nor a guidance")
+        if len(seeds) == 0:
+            return torch.empty(0, *self.shape, device=self.device)
+        return self.decode(self.prior(seeds))
+
+    def stream(
+        self,
+        seeds: Sequence[int],
+        cond: Conditions | None = None,
+        sampler: Sampler | None = None,
+        guidance: Guidance | None = None,
+    ) -> Iterator[Point]:
+        """One Point at t = 0, whose x are the images."""
+        image = self.sample(seeds, cond, sampler, guidance)
+        yield Point(0.0, image, Denoised(image, image, torch.zeros_like(image)))
+
+    def decode_point(self, x: Tensor) -> Tensor:
+        """The images that x already are."""
+        return x
