@@ -109,7 +109,7 @@ def diffusers(size: Size, bf16: bool = False, keep: bool = False) -> Contender:
 def denoising_diffusion_pytorch(size: Size) -> Contender:
     """Its Unet and GaussianDiffusion, with Adam, clipping and ema_pytorch as in its Trainer; dim is chosen so that the
     parameters match."""
-    _stand_in_for_torchvision()
+    stand_in_for_torchvision()
     from denoising_diffusion_pytorch import GaussianDiffusion, Unet  # type: ignore[import-not-found]
     from ema_pytorch import EMA  # type: ignore[import-not-found]
 
@@ -189,7 +189,7 @@ def _keep(keep: bool) -> None:
         keep_pages()
 
 
-def _stand_in_for_torchvision() -> None:
+def stand_in_for_torchvision() -> None:
     """The peer imports torchvision for its data loader, which the benchmark does not use."""
     if "torchvision" not in sys.modules:
         try:

@@ -70,9 +70,9 @@ def diffusers(scheduler: str, network: nn.Module, shape: Shape, steps: int) -> L
 
 
 def denoising_diffusion_pytorch(network: nn.Module, shape: Shape, steps: int) -> Loop:
-    from contenders import _stand_in_for_torchvision
+    from contenders import stand_in_for_torchvision
 
-    _stand_in_for_torchvision()
+    stand_in_for_torchvision()
     peer: Any = import_module("denoising_diffusion_pytorch.denoising_diffusion_pytorch")
     peer.tqdm = lambda items, **_: items
     wrapped = _AsUnet(network, shape[0])
