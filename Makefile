@@ -3,22 +3,34 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test test-all check bench clean
+.PHONY: demo test test-all lint check fuzz mutants bench clean
 
 demo: $(READY)
 	$(BIN)/unnoise demo
 
+# A thread each: two workers with two would fight. The libraries that results are compared with must be there.
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2  # a thread each: two workers with two would fight
+	OMP_NUM_THREADS=1 UNNOISE_PEERS=required $(BIN)/python -m pytest -m "not slow" -n 2
 
 test-all: $(READY)
 	$(BIN)/python -m pytest
 
-check: $(READY)
+lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
-	$(MAKE) test
+
+check: lint test
+
+# MINUTES of hypothesis on every reader of files and text: how many inputs, how many refused, how many crashed.
+MINUTES ?= 60
+fuzz: $(READY)
+	$(BIN)/python tools/fuzz.py --minutes $(MINUTES)
+
+# N small changes of formulas, one at a time: how many do the tests notice?
+N ?= 200
+mutants: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python tools/mutants.py -n $(N)
 
 # The peers have an environment of their own; --no-deps leaves out the torchvision that two of them ask for.
 bench:
@@ -31,6 +43,8 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q -c constraints.txt torch
 	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
+	# Without their dependencies: torchvision asks for the one torch that it was built with, and the tests need none of it.
+	$(BIN)/pip install -q -c constraints.txt --no-deps torch-fidelity torchvision
 	touch $(READY)
 
 clean:

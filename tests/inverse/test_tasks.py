@@ -172,3 +172,37 @@ def test_greater_strength_is_further_from_the_image(smooth: Any) -> None:
 def test_impossible_requests_are_refused(smooth: Any, make: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make(smooth.denoiser(VP()))
+
+
+class Witness:
+    """Keeps the first x_t that a denoiser is asked about."""
+
+    def __init__(self, denoiser: Any) -> None:
+        self.denoiser, self.schedule, self.first = denoiser, denoiser.schedule, None
+
+    def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Any:
+        self.first = (float(t), x_t.detach().clone()) if self.first is None else self.first
+        return self.denoiser(x_t, t, cond)
+
+
+@pytest.mark.parametrize(("schedule", "std"), [(VE(sigma_max=20.0), 20.0), (VP(), 1.0)], ids=["VE", "VP"])
+def test_every_task_starts_from_the_prior(smooth: Any, schedule: Schedule, std: float) -> None:
+    """x_T = prior_std eps: on a variance-exploding schedule that is sigma_max times the noise of the seed."""
+    image = images(1).double()
+    short: dict[str, Any] = {"sampler": DDIM(steps=2), "seeds": [7, 8]}
+    tasks = {
+        "restore": lambda d: restore(d, Grey(), image[:, :1], **short),
+        "inpaint": lambda d: inpaint(d, image, MASK, **short),
+        "outpaint": lambda d: outpaint(d, image[..., 1:, :], (0, 0, 1, 0), **short),
+        "upscale": lambda d: upscale(d, image[..., ::2, ::2], 2, **short),
+        "repaint": lambda d: repaint(d, image, MASK, steps=2, jump=1, repeats=1, seeds=[7, 8]),
+        "vary": lambda d: vary(d, image, 1.0, **short),
+    }
+    noise = SeededNoise([7, 8]).normal(torch.zeros(2, 3, 4, 4, dtype=torch.float64))
+    for name, task in tasks.items():
+        witness = Witness(smooth.denoiser(schedule))
+        task(witness)
+        assert witness.first is not None
+        t, x = witness.first
+        assert t == schedule.t_max, name
+        torch.testing.assert_close(x, std * noise, msg=name)

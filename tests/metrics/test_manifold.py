@@ -84,9 +84,9 @@ def test_agrees_with_torch_fidelity(torch_fidelity) -> None:
         assert got.recall.value == pytest.approx(want[KEY_METRIC_RECALL], rel=1e-6)
 
 
-def test_agrees_with_prdc(compute_prdc) -> None:
+def test_agrees_with_prdc(prdc) -> None:
     x, y = sets()
-    want = compute_prdc(y.numpy(), x.numpy(), nearest_k=5)
+    want = prdc.compute_prdc(y.numpy(), x.numpy(), nearest_k=5)
     got = values(manifold(x, y, k=5))
     assert got == pytest.approx([want[name] for name in ("precision", "recall", "density", "coverage")], rel=1e-9)
 

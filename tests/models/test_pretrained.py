@@ -57,8 +57,7 @@ def a_kl_folder(folder: Path, **config: Any) -> AutoencoderKL:
 @pytest.mark.parametrize(
     "options", [{}, {"use_quant_conv": False, "use_post_quant_conv": False}], ids=["quant", "plain"]
 )
-def test_autoencoder_kl_is_that_of_diffusers(options: dict[str, Any], tmp_path: Path) -> None:
-    diffusers = pytest.importorskip("diffusers", reason="diffusers is not installed")
+def test_autoencoder_kl_is_that_of_diffusers(options: dict[str, Any], tmp_path: Path, diffusers: Any) -> None:
     torch.manual_seed(0)
     theirs = diffusers.AutoencoderKL(**SMALL, **BLOCKS, **options).eval()
     theirs.save_pretrained(tmp_path)
@@ -70,8 +69,7 @@ def test_autoencoder_kl_is_that_of_diffusers(options: dict[str, Any], tmp_path: 
     assert ours.latent_shape == tuple(z.shape[1:])
 
 
-def test_taesd_is_that_of_diffusers(tmp_path: Path) -> None:
-    diffusers = pytest.importorskip("diffusers", reason="diffusers is not installed")
+def test_taesd_is_that_of_diffusers(tmp_path: Path, diffusers: Any) -> None:
     torch.manual_seed(0)
     theirs = diffusers.AutoencoderTiny().eval()
     for part in ("encoder", "decoder"):

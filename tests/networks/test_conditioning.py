@@ -256,3 +256,15 @@ def test_preparing_reaches_the_text(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(text, "prepare", lambda texts, folder: seen.extend(texts))
     made.prepare({"caption": ["a", "b"]}, tmp_path)
     assert seen == ["a", "b"]
+
+
+@pytest.mark.parametrize("level", [0.0, 0.05, 0.3])
+def test_the_added_noise_is_told_on_the_scale_of_the_time_features(level: float) -> None:
+    """Their features are made for 0 to 1000, so a noise of standard deviation s counts as 1000 s."""
+    torch.manual_seed(0)
+    conditioner = build_conditioner({"kind": "image", "dim": 6}, classes=0, channels=1).eval()
+    cond = {"image": torch.zeros(1, 1, 4, 4), "image_noise": torch.tensor([level])}
+    angles = 1000 * level / 10_000 ** (torch.arange(3) / 3)
+    _, linear = conditioner.level
+    expected = linear(torch.cat([angles.cos(), angles.sin()])[None])
+    torch.testing.assert_close(conditioner(cond, 1).vector, expected, rtol=1e-4, atol=1e-4)

