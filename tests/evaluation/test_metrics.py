@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unnoise.data import Images, open_source
+from unnoise.data import open_source
 from unnoise.errors import NotApplicable, UserError
 from unnoise.evaluation import compare, evaluate
 from unnoise.evaluation.column import Column
@@ -52,10 +52,10 @@ class Brightness(Metric):
 
 
 @pytest.fixture
-def brightness() -> Iterator[None]:
-    METRICS.append(Brightness())
-    yield
-    METRICS.pop()
+def brightness(monkeypatch: pytest.MonkeyPatch) -> None:
+    extended = (*METRICS, Brightness())
+    for module in ("metrics", "summary", "table", "report"):
+        monkeypatch.setattr(f"unnoise.evaluation.{module}.METRICS", extended)
 
 
 @pytest.mark.usefixtures("brightness")
@@ -93,11 +93,11 @@ def test_what_images_do_not_have_is_not_applicable_and_left_out_of_a_comparison(
 
 
 def test_memorisation_and_modes_need_what_only_some_data_has() -> None:
-    plain = Images(open_source("digits", progress=False).pixels)
+    plain = open_source("digits", progress=False)
     with pytest.raises(NotApplicable, match="has no test split"):
         evaluate(plain, plain, ("memorised",), "pixels", 20)
     with pytest.raises(NotApplicable, match="needs labels"):
-        evaluate(plain, plain, ("modes",), "pixels", 20)
+        evaluate(plain, np.array(plain.pixels), ("modes",), "pixels", 20)
 
 
 def test_a_fault_stops_a_comparison(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_results_are_valid_json_where_a_number_is_infinite() -> None:
 def test_class_names_with_dollars_tags_and_underscores_are_shown_as_they_are(tmp_path: Path) -> None:
     digits = open_source("digits", progress=False)
     names = ("$100$", "a$b", "<b>bold</b>", "_hidden", "$\\frac{", "5", "6", "7", "8", "9")
-    named = Images(digits.pixels, digits.labels, names)
+    named = replace(digits, classes=names, fingerprint="")
     found = compare(
         [tmp_path / "none.npz"] if False else ["digits"], data=named, metrics=("modes",), n=60, out=tmp_path
     )

@@ -9,11 +9,11 @@ from pathlib import Path
 from unnoise.errors import NotApplicable, UserError
 from unnoise.evaluation.context import Context, Settings
 from unnoise.evaluation.entry import Entry, Result
-from unnoise.evaluation.evaluate import Source, measure, open_context
+from unnoise.evaluation.evaluate import measure, open_context
 from unnoise.evaluation.metrics import Metric, find_metrics
 from unnoise.evaluation.report import write_report
 from unnoise.evaluation.table import row_of
-from unnoise.evaluation.target import Target, open_target
+from unnoise.evaluation.target import Source, Target, open_target
 from unnoise.files import json_text, write_atomic
 from unnoise.runtime.device import best_device
 

@@ -6,19 +6,13 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import TypeAlias
-
-import numpy as np
-from torch import Tensor
 
 import unnoise
-from unnoise.data import Images
 from unnoise.errors import UserError
 from unnoise.evaluation.context import Context, Settings
 from unnoise.evaluation.entry import Result
 from unnoise.evaluation.metrics import Metric, find_metrics
-from unnoise.evaluation.target import Target, open_target
+from unnoise.evaluation.target import Source, Target, open_target
 from unnoise.files import finite, json_text, write_atomic
 from unnoise.models import ImageModel
 from unnoise.registry import lookup
@@ -26,8 +20,6 @@ from unnoise.runs.data import open_data, open_test_split
 from unnoise.runtime.device import best_device
 
 SPLITS = ("train", "test")
-Source: TypeAlias = "str | Path | Images | np.ndarray | Tensor"
-"""What `unnoise.open_source` takes."""
 
 
 def evaluate(

@@ -6,28 +6,23 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
 from unnoise.data import Images, open_source
 from unnoise.errors import NotApplicable, UserError
-from unnoise.evaluation.capabilities import (
-    CanDenoise,
-    condition_names,
-    conditions,
-    default_sampler,
-    reconstructor,
-    works_in_latents,
-)
 from unnoise.guidance import ClassifierFree
 from unnoise.metrics.features.extractor import levels
-from unnoise.models import CanReconstruct, CanSample, CanScore, ImageModel
+from unnoise.models import CanDenoise, CanReconstruct, CanSample, CanScore, ImageModel
 from unnoise.runs.run import CONFIG_FILE, Run
 from unnoise.runtime.precision import takes_bf16
 from unnoise.samplers import Sampler
 from unnoise.sampling.generate import cannot_sample, choose_sampler, counted_calls, sample_in_batches
+
+Source: TypeAlias = str | Path | Images | np.ndarray | torch.Tensor
+"""What `unnoise.open_source` takes."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +68,12 @@ class Target:
     @property
     def condition_names(self) -> tuple[str, ...]:
         """The conditions that samples are drawn for; () for images."""
-        return () if self.model is None else condition_names(self.model)
+        return () if self.model is None else self.model.condition_names
 
     @property
     def reconstructor(self) -> CanReconstruct | None:
         """What encodes and decodes images, where there is something."""
-        return None if self.model is None else reconstructor(self.model)
+        return None if self.model is None else self.model.reconstructor
 
     def why_no_samples(self) -> str | None:
         """None where there are images, or a model that draws some."""
@@ -92,7 +87,7 @@ class Target:
         """None where `denoiser` is one, of images rather than latents."""
         if not isinstance(self.model, CanDenoise):
             return f"needs a likelihood, and {self.name} ({self.kind}) has none; diffusion models and vaes have one"
-        if works_in_latents(self.model):
+        if self.model.works_in_latents:
             return f"needs a likelihood of images, which {self.name} does not have: it works in latents"
         return None
 
@@ -165,14 +160,14 @@ class Target:
             raise UserError(f"{self.name} is conditional: give the data whose conditions it is sampled with")
         rows = np.random.default_rng(seed).integers(0, len(data), n)
         assert self.model is not None
-        return conditions(self.model, data.batch(rows, self.model.device))
+        return self.model.conditions(data.batch(rows, self.model.device))
 
 
 def open_target(
-    what: str | Path | ImageModel | Images | np.ndarray | torch.Tensor,
+    what: Source | ImageModel,
     *,
     sampler: str | None = None,
-    options: Mapping[str, Any] | None = None,
+    options: Mapping[str, object] | None = None,
     guidance: float = 1.0,
     device: str | None = None,
 ) -> Target:
@@ -186,8 +181,7 @@ def open_target(
         device: for a run; by default the best there is.
     """
     if isinstance(what, ImageModel):
-        chosen = default_sampler(what)
-        return Target(type(what).__name__.lower(), what, sampler=chosen, guidance=guidance)
+        return Target(type(what).__name__.lower(), what, sampler=what.default_sampler(), guidance=guidance)
     if not (isinstance(what, (str, Path)) and (Path(what) / CONFIG_FILE).is_file()):
         images = open_source(_as_levels(what))
         return Target(images.source if not isinstance(what, (str, Path)) else str(what), images=images)

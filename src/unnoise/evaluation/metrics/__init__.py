@@ -19,7 +19,7 @@ from unnoise.registry import lookup
 
 __all__ = ["METRICS", "Metric", "find_metrics"]
 
-METRICS: list[Metric] = [
+METRICS: tuple[Metric, ...] = (
     FrechetDistance(),
     KernelDistance(),
     InceptionScore(),
@@ -32,7 +32,7 @@ METRICS: list[Metric] = [
     BitsPerDim(),
     FlowLikelihood(),
     OodAuroc(),
-]
+)
 
 
 def find_metrics(names: Iterable[str]) -> list[Metric]:
