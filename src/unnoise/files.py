@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from unnoise.errors import UserError
 
@@ -60,3 +63,17 @@ def ends_in(path: Path, *suffixes: str) -> Path:
     if path.suffix.lower() not in suffixes:
         raise UserError(f"cannot write {path}: its name has to end in {' or '.join(suffixes)}")
     return path
+
+
+def finite(value: Any) -> Any:
+    """A JSON value with None for every number that is infinite or not a number, which JSON cannot write."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def json_text(value: object, indent: int | None = None) -> str:
+    """Valid JSON (RFC 8259), with null for numbers that are not finite."""
+    return json.dumps(finite(value), indent=indent, allow_nan=False)

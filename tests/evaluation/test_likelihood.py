@@ -59,7 +59,7 @@ def test_noise_is_stranger_than_digits_by_both_scores(run: Path) -> None:
         assert min(noise[name]) > np.median(digits[name])
 
 
-def test_the_report_on_strangers_says_what_works(run: Path) -> None:
+def test_out_of_distribution_auroc_names_the_better_score(run: Path) -> None:
     found = evaluate(run, metrics=("ood_auroc",), n=100)["ood_auroc"]
     assert found["noise"]["bits_per_dim"] > 0.9
     assert found["noise"]["denoising_error"] > 0.9

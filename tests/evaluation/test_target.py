@@ -31,7 +31,7 @@ def seen_by(model: Diffusion, glyphs: Images) -> tuple[dict[str, Any], np.ndarra
     assert model.conditioner is not None
     model.conditioner.register_forward_hook(lambda _, given, __: seen.update(given[0]))
     drawn = open_target(model).draw(4, glyphs, seed=3, batch_size=4)
-    return seen, drawn.asked
+    return seen, drawn.labels
 
 
 def test_a_run_that_enlarges_is_given_small_images_of_the_data(glyphs: Images) -> None:

@@ -16,19 +16,19 @@ def sets(copies: int = 0, noise: float = 0.0) -> tuple[torch.Tensor, torch.Tenso
     return samples, training, held_out
 
 
-def test_fresh_samples_are_no_more_suspicious_than_held_out_images() -> None:
+def test_fresh_samples_are_no_nearer_than_held_out_images() -> None:
     got = memorisation(*sets())
     assert got.expected == pytest.approx(0.01)
-    assert abs(got.share - got.expected) < 0.015
+    assert abs(got.fraction - got.expected) < 0.015
     assert got.closer == pytest.approx(0.5, abs=0.05)
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.02])
 def test_planted_copies_are_found_and_paired(noise: float) -> None:
     got = memorisation(*sets(copies=50, noise=noise))
-    assert set(got.suspicious()) >= set(range(50))
-    assert got.share == pytest.approx(0.1, abs=0.015)
-    assert got.share > got.expected + 5 * got.share_stderr
+    assert set((got.distances <= got.threshold).nonzero().flatten().tolist()) >= set(range(50))
+    assert got.fraction == pytest.approx(0.1, abs=0.015)
+    assert got.fraction > got.expected + 5 * got.fraction_stderr
     assert got.nearest[:50].tolist() == list(range(100, 150))
     pairs = got.closest(50)
     assert {(i, j) for i, j, _ in pairs} == {(i, 100 + i) for i in range(50)}
@@ -38,7 +38,7 @@ def test_planted_copies_are_found_and_paired(noise: float) -> None:
 def test_a_model_that_only_copies() -> None:
     _, training, held_out = sets()
     got = memorisation(training[:300], training, held_out)
-    assert (got.share, got.closer) == (1, 1)
+    assert (got.fraction, got.closer) == (1, 1)
     assert got.summary()["exact_copies"] == 300
 
 
@@ -48,14 +48,14 @@ def test_data_with_duplicates_of_its_own() -> None:
     held_out[::2] = training[:500]
     got = memorisation(held_out, training, held_out)
     assert got.threshold == 0
-    assert got.share == got.expected == 0.5
+    assert got.fraction == got.expected == 0.5
     assert got.closer == 0.5
 
 
 def test_order_changes_nothing_but_the_indices() -> None:
     samples, training, held_out = sets(copies=50)
     one, two = memorisation(samples, training, held_out), memorisation(samples.flip(0), training, held_out.flip(0))
-    assert (one.share, one.threshold, one.closer) == (two.share, two.threshold, two.closer)
+    assert (one.fraction, one.threshold, one.closer) == (two.fraction, two.threshold, two.closer)
 
 
 def test_the_summary_is_json() -> None:

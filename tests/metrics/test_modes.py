@@ -10,7 +10,7 @@ from scipy.stats import entropy
 from unnoise.metrics.modes import mode_coverage
 
 
-def test_the_same_shares_are_at_no_distance() -> None:
+def test_the_same_fractions_are_at_no_distance() -> None:
     labels = torch.arange(40) % 4
     got = mode_coverage(labels.flip(0), labels.repeat(3), classes=4)
     assert got.kl == 0
@@ -23,8 +23,8 @@ def test_equals_scipys_entropy() -> None:
     predicted, labels = draws.integers(0, 6, 500), draws.choice(6, 4000, p=[0.3, 0.3, 0.1, 0.1, 0.1, 0.1])
     p, q = (np.bincount(values) / len(values) for values in (predicted, labels))
     got = mode_coverage(predicted, labels, classes=6)
-    np.testing.assert_allclose(got.shares, p)
-    np.testing.assert_allclose(got.data_shares, q)
+    np.testing.assert_allclose(got.fractions, p)
+    np.testing.assert_allclose(got.data_fractions, q)
     assert got.kl == pytest.approx(entropy(p, q))
 
 
@@ -44,7 +44,7 @@ def test_classes_that_the_data_lacks() -> None:
     assert mode_coverage(torch.tensor([2, 0]), known, classes=3).kl == math.inf
 
 
-def test_the_floor_is_what_perfect_samples_show() -> None:
+def test_the_baseline_is_what_perfect_samples_show() -> None:
     draws = torch.Generator().manual_seed(0)
     labels = torch.arange(8)
     found = [mode_coverage(torch.randint(8, (400,), generator=draws), labels, classes=8) for _ in range(300)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from json import loads
 from pathlib import Path
 from typing import Annotated
 
@@ -73,13 +74,19 @@ def compare(
         out=out,
         device=device,
     )
-    lines = [", ".join(f"{k} {_short(v)}" for k, v in row.items() if v is not None) for row in result["table"]]
-    show(result, json, [*lines, f"report  {result['report']}"])
+    show(result, json, [] if json else [*_table(Path(result["results"])), f"report  {result['report']}"])
+
+
+def _table(results: Path) -> list[str]:
+    """The rows in columns, the text of the first to the left and numbers to the right."""
+    from unnoise.evaluation.table import shown
+
+    measured = loads(results.read_text())
+    headings, cells = shown(measured["table"], measured["results"])
+    rows = [headings, *cells]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(headings))]
+    return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
 
 
 def _split(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

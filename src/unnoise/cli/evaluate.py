@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from unnoise.cli.output import show
-
-NUMBERS = (
-    "kid",
-    "inception_score",
-    "precision",
-    "recall",
-    "density",
-    "coverage",
-    "class_accuracy",
-    "memorised",
-    "psnr",
-    "ssim",
-)
 
 
 def evaluate(
@@ -109,57 +95,10 @@ def evaluate(
     show(result, json, _lines(result))
 
 
-def _lines(result: Mapping[str, Any]) -> list[str]:
+def _lines(result: dict[str, Any]) -> list[str]:
     """The numbers, then what they hold for."""
-    rows: list[tuple[str, str]] = []
-    rows.append(("subject", f"{result['subject']}" + (f", step {result['step']}" if "step" in result else "")))
-    if "fid" in result:
-        low, high = result["fid_interval"]
-        rows.append((result["fid_name"], f"{result['fid']:.4f} (95 % of resamples: {low:.4f} to {high:.4f})"))
-    if "fid_baseline" in result:
-        held = result["fid_baseline"]
-        rows.append(("  held-out baseline", f"{held['value']:.4f}, which {held['n']} {held['of']} get"))
-    if "fid_warning" in result:
-        rows.append(("  take care", result["fid_warning"]))
-    rows += [(name.replace("_", " "), f"{result[name]:.5f}") for name in NUMBERS if name in result]
-    if "modes" in result:
-        rows.append(("modes", _modes(result["modes"])))
-    rows += [(f"bits/dim {name}", f"{value:.5f}") for name, value in result.get("bits_per_dim", {}).items()]
-    if "likelihood" in result:
-        rows.append(("  how", _likelihood(result["likelihood"], result["data"]["split"])))
-    if "ode" in result:
-        exact, how = result["bits_per_dim_ode"], result["ode"]
-        rows.append(("bits/dim by ODE", f"{exact['total']:.5f} +- {exact['stderr']:.5f}"))
-        rows.append(("  how", f"{how['what']}; {how['images']} images, {how['network_calls']} network calls"))
-    rows += [(f"AUROC against {name}", _scores(result["ood_auroc"][name])) for name in _ood_images(result)]
-    if "features" in result:
-        space, reference = result["feature_space"], result["reference"]
-        accuracy = f", {100 * space['accuracy']:.2f} % right on held-out images" if "accuracy" in space else ""
-        rows.append(("features", f"{result['features']}: {space['version']}{accuracy}"))
-        how = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in result["samples"].items() if value)
-        rows.append(("samples", f"{result['n']}; {how}"))
-        rows.append(("reference", f"{reference['source']} ({reference['split']}), {reference['n']} images"))
-    rows.append(("seconds", str(result["seconds"])))
+    from unnoise.evaluation.summary import lines_of
+
+    rows = lines_of(result)
     width = max(len(name) for name, _ in rows) + 2
     return [f"{name:<{width}}{text}" for name, text in rows]
-
-
-def _modes(modes: Mapping[str, Any]) -> str:
-    missing = f", missing {', '.join(modes['missing'])}" if modes["missing"] else ""
-    kl = f"KL to the data {modes['kl']:.4f} nats (perfect samples: {modes['kl_baseline']:.4f})"
-    return f"{modes['covered']} of {modes['of']}{missing}; {kl}"
-
-
-def _likelihood(how: Mapping[str, Any], split: str) -> str:
-    if "times" not in how:
-        return f"{how['what']} of {how['of']}, {how['images']} images of the {split} split"
-    times = f"{how['times']} ({how['times_per_image']} of {how['steps']})"
-    return f"{how['what']}; variance {how['variance']}; {times} on each of {how['images']} images of the {split} split"
-
-
-def _ood_images(result: Mapping[str, Any]) -> list[str]:
-    return [name for name, value in result.get("ood_auroc", {}).items() if isinstance(value, Mapping)]
-
-
-def _scores(found: Mapping[str, float]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in found.items())

@@ -1,4 +1,4 @@
-"""What measures share, made when the first of them asks: samples, the data they are held against, features of both."""
+"""What metrics have in common, made when the first of them asks: samples, reference images, features of both."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from unnoise.errors import UserError
 from unnoise.evaluation.feature_cache import cached_features, default_features, features_of, open_features
 from unnoise.evaluation.target import Drawn, Target
 from unnoise.metrics.features import FeatureExtractor
-from unnoise.models import CanReconstruct, Diffusion
-from unnoise.models.codec import Latents
 
 REFERENCE_MOST = 50_000
 """Reference images at most, as the published FIDs on CIFAR-10 take."""
@@ -25,9 +23,18 @@ RECONSTRUCTED = 1000
 
 @dataclass(frozen=True)
 class Settings:
-    """n: samples. reference: the split they are held against, 'train' (as published FIDs are) or 'test'.
-    features: a name in FEATURES, or None for the data's default. times: per image, for likelihoods.
-    precision: of sampling, 'auto' for bf16 where the hardware has it; likelihoods are always fp32."""
+    """How to measure.
+
+    Args:
+        n: samples, and images at most whose likelihood is measured.
+        seed: of the first sample.
+        reference: the split that samples are compared with, 'train' (as published FIDs are) or 'test'.
+        features: a name in FEATURES, or None for the data's default.
+        batch_size: images drawn at once.
+        times: steps per image of a likelihood's sum; None for as many as a minute allows.
+        device: of the features.
+        precision: of sampling, 'auto' for bf16 where the hardware has it; likelihoods are always fp32.
+    """
 
     n: int = 10_000
     seed: int = 0
@@ -40,10 +47,14 @@ class Settings:
 
 
 class Context:
-    """A target, the data it is measured against and what measures make of both.
+    """A target, the data it is measured against and what metrics make of both.
 
-    train, test: the splits of the data; without a test split there is no held-out set, and measures that need one say
-    so. likelihood_images: what bits per dimension are measured on.
+    Args:
+        target: what is measured.
+        train: the training split of the data.
+        test: the test split; None where there is none.
+        settings: how to measure.
+        likelihood_images: what bits per dimension are measured on.
     """
 
     def __init__(
@@ -71,16 +82,6 @@ class Context:
         """Real images that are not the reference: the measure of what perfect samples would get."""
         return self.test if self.settings.reference == "train" else self.train
 
-    @property
-    def diffusion(self) -> Diffusion:
-        """The model, for what only a diffusion model can tell."""
-        if not isinstance(self.target.model, Diffusion):
-            kind = "images" if self.target.model is None else self.target.model.kind
-            raise UserError(f"{self.target.name} is {kind}: it has no likelihood; a diffusion model or a vae has")
-        if isinstance(self.target.model.codec, Latents):
-            raise UserError(f"{self.target.name} works in latents: the bits per dimension of images are not defined")
-        return self.target.model
-
     @cached_property
     def drawn(self) -> Drawn:
         settings = self.settings
@@ -98,17 +99,18 @@ class Context:
 
     @cached_property
     def reconstructed(self) -> tuple[np.ndarray, np.ndarray]:
-        """Images that the model was not trained on, as far as there are such, and what comes back from their codes;
-        both uint8 (at most RECONSTRUCTED, C, H, W)."""
-        model = self.target.model
-        coder = model.codec if isinstance(model, Diffusion) and isinstance(model.codec, Latents) else model
-        if model is None or not isinstance(coder, CanReconstruct):
-            raise UserError(f"{self.target.name} has no encoder and decoder to reconstruct images with")
+        """Images that the model was not trained on, where there are some, and their reconstructions from latents; both
+        uint8 (at most RECONSTRUCTED, C, H, W)."""
+        model, autoencoder = self.target.model, self.target.reconstructor
+        assert model is not None
+        assert autoencoder is not None
         images = self.train if self.test is None else self.test
         originals = images.batch(range(min(self.settings.n, len(images), RECONSTRUCTED)), model.device).image
         with torch.no_grad():
-            back = [coder.decode(coder.encode(part)) for part in originals.split(self.settings.batch_size)]
-        return to_uint8(originals), to_uint8(torch.cat(back))
+            decoded = [
+                autoencoder.decode(autoencoder.encode(part)) for part in originals.split(self.settings.batch_size)
+            ]
+        return to_uint8(originals), to_uint8(torch.cat(decoded))
 
     def _mixed(self) -> str:
         images = self.target.images

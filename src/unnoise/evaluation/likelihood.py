@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,8 +10,10 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from unnoise.data import Images, open_source
+from unnoise.evaluation.entry import Result
+from unnoise.evaluation.target import Source
 from unnoise.metrics.likelihood import Bound, density_bits, dequantise, ode_log_likelihood, variational_bound
-from unnoise.models import CanScore, Diffusion
+from unnoise.models import CanDenoise, CanScore, ImageModel, require
 from unnoise.process.denoiser import CountingDenoiser
 from unnoise.process.gaussian import per_row, perturb
 from unnoise.process.variance import VARIANCES
@@ -31,7 +32,21 @@ FLOW_TOLERANCE = 1e-3
 SIGMA_MIN = 1e-3
 
 
-def bits_per_dim(model: Diffusion, x_0: Tensor, *, seed: int = 0, times: int | None = None) -> dict[str, Any]:
+def bits_per_dim(model: ImageModel, x_0: Tensor, *, seed: int = 0, times: int | None = None) -> Result:
+    """The likelihood of images in bits per dimension, by the model's own score or by the variational bound.
+
+    Args:
+        model: scores images, or is a denoiser of images.
+        x_0: (N, C, H, W) in [-1, 1].
+        seed: of the noise.
+        times: steps per image of the bound, stratified; by default as many as NETWORK_CALLS allows.
+    """
+    if isinstance(model, CanScore):
+        return scored_bits(model, x_0, seed=seed)
+    return bound_bits(require(model, CanDenoise, "bits per dimension"), x_0, seed=seed, times=times)
+
+
+def bound_bits(model: CanDenoise, x_0: Tensor, *, seed: int = 0, times: int | None = None) -> Result:
     """The variational bound in bits per dimension, term by term, its curve over t, and how it was estimated.
 
     x_0 (N, C, H, W) in [-1, 1]. times: per image, stratified; by default as many as NETWORK_CALLS allows.
@@ -55,7 +70,7 @@ def bits_per_dim(model: Diffusion, x_0: Tensor, *, seed: int = 0, times: int | N
     }
 
 
-def flow_bits(model: Diffusion, x_0: Tensor, *, seed: int = 0) -> dict[str, Any]:
+def flow_bits(model: CanDenoise, x_0: Tensor, *, seed: int = 0) -> Result:
     """Bits per dimension by the probability-flow ODE of the unclipped denoiser, on dequantised images, starting at the
     noise of a discrete schedule's first step, below which its network knows nothing."""
     grid = model.schedule.grid
@@ -82,7 +97,7 @@ def flow_bits(model: Diffusion, x_0: Tensor, *, seed: int = 0) -> dict[str, Any]
     }
 
 
-def scored_bits(model: CanScore, x_0: Tensor, *, seed: int = 0) -> dict[str, Any]:
+def scored_bits(model: CanScore, x_0: Tensor, *, seed: int = 0) -> Result:
     """Bits per dimension of a model that scores images in one number each, and what that number is.
 
     Bits of 256 levels or of a density are comparable with a diffusion model's; those of binary pixels are not.
@@ -101,12 +116,12 @@ def scored_bits(model: CanScore, x_0: Tensor, *, seed: int = 0) -> dict[str, Any
     }
 
 
-def variance_of(model: Diffusion) -> str:
+def variance_of(model: CanDenoise) -> str:
     """The reverse variance a model's likelihood is measured with: its own where it learned one, else beta."""
     return "learned" if model.learned_variance else "beta"
 
 
-def measured_bound(model: Diffusion, x_0: Tensor, *, seed: int, times: int) -> Bound:
+def measured_bound(model: CanDenoise, x_0: Tensor, *, seed: int, times: int) -> Bound:
     """The bound of the model's clipped denoiser with the discretised decoder, with a progress bar on a terminal."""
     with progress_bar() as progress:
         task = progress.add_task("bits per dimension", total=len(x_0) * (times + 1))
@@ -121,16 +136,36 @@ def measured_bound(model: Diffusion, x_0: Tensor, *, seed: int, times: int) -> B
 
 
 def score(
-    run: str | Path, data: Any, *, split: str = "test", n: int | None = None, seed: int = 0, device: str | None = None
-) -> dict[str, Any]:
+    run: str | Path,
+    data: Source,
+    *,
+    split: str = "test",
+    n: int | None = None,
+    seed: int = 0,
+    device: str | None = None,
+) -> Result:
     """Ranks images by how well a run explains them.
 
-    Two scores, larger for stranger images: bits per dimension (simple images can fool it), and the denoising error
-    over a range of noise levels. Returns them per image, in the order of the source.
+    Two scores, larger for less likely images: bits per dimension (simple images can fool it), and the denoising error
+    over a range of noise levels.
+
+    Args:
+        run: a run's folder.
+        data: the images.
+        split: 'train' or 'test'; 'train' where the source has no test split.
+        n: images at most.
+        seed: of the noise.
+        device: by default the best there is.
+
+    Returns:
+        {bits_per_dim, denoising_error}, lists in the order of the source, and the conditions.
+
+    Raises:
+        NotApplicable: for a run that is no diffusion model of images.
     """
     opened = Run.open(run)
     images, used = opened.open_data(split, data, n)
-    model = opened.diffusion("scoring", device)
+    model = require(opened.load(device), CanDenoise, "scoring")
     scores = scores_of(model, images.batch(range(len(images)), model.device).image, seed)
     return {
         "run": str(run),
@@ -142,14 +177,14 @@ def score(
     }
 
 
-def scores_of(model: Diffusion, x_0: Tensor, seed: int = 0) -> dict[str, Tensor]:
+def scores_of(model: CanDenoise, x_0: Tensor, seed: int = 0) -> dict[str, Tensor]:
     """Both scores (N,) of images (N, C, H, W) in [-1, 1]: 'bits_per_dim' and 'denoising_error'."""
     bound = measured_bound(model, x_0, seed=seed, times=min(SCORED_TIMES, _native_steps(model)))
     return {"bits_per_dim": bound.per_image / np.log(2), "denoising_error": denoising_errors(model, x_0, seed)}
 
 
 @torch.no_grad()
-def denoising_errors(model: Diffusion, x_0: Tensor, seed: int = 0, batch_size: int = 256) -> Tensor:
+def denoising_errors(model: CanDenoise, x_0: Tensor, seed: int = 0, batch_size: int = 256) -> Tensor:
     """(N,): the mean of |x_0 - denoised x_0|^2 alpha / sigma over noise levels from log-SNR 4 to -4."""
     total = torch.zeros(len(x_0), dtype=torch.float64)
     for index, log_snr in enumerate(torch.linspace(4, -4, SCORE_TIMES, dtype=torch.float64)):
@@ -162,12 +197,12 @@ def denoising_errors(model: Diffusion, x_0: Tensor, seed: int = 0, batch_size: i
     return total
 
 
-def auroc_of_scores(model: Diffusion, known: Images, n: int, seed: int = 0) -> dict[str, Any]:
+def auroc_of_scores(model: CanDenoise, known: Images, n: int, seed: int = 0) -> Result:
     """How well each score tells images the model should know from glyphs and from uniform noise: AUROC, 1 is perfectly,
     0.5 not at all, below that the others look more familiar than the known. n: images of each kind.
     """
     own = scores_of(model, known.batch(range(min(n, len(known))), model.device).image, seed)
-    result: dict[str, Any] = {"n": min(n, len(known))}
+    result: Result = {"n": min(n, len(known))}
     for name in OOD_SETS:
         strange = scores_of(model, _ood_images(name, known, n, seed).batch(range(n), model.device).image, seed)
         result[name] = {score: auroc(own[score], strange[score]) for score in own}
@@ -191,5 +226,5 @@ def _ood_images(name: str, known: Images, n: int, seed: int) -> Images:
     return Images(noise, source="uniform noise")
 
 
-def _native_steps(model: Diffusion) -> int:
+def _native_steps(model: CanDenoise) -> int:
     return 1000 if model.schedule.grid is None else len(model.schedule.grid)

@@ -15,9 +15,11 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from unnoise.data import Images
-from unnoise.errors import UserError
+from unnoise.errors import NotApplicable
+from unnoise.evaluation.entry import Result
+from unnoise.evaluation.target import Source
 from unnoise.files import write_atomic
-from unnoise.models import CanReconstruct, Diffusion, ImageModel
+from unnoise.models import CanDenoise, CanReconstruct, ImageModel
 from unnoise.process.gaussian import perturb
 from unnoise.progress import progress_bar
 from unnoise.runs.run import Run
@@ -32,19 +34,32 @@ PROBED = 5000
 
 def export_features(
     folder: str | Path,
-    data: Any = None,
+    data: Source | None = None,
     out: str | Path | None = None,
     *,
     split: str = "train",
     n: int | None = None,
     device: str | None = None,
-) -> dict[str, Any]:
-    """Writes the features of images to an .npz (features (N, D), labels where there are some), and probes them.
+) -> Result:
+    """Writes the features of images to an .npz, and probes them with a linear classifier.
 
-    The features are an autoencoder's or a VAE's codes, or the activations in the middle of a diffusion model's U-Net
-    at log-SNR 2, averaged over positions. With labels and a test split a logistic regression is trained on them and,
-    for comparison, on the pixels. Raises UserError for a model without an encoder.
-    Returns {features, dim, n, out, probe: {accuracy, pixels, train, test} or None}.
+    The features are the latents of an autoencoder or a VAE, or the activations in the middle of a diffusion model's
+    U-Net at log-SNR 2, averaged over positions. With labels and a test split a logistic regression is trained on them
+    and, for comparison, on the pixels.
+
+    Args:
+        folder: of the run.
+        data: a source; by default what the run was trained on.
+        out: the .npz with `features` (N, D), and `labels` where there are some; by default in the run's folder.
+        split: 'train' or 'test'.
+        n: images at most.
+        device: by default the best there is.
+
+    Returns:
+        {features, dim, n, out, probe}, the probe {accuracy, pixels, train, test} or None.
+
+    Raises:
+        NotApplicable: for a model that encodes nothing.
     """
     run = Run.open(folder)
     model = run.load(device)
@@ -68,7 +83,7 @@ def export_features(
     }
 
 
-def probe(model: ImageModel, train: Images, test: Images) -> dict[str, Any]:
+def probe(model: ImageModel, train: Images, test: Images) -> Result:
     """The test accuracy of logistic regressions on the features and on the pixels of at most PROBED training images."""
     rows = np.random.default_rng(0).permutation(len(train))[:PROBED]
     few = train.subset(np.sort(rows))
@@ -93,17 +108,17 @@ def features_of(model: ImageModel, images: Images) -> np.ndarray:
 
 
 def _features(model: ImageModel, image: Tensor) -> Tensor:
-    if isinstance(model, Diffusion):
-        return _middle(model, image)
     if isinstance(model, CanReconstruct):
         return model.encode(image)
-    raise UserError(f"{model.kind} has no encoder; autoencoders, VAEs and diffusion models have")
+    if isinstance(model, CanDenoise):
+        return _middle(model, model.counted, image)
+    raise NotApplicable(f"{model.kind} has no encoder; autoencoders, VAEs and diffusion models have")
 
 
-def _middle(model: Diffusion, image: Tensor) -> Tensor:
-    middle = model.network._modules.get("middle")
+def _middle(model: CanDenoise, network: nn.Module, image: Tensor) -> Tensor:
+    middle = network._modules.get("middle")
     if not isinstance(middle, nn.ModuleList):
-        raise UserError("features of a diffusion model are taken from the middle of a U-Net, and this one has none")
+        raise NotApplicable("features of a diffusion model are taken from the middle of a U-Net, and this one has none")
     kept: list[Tensor] = []
 
     def keep(module: nn.Module, given: Any, output: Tensor) -> None:
@@ -131,5 +146,5 @@ def _flat(images: Images) -> np.ndarray:
 
 
 def _kind(model: ImageModel) -> str:
-    where = "middle of the U-Net" if isinstance(model, Diffusion) else "code"
+    where = "latents" if isinstance(model, CanReconstruct) else "middle of the U-Net"
     return f"{type(model).__name__.lower()}, {where}"

@@ -27,13 +27,15 @@ def curves(
     level: a dashed line that all are to be read against."""
     figure, axes = _axes()
     for colour, (name, (at, values)) in zip(_cycled(len(lines)), lines.items(), strict=True):
-        axes.plot(at, values, marker="o" if markers else None, markersize=4, linewidth=1.4, color=colour, label=name)
+        axes.plot(
+            at, values, marker="o" if markers else None, markersize=4, linewidth=1.4, color=colour, label=plain(name)
+        )
     if level is not None:
         axes.axhline(level, color=INK, linestyle="--", linewidth=0.8, label="held-out real images")
     axes.set(xlabel=x, ylabel=y, xscale="log" if "x" in log else "linear", yscale="log" if "y" in log else "linear")
     if markers:
-        places = sorted({place for at, _ in lines.values() for place in at})
-        axes.set_xticks(places, [f"{place:g}" for place in places])
+        ticks = sorted({tick for at, _ in lines.values() for tick in at})
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
     return _svg(figure, axes, legend=len(lines) > 1 or level is not None)
 
@@ -42,12 +44,19 @@ def bars(groups: Mapping[str, Sequence[float]], names: Sequence[str], *, y: str)
     """Grouped bars: for every name one bar of each group."""
     figure, axes = _axes()
     width = 0.8 / max(1, len(groups))
-    places = np.arange(len(names))
+    ticks = np.arange(len(names))
     for index, (colour, (name, values)) in enumerate(zip(_cycled(len(groups)), groups.items(), strict=True)):
-        axes.bar(places + (index - (len(groups) - 1) / 2) * width, values, width, color=colour, label=name)
+        axes.bar(ticks + (index - (len(groups) - 1) / 2) * width, values, width, color=colour, label=plain(name))
     axes.set(ylabel=y)
-    axes.set_xticks(places, names, rotation=0 if max(map(len, names)) < 4 else 45)
+    axes.set_xticks(ticks, [plain(name) for name in names], rotation=0 if max(map(len, names)) < 4 else 45)
     return _svg(figure, axes, legend=len(groups) > 1)
+
+
+def plain(text: str) -> str:
+    """Text that others wrote, as it stands: matplotlib would read what is between two dollar signs as a formula, and
+    leave out of a legend what begins with an underscore. Characters that no figure can show are left out."""
+    shown = "".join(character for character in text if character.isprintable())
+    return (f" {shown}" if shown.startswith("_") else shown).replace("$", r"\$")
 
 
 def loss_curve(folder: Path, points: int = 300) -> Curve:
@@ -64,9 +73,9 @@ def binned(curve: Mapping[str, Any], bins: int = 60) -> Curve:
     """A per-t curve averaged over neighbouring t: what few visits leave noisy becomes readable."""
     t, bits = np.array(curve["t"]), np.array(curve["bits"])
     edges = np.unique(np.geomspace(1, t.max() + 1, bins))
-    place = np.digitize(t, edges)
-    kept = np.unique(place)
-    return [float(t[place == k].mean()) for k in kept], [float(bits[place == k].mean()) for k in kept]
+    bin_of = np.digitize(t, edges)
+    kept = np.unique(bin_of)
+    return [float(t[bin_of == k].mean()) for k in kept], [float(bits[bin_of == k].mean()) for k in kept]
 
 
 def _axes() -> tuple[Figure, Axes]:

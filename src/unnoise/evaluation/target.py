@@ -6,37 +6,51 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
 from unnoise.data import Images, open_source
-from unnoise.errors import UserError
+from unnoise.errors import NotApplicable, UserError
 from unnoise.guidance import ClassifierFree
 from unnoise.metrics.features.extractor import levels
-from unnoise.models import CanSample, Diffusion, ImageModel
+from unnoise.models import CanDenoise, CanReconstruct, CanSample, CanScore, ImageModel
 from unnoise.runs.run import CONFIG_FILE, Run
 from unnoise.runtime.precision import takes_bf16
 from unnoise.samplers import Sampler
-from unnoise.sampling.conditions import taken_by
 from unnoise.sampling.generate import cannot_sample, choose_sampler, counted_calls, sample_in_batches
+
+Source: TypeAlias = str | Path | Images | np.ndarray | torch.Tensor
+"""What `unnoise.open_source` takes."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """Images to measure, uint8 (N, C, H, W), and how they came about. asked: the labels they were drawn for, (N,)."""
+    """Images to measure.
+
+    Args:
+        pixels: uint8 (N, C, H, W).
+        how: how they came about.
+        labels: the classes they were drawn for, (N,).
+    """
 
     pixels: np.ndarray
     how: dict[str, Any]
-    asked: np.ndarray | None = None
+    labels: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class Target:
-    """name: as the user gave it. model: None for images. run: where the model is a run's. images: where there are some.
+    """A run, a model, or images that are already there.
 
-    sampler, guidance: how a diffusion model is sampled.
+    Args:
+        name: as the user gave it.
+        model: None for images.
+        run: where the model is a run's.
+        images: None for models.
+        sampler: how a model of many steps is sampled; None for other models.
+        guidance: scale of classifier-free guidance; 1 is none.
     """
 
     name: str
@@ -46,16 +60,66 @@ class Target:
     sampler: Sampler | None = None
     guidance: float = 1.0
 
-    def draw(self, n: int, data: Images | None, seed: int, batch_size: int, precision: str = "auto") -> Drawn:
-        """n images of the model, from seeds `seed`, `seed` + 1, ...; or the first n of the images, at random rows.
+    @property
+    def kind(self) -> str:
+        """What it is, in a few words: 'images', 'a gan'."""
+        return "images" if self.model is None else self.model.kind
 
-        data: where the conditions of a conditional model come from. Raises UserError for a model that cannot sample.
+    @property
+    def condition_names(self) -> tuple[str, ...]:
+        """The conditions that samples are drawn for; () for images."""
+        return () if self.model is None else self.model.condition_names
+
+    @property
+    def reconstructor(self) -> CanReconstruct | None:
+        """What encodes and decodes images, where there is something."""
+        return None if self.model is None else self.model.reconstructor
+
+    def why_no_samples(self) -> str | None:
+        """None where there are images, or a model that draws some."""
+        return None if self.model is None or isinstance(self.model, CanSample) else cannot_sample(self.model)
+
+    def why_no_likelihood(self) -> str | None:
+        """None where the model scores images, or bounds their likelihood."""
+        return None if isinstance(self.model, CanScore) else self.why_no_denoiser()
+
+    def why_no_denoiser(self) -> str | None:
+        """None where `denoiser` is one, of images rather than latents."""
+        if not isinstance(self.model, CanDenoise):
+            return f"needs a likelihood, and {self.name} ({self.kind}) has none; diffusion models and vaes have one"
+        if self.model.works_in_latents:
+            return f"needs a likelihood of images, which {self.name} does not have: it works in latents"
+        return None
+
+    def denoiser(self) -> CanDenoise:
+        """The model, for what only a denoiser of images can do.
+
+        Raises:
+            NotApplicable: for anything else.
+        """
+        if reason := self.why_no_denoiser():
+            raise NotApplicable(f"this {reason}")
+        assert isinstance(self.model, CanDenoise)
+        return self.model
+
+    def draw(self, n: int, data: Images | None, seed: int, batch_size: int, precision: str = "auto") -> Drawn:
+        """n images of the model, from seeds `seed`, `seed` + 1, ...; or n of the images, at random rows.
+
+        Args:
+            n: images; fewer where there are fewer.
+            data: where the conditions of a conditional model come from.
+            seed: of the first image.
+            batch_size: images drawn at once.
+            precision: 'auto', 'fp32' or 'bf16'.
+
+        Raises:
+            NotApplicable: for a model that cannot sample.
         """
         if self.images is not None:
             return _taken(self.images, n, seed)
         assert self.model is not None
-        if not isinstance(self.model, CanSample):
-            raise UserError(cannot_sample(self.model))
+        if reason := self.why_no_samples():
+            raise NotApplicable(reason)
         begun = time.perf_counter()
         guidance = ClassifierFree(self.guidance) if self.guidance != 1 else None
         cond = self._conditions(n, data, seed)
@@ -81,7 +145,7 @@ class Target:
             "device": str(self.model.device),
             "precision": "bf16" if takes_bf16(self.model.device, precision) else "fp32",
         }
-        labels = cond["label"] if cond is not None and "label" in taken_by(self.model) else None
+        labels = cond["label"] if cond is not None and "label" in self.condition_names else None
         return Drawn(pixels, how, None if labels is None else labels.cpu().numpy())
 
     def checkpoint(self) -> dict[str, Any]:
@@ -90,26 +154,34 @@ class Target:
 
     def _conditions(self, n: int, data: Images | None, seed: int) -> Mapping[str, Any] | None:
         """The conditions of n random images of the data, so that they come as often as they do there."""
-        if not isinstance(self.model, Diffusion) or self.model.conditioner is None:
+        if not self.condition_names:
             return None
         if data is None:
             raise UserError(f"{self.name} is conditional: give the data whose conditions it is sampled with")
         rows = np.random.default_rng(seed).integers(0, len(data), n)
+        assert self.model is not None
         return self.model.conditions(data.batch(rows, self.model.device))
 
 
 def open_target(
-    what: str | Path | ImageModel | Images | np.ndarray | torch.Tensor,
+    what: Source | ImageModel,
     *,
     sampler: str | None = None,
-    options: Mapping[str, Any] | None = None,
+    options: Mapping[str, object] | None = None,
     guidance: float = 1.0,
     device: str | None = None,
 ) -> Target:
-    """A run folder, a model, or any source of images. sampler, options: other than the run's own."""
+    """A run folder, a model, or any source of images.
+
+    Args:
+        what: to measure.
+        sampler: a name, for a run; by default its own.
+        options: keywords of the sampler.
+        guidance: scale of classifier-free guidance.
+        device: for a run; by default the best there is.
+    """
     if isinstance(what, ImageModel):
-        chosen = what.default_sampler() if isinstance(what, Diffusion) else None
-        return Target(type(what).__name__.lower(), what, sampler=chosen, guidance=guidance)
+        return Target(type(what).__name__.lower(), what, sampler=what.default_sampler(), guidance=guidance)
     if not (isinstance(what, (str, Path)) and (Path(what) / CONFIG_FILE).is_file()):
         images = open_source(_as_levels(what))
         return Target(images.source if not isinstance(what, (str, Path)) else str(what), images=images)

@@ -18,16 +18,22 @@ PAIRS = 16
 
 @dataclass(frozen=True)
 class Memorisation:
-    """Distances to the nearest training image, of samples (N,) and of held-out images (M,), and what they say.
+    """Distances to the nearest training image, of samples and of held-out images, and what follows from them.
 
-    share: of the samples within `threshold`, the suspicious copies. expected: the same share of the held-out images,
-    which cannot be copies; a model that generalises shows about this much. share_stderr: the sampling error of `share`.
-    closer: the chance that a sample is nearer to the training set than a held-out image, 0.5 when neither is.
-    nearest (N,): the index of each sample's nearest training image.
+    Args:
+        fraction: of the samples within `threshold`, the suspected copies.
+        fraction_stderr: its sampling error.
+        expected: the same fraction of the held-out images, which cannot be copies; a model that generalises has about
+            as many.
+        threshold: the distance below which a sample is suspected.
+        closer: the chance that a sample is nearer to the training set than a held-out image, 0.5 when neither is.
+        distances: of the samples, (N,).
+        held_out_distances: of the held-out images, (M,).
+        nearest: the index of each sample's nearest training image, (N,).
     """
 
-    share: float
-    share_stderr: float
+    fraction: float
+    fraction_stderr: float
     expected: float
     threshold: float
     closer: float
@@ -40,16 +46,11 @@ class Memorisation:
         order = self.distances.argsort(stable=True)[:count]
         return [(int(i), int(self.nearest[i]), float(self.distances[i])) for i in order]
 
-    def suspicious(self) -> list[int]:
-        """The indices of the suspicious samples, nearest first."""
-        order = self.distances.argsort(stable=True)
-        return order[self.distances[order] <= self.threshold].tolist()
-
     def summary(self) -> dict[str, Any]:
         """Everything but the distances, in plain numbers."""
         return {
-            "share": self.share,
-            "share_stderr": self.share_stderr,
+            "fraction": self.fraction,
+            "fraction_stderr": self.fraction_stderr,
             "expected": self.expected,
             "threshold": self.threshold,
             "closer_than_held_out": self.closer,
@@ -75,10 +76,10 @@ def memorisation(samples: Array, training: Array, held_out: Array, *, quantile: 
     others = feature_pair(held_out, training, ("held-out images", "training images"))
     own, theirs = nearest(*known), nearest(*others).distance
     threshold = float(torch.quantile(theirs, quantile))
-    share = float((own.distance <= threshold).double().mean())
+    fraction = float((own.distance <= threshold).double().mean())
     return Memorisation(
-        share=share,
-        share_stderr=(share * (1 - share) / len(own.distance)) ** 0.5,
+        fraction=fraction,
+        fraction_stderr=(fraction * (1 - fraction) / len(own.distance)) ** 0.5,
         expected=float((theirs <= threshold).double().mean()),
         threshold=threshold,
         closer=_chance_below(own.distance, theirs),

@@ -13,15 +13,15 @@ from unnoise.metrics.statistics import Array
 
 @dataclass(frozen=True)
 class Modes:
-    """Shares of the classes among the samples and in the data, (K,) each, and what is missing.
+    """Fractions of the classes among the samples and in the data, (K,) each, and what is missing.
 
     kl: KL(samples || data) in nats; inf when the samples hold a class that the data lacks. kl_baseline: what as many
     perfect samples show on average, (classes of the data - 1) / (2 n). missing: classes of the data that no sample has;
     missing_expected: how many as many perfect samples miss on average.
     """
 
-    shares: Tensor
-    data_shares: Tensor
+    fractions: Tensor
+    data_fractions: Tensor
     kl: float
     kl_baseline: float
     missing: tuple[int, ...]
@@ -30,14 +30,15 @@ class Modes:
     @property
     def covered(self) -> int:
         """How many classes of the data the samples have."""
-        return int((self.data_shares > 0).sum()) - len(self.missing)
+        return int((self.data_fractions > 0).sum()) - len(self.missing)
 
 
 def mode_coverage(predicted: Array, labels: Array, *, classes: int) -> Modes:
     """Compares the classes predicted for samples (n,) with the labels of the data (m,), both in 0..classes - 1.
 
-    KL = sum_k p_k log(p_k / q_k), p the samples' shares and q the data's (as for stacked MNIST, Metz et al. 2017,
-    section 3.3.1). A classifier's own errors count as modes: with 1 % errors, shares below 1 % are not found missing.
+    KL = sum_k p_k log(p_k / q_k), p the samples' fractions and q the data's (as for stacked MNIST, Metz et al. 2017,
+    section 3.3.1). A classifier's own errors count as modes: with 1 % errors,
+    fractions below 1 % are not found missing.
     Raises UserError for no images, and for labels that are no integers or out of range.
     """
     counts, data_counts = _counts(predicted, classes, "predicted labels"), _counts(labels, classes, "data labels")

@@ -16,6 +16,8 @@ from unnoise.metrics.features.extractor import colour
 RANGE = 255.0
 WINDOW, WINDOW_STD = 11, 1.5
 K_1, K_2 = 0.01, 0.03
+EXACT = 100.0
+"""dB: what stands for the PSNR of equal images, which is infinite, in a mean."""
 
 
 def psnr(images: Tensor, targets: Tensor) -> Tensor:
@@ -27,12 +29,18 @@ def psnr(images: Tensor, targets: Tensor) -> Tensor:
     return 10 * torch.log10(RANGE**2 / (x - y).square().flatten(1).mean(1))
 
 
+def mean_with_error(name: str, values: Tensor) -> dict[str, float | None]:
+    """The mean of a number per image (B,) and its standard error, None for one image, under `name` and NAME_stderr."""
+    error = float(values.std() / len(values) ** 0.5) if len(values) > 1 else None
+    return {name: float(values.mean()), f"{name}_stderr": error}
+
+
 def ssim(images: Tensor, targets: Tensor) -> Tensor:
     """The mean structural similarity of each image, (B,) float64, 1 for equal images.
 
     images, targets (B, C, H, W): uint8, or floats in [-1, 1], of at least 11x11 pixels. Over windows that lie inside
-    the image, weighted by an 11x11 Gaussian of deviation 1.5, with K = (0.01, 0.03) and population variances (Wang et
-    al. 2004, equation 13 and section III.C); each channel apart, then their mean.
+    the image, weighted by an 11x11 Gaussian of standard deviation 1.5, with K = (0.01, 0.03) and population variances
+    (Wang et al. 2004, equation 13 and section III.C); each channel apart, then their mean.
     Raises UserError for smaller images, shapes that differ and NaN.
     """
     x, y = _pair(images, targets)

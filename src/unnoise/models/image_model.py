@@ -154,6 +154,10 @@ class CanDenoise(Protocol):
 
     schedule: Schedule
     codec: Codec
+    learned_variance: bool
+
+    @property
+    def device(self) -> torch.device: ...
 
     def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised: ...
 

@@ -23,6 +23,8 @@ def open_data(
         NoSplit: where the source has no such split.
         UserError: where it cannot be read.
     """
+    if isinstance(source, Images) and split != "train":
+        raise NoSplit(f"{source.source} is one set of images without a split of its own")
     fitted = {} if shape is None else {"channels": shape[0], "size": shape[1:]}
     return open_source(source, split=split, limit=limit, progress=False, **fitted)
 

@@ -25,12 +25,13 @@ def test_learns_digits_and_knows_how_well(digits, trained: ClassifierFeatures) -
     pixels, labels = digits
     assert trained.training is not None
     assert (trained.training.train_images, trained.training.test_images) == (1617, 180)
-    assert trained.accuracy is not None
-    assert trained.accuracy > 0.95
+    accuracy = trained.training.accuracy
+    assert accuracy > 0.95
+    assert trained.quality() == {"accuracy": accuracy, "test_images": 180}
     apart = torch.arange(len(pixels)) % 10 == 9
     apart[-1] = True
     right = trained.probabilities(trained(pixels[apart])).argmax(1) == labels[apart]
-    assert float(right.double().mean()) == pytest.approx(trained.accuracy)
+    assert float(right.double().mean()) == pytest.approx(accuracy)
 
 
 def test_features_and_probabilities(digits, trained: ClassifierFeatures) -> None:
@@ -89,7 +90,7 @@ def test_colour_images(tmp_path: Path) -> None:
     pixels[torch.arange(90), labels] = torch.randint(
         100, 255, (90, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
     )
-    assert train_classifier(pixels, labels, 3, epochs=20, base=4).accuracy == 1
+    assert train_classifier(pixels, labels, 3, epochs=20, base=4).quality()["accuracy"] == 1
 
 
 def test_faults_are_named(trained: ClassifierFeatures, digits) -> None:

@@ -56,10 +56,10 @@ class ClassifierFeatures(FeatureExtractor):
         size = "x".join(map(str, (network.channels, *network.size)))
         self.version = f"ConvClassifier {size}, {network.classes} classes, weights {_digest(network)}"
 
-    @property
-    def accuracy(self) -> float | None:
-        """Its share of right answers on held-out images, where that is known."""
-        return None if self.training is None else self.training.accuracy
+    def quality(self) -> dict[str, float]:
+        if self.training is None:
+            return {}
+        return {"accuracy": self.training.accuracy, "test_images": self.training.test_images}
 
     @torch.inference_mode()
     def features(self, pixels: Tensor) -> Tensor:

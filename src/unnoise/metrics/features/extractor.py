@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from unnoise.errors import UserError
+from unnoise.errors import NotApplicable, UserError
 from unnoise.metrics.statistics import first
 
 LARGEST = 10.0
@@ -41,8 +41,16 @@ class FeatureExtractor(ABC):
         """(B, D) of uint8 images (B, C, H, W)."""
 
     def probabilities(self, features: Tensor) -> Tensor:
-        """Class probabilities (B, classes) of features (B, D) of this space; UserError where there are no classes."""
-        raise UserError(f"features {self.name!r} know no classes; allowed: classifier, imagenet, inception")
+        """Class probabilities (B, classes) of features (B, D) of this space.
+
+        Raises:
+            NotApplicable: where the space has no classes.
+        """
+        raise NotApplicable(f"features {self.name!r} know no classes; allowed: classifier, imagenet, inception")
+
+    def quality(self) -> dict[str, float]:
+        """What is known about how good the features are, as a result shows it."""
+        return {}
 
     def to(self, device: str | torch.device) -> FeatureExtractor:
         """Moves the network, where there is one; the features come back to the CPU all the same."""

@@ -1,0 +1,141 @@
+"""The Frechet distance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from torch import Tensor
+
+from unnoise.evaluation.column import Column
+from unnoise.evaluation.context import Context
+from unnoise.evaluation.entry import Entry, Figure, Result
+from unnoise.evaluation.metrics.metric import Line, Metric
+from unnoise.evaluation.plots import Curve, curves
+from unnoise.metrics.frechet import frechet_of
+from unnoise.metrics.statistics import FeatureStatistics
+from unnoise.metrics.uncertainty import bootstrap, small_sample_warning
+
+RESAMPLES = 20
+
+
+def fid_name(features: str) -> str:
+    """What a Frechet distance may be called: FID in the features of the literature, else with its features' name."""
+    return "FID" if features == "inception" else f"Frechet distance ({features} features)"
+
+
+def short_name(result: Result) -> str:
+    """The same where there is little room: 'FD (pixels)'."""
+    return "FID" if result["features"] == "inception" else f"FD ({result['features']})"
+
+
+def _baseline(result: Result) -> float | None:
+    return result["fid_baseline"]["value"] if "fid_baseline" in result else None
+
+
+class FrechetDistance(Metric):
+    """The squared Frechet distance of two Gaussians fitted to features: FID in Inception's."""
+
+    names: ClassVar = ("fid",)
+    summary: ClassVar = (
+        "Frechet distance of two Gaussians in a feature space, with an interval and the held-out baseline "
+        "(Heusel et al. 2017)"
+    )
+    columns: ClassVar = (
+        Column("fid", "FID", name=short_name),
+        Column("fid_baseline", "held-out baseline", value=_baseline),
+    )
+
+    def compute(self, context: Context) -> Result:
+        reference = FeatureStatistics.of(context.reference)
+        found = frechet_of(FeatureStatistics.of(context.samples), reference)
+
+        def distance(samples: Tensor) -> float:
+            return frechet_of(FeatureStatistics.of(samples), reference).distance
+
+        resampled = bootstrap(distance, context.samples, resamples=RESAMPLES, seed=context.settings.seed)
+        result: Result = {
+            "fid": found.distance,
+            "fid_interval": list(resampled.interval),
+            "fid_terms": {"mean": found.mean_term, "covariance": found.covariance_term},
+            "fid_name": fid_name(context.extractor.name),
+        }
+        warning = small_sample_warning(len(context.samples), context.extractor.dim)
+        if warning or found.near_singular:
+            ranks = f"covariances of rank {found.ranks[0]} and {found.ranks[1]} in {found.dim} dimensions"
+            result["fid_warning"] = "; ".join(text for text in (warning, ranks if found.near_singular else "") if text)
+        if context.held_out is not None:
+            result["fid_baseline"] = {
+                "value": distance(context.held_out),
+                "n": len(context.held_out),
+                "of": "held-out real images",
+            }
+        return result
+
+    def lines(self, result: Result) -> list[Line]:
+        low, high = result["fid_interval"]
+        lines = [(result["fid_name"], f"{result['fid']:.4f} (95 % of resamples: {low:.4f} to {high:.4f})")]
+        if "fid_baseline" in result:
+            held_out = result["fid_baseline"]
+            lines.append(
+                ("  held-out baseline", f"{held_out['value']:.4f}, the distance of {held_out['n']} {held_out['of']}")
+            )
+        if "fid_warning" in result:
+            lines.append(("  take care", result["fid_warning"]))
+        return lines
+
+    def warnings(self, entry: Entry) -> list[str]:
+        return [entry.result["fid_warning"]] if "fid_warning" in entry.result else []
+
+    def figures(self, entries: Sequence[Entry]) -> list[Figure]:
+        measured = [entry for entry in entries if "fid" in entry.result]
+        return [*against_steps(measured), *against_guidance(measured)]
+
+
+def against_steps(entries: Sequence[Entry]) -> list[Figure]:
+    """The distance against the number of steps, where a run was measured at several."""
+    lines = _lines([entry for entry in entries if entry.row["steps"]], "steps", ("fid",), _sampler)
+    if not any(len(at) > 1 for at, _ in lines.values()):
+        return []
+    baseline = next((entry.row["fid_baseline"] for entry in entries if entry.row["fid_baseline"]), None)
+    name = entries[0].result["fid_name"]
+    svg = curves(lines, x="steps", y=name, log="xy", markers=True, level=baseline)
+    return [Figure(f"{name} against steps", svg)]
+
+
+def against_guidance(entries: Sequence[Entry]) -> list[Figure]:
+    """The distance, and fidelity and variety by themselves, against the guidance scale."""
+    guided = [entry for entry in entries if entry.row["guidance"] is not None]
+    if len({entry.row["guidance"] for entry in guided}) < 2:
+        return []
+    name = guided[0].result["fid_name"]
+    distance = curves(_lines(guided, "guidance", ("fid",)), x="guidance scale", y=name, markers=True)
+    parts = _lines(guided, "guidance", ("precision", "recall", "class_accuracy"))
+    fractions = curves(parts, x="guidance scale", y="fraction", markers=True)
+    return [
+        Figure(f"{name} against guidance", distance),
+        *([Figure("Precision, recall and class accuracy against guidance", fractions)] if parts else []),
+    ]
+
+
+def _sampler(entry: Entry, key: str) -> str:
+    guided = f", guidance {entry.row['guidance']:g}" if entry.row["guidance"] not in (None, 1.0) else ""
+    return f"{entry.row['run']}, {entry.row['sampler']}{guided}"
+
+
+def _measure(entry: Entry, key: str) -> str:
+    return f"{entry.row['run']}, {key.replace('_', ' ')}"
+
+
+def _lines(
+    entries: Sequence[Entry], x: str, keys: Sequence[str], name: Callable[[Entry, str], str] = _measure
+) -> dict[str, Curve]:
+    """A line for each key of each run: its values against the column x."""
+    lines: dict[str, tuple[list[float], list[float]]] = {}
+    for entry in entries:
+        for key in keys:
+            if entry.row.get(key) is not None:
+                at, values = lines.setdefault(name(entry, key), ([], []))
+                at.append(entry.row[x])
+                values.append(entry.row[key])
+    return dict(lines)

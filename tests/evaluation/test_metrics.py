@@ -1,0 +1,151 @@
+"""The table of metrics, and what its rows promise."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from unnoise.data import open_source
+from unnoise.errors import NotApplicable, UserError
+from unnoise.evaluation import compare, evaluate
+from unnoise.evaluation.column import Column
+from unnoise.evaluation.context import Context
+from unnoise.evaluation.metrics import METRICS, Metric, find_metrics
+from unnoise.evaluation.summary import lines_of
+from unnoise.files import json_text
+
+NAMES = (
+    "fid kid inception_score precision recall density coverage modes class_accuracy memorised psnr ssim reconstruction "
+    "bpd ode ood_auroc"
+)
+
+
+def test_every_name_is_taken_by_one_metric() -> None:
+    assert [name for metric in METRICS for name in metric.names] == NAMES.split()
+    keys = [column.key for metric in METRICS for column in metric.columns]
+    assert len(keys) == len(set(keys))
+
+
+def test_names_of_one_computation_are_measured_once_and_older_names_are_understood() -> None:
+    assert find_metrics(["precision", "recall", "coverage"]) == find_metrics(["density"])
+    assert find_metrics(["strangers"]) == find_metrics(["ood_auroc"])
+    with pytest.raises(UserError, match="unknown metric 'recal'; did you mean 'recall'"):
+        find_metrics(["recal"])
+
+
+class Brightness(Metric):
+    """A metric that is one class and one row."""
+
+    names: ClassVar = ("brightness",)
+    summary: ClassVar = "mean level"
+    columns: ClassVar = (Column("brightness", "mean level", "{:.1f}"),)
+
+    def compute(self, context: Context) -> dict[str, Any]:
+        return {"brightness": float(context.drawn.pixels.mean())}
+
+
+@pytest.fixture
+def brightness(monkeypatch: pytest.MonkeyPatch) -> None:
+    extended = (*METRICS, Brightness())
+    for module in ("metrics", "summary", "table", "report"):
+        monkeypatch.setattr(f"unnoise.evaluation.{module}.METRICS", extended)
+
+
+@pytest.mark.usefixtures("brightness")
+def test_a_new_row_reaches_evaluate_compare_and_the_page(tmp_path: Path) -> None:
+    digits = open_source("digits", progress=False)
+    result = evaluate(digits, "digits", ("brightness",), "pixels")
+    assert result["brightness"] == pytest.approx(float(digits.pixels.mean()))
+    assert ("mean level", f"{digits.pixels.mean():.1f}") in lines_of(result)
+    found = compare(["digits"], data="digits", metrics=("brightness",), features="pixels", out=tmp_path)
+    assert found["table"][0]["brightness"] == pytest.approx(result["brightness"])
+    page = Path(found["report"]).read_text()
+    assert "<th>mean level</th>" in page
+    assert f"<td>{digits.pixels.mean():.1f}</td>" in page
+
+
+@pytest.mark.parametrize(
+    ("metric", "features", "reason"),
+    [
+        ("bpd", "pixels", "needs a likelihood"),
+        ("ood_auroc", "pixels", "needs a likelihood"),
+        ("reconstruction", "pixels", "needs an encoder and a decoder"),
+        ("class_accuracy", "pixels", "needs a class-conditional run"),
+        ("modes", "pixels", "use classifier, not pixels"),
+        ("inception_score", "pixels", "features that know classes"),
+    ],
+)
+def test_what_images_do_not_have_is_not_applicable_and_left_out_of_a_comparison(
+    metric: str, features: str, reason: str, tmp_path: Path
+) -> None:
+    with pytest.raises(NotApplicable, match=reason):
+        evaluate("digits", "digits", (metric,), features, 20)
+    found = compare(["digits"], data="digits", metrics=(metric,), features=features, n=20, out=tmp_path)
+    (result,) = json.loads(Path(found["results"]).read_text())["results"]
+    assert reason in result["left_out"][metric]
+
+
+def test_memorisation_and_modes_need_what_only_some_data_has() -> None:
+    plain = open_source("digits", progress=False)
+    with pytest.raises(NotApplicable, match="has no test split"):
+        evaluate(plain, plain, ("memorised",), "pixels", 20)
+    with pytest.raises(NotApplicable, match="needs labels"):
+        evaluate(plain, np.array(plain.pixels), ("modes",), "pixels", 20)
+
+
+def test_a_fault_stops_a_comparison(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Only what is not applicable is left out; a fault of unnoise, or of the user, is never a line of the table."""
+
+    def broken(*_: object) -> None:
+        raise ValueError("a fault")
+
+    monkeypatch.setattr("unnoise.evaluation.metrics.frechet.frechet_of", broken)
+    with pytest.raises(ValueError, match="a fault"):
+        compare(["digits"], data="digits", metrics=("fid",), features="pixels", n=20, out=tmp_path)
+    with pytest.raises(UserError, match="must be of one shape"):
+        compare(["glyphs:16"], data="digits", metrics=("precision",), features="pixels", n=20, out=tmp_path)
+
+
+def test_a_damaged_test_split_is_never_replaced_by_the_training_split(run: Path, tmp_path: Path) -> None:
+    pixels = open_source("digits", progress=False).pixels[:30, 0]
+    for split in ("train", "test"):
+        for label in ("a", "b"):
+            folder = tmp_path / split / label
+            folder.mkdir(parents=True)
+            for index, image in enumerate(pixels):
+                Image.fromarray(image).save(folder / f"{index}.png")
+                if split == "test":
+                    (folder / f"{index}.png").write_bytes((folder / f"{index}.png").read_bytes()[:40])
+    for metric in ("fid", "memorised", "bpd"):
+        with pytest.raises(UserError) as error:
+            evaluate(run, tmp_path, (metric,), "pixels", 10)
+        assert not isinstance(error.value, NotApplicable)
+        assert "test" in str(error.value)
+
+
+def test_results_are_valid_json_where_a_number_is_infinite() -> None:
+    """Equal images have an infinite PSNR, one image no standard error."""
+    one = open_source("glyphs:16", limit=1, progress=False)
+    text = json_text(evaluate(one, one, ("psnr", "ssim")))
+    assert json.loads(text, parse_constant=pytest.fail)["psnr_stderr"] is None
+    assert json.loads(json_text({"a": [np.inf, {"b": float("nan")}], "c": 1.5})) == {"a": [None, {"b": None}], "c": 1.5}
+
+
+def test_class_names_with_dollars_tags_and_underscores_are_shown_as_they_are(tmp_path: Path) -> None:
+    digits = open_source("digits", progress=False)
+    names = ("$100$", "a$b", "<b>bold</b>", "_hidden", "$\\frac{", "5", "6", "7", "8", "9")
+    named = replace(digits, classes=names, fingerprint="")
+    found = compare(
+        [tmp_path / "none.npz"] if False else ["digits"], data=named, metrics=("modes",), n=60, out=tmp_path
+    )
+    page = Path(found["report"]).read_text()
+    assert "<b>bold</b>" not in page
+    for name in ("$100$", "a$b", "_hidden", "$\\frac{"):
+        assert re.search(f"<!-- +{re.escape(name)} +-->", page)  # matplotlib writes a label beside its outlines
