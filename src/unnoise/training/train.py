@@ -64,7 +64,9 @@ def train(
     """
     begun = time.monotonic()
     base = None if start is None else Run.open(start)
-    name, config = _configuration(recipe, base, {**(overrides or {}), "train.steps": steps, "train.minutes": minutes})
+    limits = {"train.steps": steps, "train.minutes": minutes}
+    given = {key: value for key, value in limits.items() if value is not None}
+    name, config = _configuration(recipe, base, {**(overrides or {}), **given})
     folder = Path(out or default_folder(source, name))
     claim_folder(folder)
     setup = prepare(source, name, config, seed, base, device)
@@ -91,10 +93,9 @@ def default_folder(source: Any, recipe: str) -> Path:
 
 def _configuration(recipe: str | None, base: Run | None, overrides: Mapping[str, Any]) -> tuple[str, Config]:
     """The recipe's name, and the recipe with what was given in its place."""
-    given = {key: value for key, value in overrides.items() if value is not None}
     if base is not None and recipe is None:
-        return f"from-{base.folder.resolve().name}", override(recipe_of(base), given)
-    return recipe or "ddpm", override(read_recipe(recipe or "ddpm"), given)
+        return f"from-{base.folder.resolve().name}", override(recipe_of(base), overrides)
+    return recipe or "ddpm", override(read_recipe(recipe or "ddpm"), overrides)
 
 
 def _sit(run: Run, setup: Setup, base: Run | None, begun: float) -> None:
