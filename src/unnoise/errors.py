@@ -17,3 +17,7 @@ class DamagedSource(UserError):
 
 class NotApplicable(UserError):
     """A measurement or a task that this kind of model, data or feature space does not have."""
+
+
+class TrainingDiverged(UserError):
+    """Losses or gradients stopped being finite, and going back with lower learning rates did not help."""

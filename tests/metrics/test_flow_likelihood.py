@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from unnoise.errors import UserError
 from unnoise.metrics.flow_likelihood import ode_log_likelihood
 from unnoise.process.analytic import GaussianMixture
 from unnoise.process.denoiser import Denoised
@@ -101,5 +102,5 @@ def test_answers_that_are_not_finite_are_told() -> None:
         def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised:
             return Denoised(x_t, x_t * torch.nan, x_t, schedule=self.schedule, t=t)
 
-    with pytest.raises(RuntimeError, match="not finite"):
+    with pytest.raises(UserError, match="not finite"):
         ode_log_likelihood(Broken(VP()), PLANE.sample(2))

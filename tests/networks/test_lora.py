@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from unnoise.networks import DiT, UNet
 from unnoise.networks.conditioner import Conditioning
-from unnoise.networks.lora import add_lora, layers, load_lora, lora_state, merge_lora, remove_lora
+from unnoise.networks.lora import add_lora, layers, merge_lora
 
 LEVEL = torch.tensor([3.0, 700.0])
 TOLD = Conditioning(vector=torch.ones(2, 3), tokens=torch.ones(2, 4, 5))
@@ -78,13 +78,6 @@ def test_merging_is_the_adapted_network(network: nn.Module) -> None:
     assert list(network.state_dict()) == names
 
 
-def test_removing_gives_the_first_network_back(network: nn.Module) -> None:
-    before = answer(network)
-    add_lora(network)
-    remove_lora(learned(network))
-    assert torch.equal(answer(network), before)
-
-
 def test_only_adapters_learn_and_the_names_of_the_rest_stay(network: nn.Module) -> None:
     names = set(network.state_dict())
     adapted = add_lora(network, rank=2)
@@ -92,14 +85,6 @@ def test_only_adapters_learn_and_the_names_of_the_rest_stay(network: nn.Module) 
     answer(learned(network)).square().sum().backward()
     trained = {name for name, p in network.named_parameters() if p.grad is not None and p.grad.abs().max() > 0}
     assert trained == {f"{name}.lora.{part}.weight" for name in adapted for part in ("down", "up")}
-
-
-def test_the_adapters_alone_are_saved_and_loaded(network: nn.Module) -> None:
-    plain = deepcopy(network)
-    add_lora(network, rank=3, alpha=6.0)
-    state = lora_state(learned(network))
-    assert len(state) == 3 * len(list(layers(plain)))
-    assert torch.equal(answer(load_lora(plain, state)), answer(network))
 
 
 def test_a_second_round_of_adapters_replaces_the_first(network: nn.Module) -> None:
@@ -141,8 +126,6 @@ def test_a_linear_adapter_is_a_product_of_two() -> None:
     x = torch.randn(7, 3)
     expected = nn.functional.linear(x, layer.weight + 5 / 2 * up @ down, layer.bias)
     torch.testing.assert_close(layer(x), expected)
-    again = load_lora(nn.Linear(3, 4), lora_state(layer))
-    torch.testing.assert_close(again.get_parameter("lora.up.weight"), up)
 
 
 def test_where_chooses_layers() -> None:
@@ -157,7 +140,8 @@ def test_adapters_are_small() -> None:
     network = UNet(3, 3, (32, 32), channels=64, multipliers=(1, 2, 2))
     total = sum(value.numel() for value in network.state_dict().values())
     add_lora(network, rank=4, where="attention|second")
-    assert sum(value.numel() for value in lora_state(network).values()) < 0.05 * total
+    adapters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    assert sum(parameter.numel() for parameter in adapters) < 0.05 * total
 
 
 @pytest.mark.parametrize(
@@ -167,12 +151,3 @@ def test_adapters_are_small() -> None:
 def test_bad_options_are_told(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         add_lora(unet(), **options)  # type: ignore[arg-type]
-
-
-def test_adapters_of_another_network_are_refused() -> None:
-    first, second = nn.Sequential(nn.Linear(2, 3)), nn.Sequential(nn.Linear(4, 3))
-    add_lora(first, rank=1)
-    with pytest.raises(ValueError, match="adapter of '0' is for a layer of another shape"):
-        load_lora(second, lora_state(first))
-    with pytest.raises(ValueError, match="theirs has a layer '0'"):
-        load_lora(nn.Linear(2, 3), lora_state(first))

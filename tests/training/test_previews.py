@@ -18,17 +18,17 @@ def few() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (4, 1, 8, 8), dtype=np.uint8)
 
 
-def test_the_share_of_copies_is_counted(few: np.ndarray) -> None:
+def test_the_fraction_of_copies_is_counted(few: np.ndarray) -> None:
     watch = CopyWatch(open_source(few, progress=False), mirrored=False)
     real = open_source(few, progress=False).batch(range(4)).image
     new = open_source(np.random.default_rng(1).integers(0, 256, (4, 1, 8, 8), dtype=np.uint8), progress=False)
-    assert watch.share(real) == 1
-    assert watch.share(new.batch(range(4)).image) == 0
+    assert watch.fraction(real) == 1
+    assert watch.fraction(new.batch(range(4)).image) == 0
 
 
 def test_large_sets_are_left_to_evaluation() -> None:
     many = open_source(np.zeros((WATCHED + 1, 1, 8, 8), np.uint8), progress=False)
-    assert CopyWatch(many, mirrored=False).share(many.batch(range(2)).image) is None
+    assert CopyWatch(many, mirrored=False).fraction(many.batch(range(2)).image) is None
 
 
 def test_a_training_that_learns_its_images_by_heart_says_so(

@@ -18,6 +18,7 @@ import torch
 
 import unnoise
 from unnoise.runs.checkpoint import checkpoints
+from unnoise.runs.metrics_file import read_metrics
 from unnoise.runs.run import Run
 from unnoise.training.train import train
 
@@ -164,16 +165,24 @@ def test_a_corrupt_checkpoint_falls_back_and_says_so(tmp_path: Path, capsys: pyt
     again = tiny(tmp_path / "run", 6, **{"train.save_every": 0})
     assert again.summary is not None
     assert again.summary["resumed_from"] == 3
-    assert "passing over a corrupt checkpoint" in capsys.readouterr().err
+    assert "passing over an unsound checkpoint" in capsys.readouterr().err
     assert_same_bits(tiny(tmp_path / "whole", 6, **{"train.save_every": 0}), again)
 
 
 def test_a_change_that_makes_another_run_is_refused(tmp_path: Path) -> None:
     tiny(tmp_path / "run", 2)
-    with pytest.raises(ValueError, match=r"train.learning_rate is 0.001 there and 0.01 here"):
-        tiny(tmp_path / "run", 4, **{"train.learning_rate": 0.01})
+    with pytest.raises(ValueError, match=r"train.batch_size is 8 there and 4 here"):
+        tiny(tmp_path / "run", 4, **{"train.batch_size": 4})
     with pytest.raises(ValueError, match=r"found\."):
         tiny(tmp_path / "run", 4, source=np.zeros((9, 8, 8), np.uint8))
+
+
+def test_rate_clip_and_precision_may_change_and_are_recorded(tmp_path: Path) -> None:
+    tiny(tmp_path / "run", 2)
+    run = tiny(tmp_path / "run", 3, **{"train.learning_rate": 0.01, "train.clip": 0.5})
+    changed = [line["changed"] for line in read_metrics(run.folder) if "changed" in line]
+    assert changed == [{"train.learning_rate": [0.001, 0.01], "train.clip": [1.0, 0.5]}]
+    assert Run.open(run.folder).config["train"]["learning_rate"] == 0.01
 
 
 @pytest.mark.parametrize(

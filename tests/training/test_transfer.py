@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import unnoise
+from unnoise.runs.checkpoint import checkpoints
 from unnoise.training.train import train
 
 SMALL = {
@@ -57,12 +58,19 @@ def test_a_run_that_began_elsewhere_resumes_to_the_bit(base: Path, tmp_path: Pat
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_adapters_leave_the_base_as_it_was(base: Path, tmp_path: Path) -> None:
+def test_adapters_leave_the_base_as_it_was_and_are_merged_where_it_is_loaded(base: Path, tmp_path: Path) -> None:
     options = {"model.lora.rank": 2}
     run = train("digits", out=tmp_path / "lora", steps=3, overrides=options, start=base, device="cpu")
-    first, second = (unnoise.load(folder, device="cpu").state_dict() for folder in (base, run.folder))
+    first = unnoise.load(base, device="cpu").state_dict()
+    trained, loaded = run.model(), run.load("cpu")
+    trained.load_state_dict(checkpoints(run.folder / "checkpoints")[-1].tensors("ema"))
+    second, merged = trained.state_dict(), loaded.state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert any(second[name].any() for name in second if name.endswith("lora.up.weight"))
+    assert merged.keys() == first.keys()
+    assert not all(torch.equal(first[name], merged[name]) for name in first)
+    images = [model.eval().sample(range(2)) for model in (trained, loaded)]  # type: ignore[operator, union-attr]
+    torch.testing.assert_close(*images, atol=1e-3, rtol=0)
 
 
 def test_a_model_that_shares_nothing_is_refused(base: Path, tmp_path: Path) -> None:

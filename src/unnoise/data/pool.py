@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from types import ModuleType, TracebackType
 from typing import Any, TypeVar
 
+from unnoise.errors import UserError
+
 T = TypeVar("T")
 
 MAX_WORKERS = 16
@@ -35,7 +37,7 @@ class Workers:
             self._pool.shutdown(cancel_futures=True)
 
     def map(self, function: Callable[..., T], chunks: Sequence[tuple[Any, ...]]) -> Iterator[T]:
-        """The results in order; raises RuntimeError when a process dies."""
+        """The results in order; raises UserError when a process dies."""
         count = min(_cores(), MAX_WORKERS, len(chunks))
         if count < 2 or len(chunks) < self.few or multiprocessing.current_process().daemon:
             yield from (function(*chunk) for chunk in chunks)
@@ -47,7 +49,9 @@ class Workers:
         try:
             yield from (future.result() for future in futures)
         except BrokenProcessPool as error:
-            raise RuntimeError("a decoding process was killed (is there enough memory?)") from error
+            raise UserError(
+                "a decoding process was killed, most likely for want of memory; close other programs, or set data.size"
+            ) from error
 
 
 def _cores() -> int:

@@ -60,8 +60,8 @@ def ode_log_likelihood(
     sigma_min: the noise level sigma / alpha at which the ODE starts. There x_0 is read as a draw of the model's
     distribution, which changes log p by about D sigma_min^2 / (2 s^2) for data with details of size s. A discrete-time
     network knows nothing below its first step: give it that step's sigma / alpha.
-    Raises UserError for an unknown trace, probes below 1, no image, or a sigma_min out of (0, the largest level), and
-    RuntimeError where the denoiser's answers are not finite or not smooth.
+    Raises UserError for an unknown trace, probes below 1, no image, a sigma_min out of (0, the largest level), and
+    where the denoiser's answers are not finite or not smooth.
     """
     if len(x_0) < 1 or probes < 1:
         raise UserError(f"need at least one image and one probe, got {len(x_0)} and {probes}")
@@ -132,7 +132,7 @@ class _Flow:
         divergence = self.probes.weight * torch.as_tensor(divergence)
         change = np.concatenate([wide(part.detach()).cpu().numpy().ravel() for part in (slope, divergence)])
         if not np.isfinite(change).all():  # the solver would try ever smaller steps, for ever
-            raise RuntimeError(f"the denoiser's answers are not finite at t = {float(t):.4g}")
+            raise UserError(f"the denoiser's answers are not finite at t = {float(t):.4g}")
         return change
 
     @staticmethod
@@ -158,7 +158,7 @@ def _integrate(flow: _Flow, span: tuple[float, float], rtol: float, atol: float)
     while solver.status == "running":
         solver.step()
     if solver.status == "failed":
-        raise RuntimeError("the ODE's solver failed: the denoiser's answers are not smooth enough for these tolerances")
+        raise UserError("the ODE's solver failed: the denoiser's answers are not smooth enough for these tolerances")
     z, log_det = flow.unpack(solver.y)
     scale, prior_std = float(flow.scale(last)[1]), flow.denoiser.schedule.prior_std
     normal = torch.distributions.Normal(0.0, prior_std / scale)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -177,6 +178,14 @@ class Diffusion(ImageModel, CanDenoise):
     @property
     def condition_names(self) -> tuple[str, ...]:
         return () if self.conditioner is None else self.conditioner.names
+
+    @property
+    def needed_conditions(self) -> tuple[str, ...]:
+        return () if self.conditioner is None else self.conditioner.needs
+
+    def prepare_conditions(self, cond: Mapping[str, Iterable[Any]], folder: Path) -> None:
+        if self.conditioner is not None:
+            self.conditioner.prepare(cond, folder)
 
     def conditions(self, batch: Batch) -> Conditions | None:
         """What a batch tells the network: its conditions, and what the conditioner makes of the images themselves."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 import torch
@@ -58,6 +59,14 @@ class ImageModel(nn.Module):
     def conditions(self, batch: Batch) -> Conditions | None:
         """What a batch tells the model; None for an unconditional model."""
         return None
+
+    @property
+    def needed_conditions(self) -> tuple[str, ...]:
+        """The conditions that training images must bring."""
+        return ()
+
+    def prepare_conditions(self, cond: Mapping[str, Iterable[Any]], folder: Path) -> None:
+        """Called before training with the conditions of the whole set; `folder` keeps what is expensive to make."""
 
     def check_conditions(self, cond: Conditions | None, guidance: Guidance | None = None) -> None:
         """Raises UserError for conditions that neither the model nor its guidance takes."""

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save
 from torch import Tensor
 
 from unnoise.errors import UserError
-from unnoise.files import write_atomic
+from unnoise.files import read_tensors, write_tensors
 
 BATCH = 64
 TEXT_TOWERS = {"clip": "CLIPTextModel", "t5": "T5EncoderModel", "siglip": "SiglipTextModel"}
@@ -62,13 +61,14 @@ class Embeddings:
         """Reads the embeddings of a set of texts from `folder`, or computes them and writes them there."""
         ordered = sorted({"", *texts})
         digest = hashlib.sha256(json.dumps([self.name, self.length, ordered]).encode()).hexdigest()[:32]
-        file = folder / f"text-{digest}.safetensors"
-        if not file.is_file():
+        file = folder / f"text-{digest}.bin"
+        stored = read_tensors(file)
+        if stored is None:
             self._learn(ordered, device)
             known = [self._known[text] for text in ordered]
             lengths = torch.tensor([len(tokens) for tokens in known])
-            write_atomic(file, save({"tokens": torch.cat(known), "lengths": lengths}))
-        stored = load_file(file)
+            stored = {"tokens": torch.cat(known), "lengths": lengths}
+            write_tensors(file, stored)
         parts = stored["tokens"].split(stored["lengths"].tolist())
         self._known.update(zip(ordered, parts, strict=True))
 

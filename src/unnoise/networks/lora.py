@@ -7,7 +7,7 @@ name: a checkpoint from before fits, and one from after holds the adapters besid
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -76,44 +76,6 @@ def merge_lora(module: nn.Module) -> nn.Module:
                 layer.weight += adapter.weight()
             _take_off(layer)
     return module
-
-
-def remove_lora(module: nn.Module) -> nn.Module:
-    """Takes off every adapter and forgets it."""
-    for _, layer in list(layers(module)):
-        _take_off(layer)
-    return module
-
-
-def lora_state(module: nn.Module) -> dict[str, Tensor]:
-    """The adapters alone, as `load_lora` takes them: a few per cent of a checkpoint."""
-    return {name: value for name, value in module.state_dict().items() if f".{CHILD}." in f".{name}"}
-
-
-def load_lora(module: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
-    """Hangs the adapters of `lora_state` on a module of the same build; rank and alpha come with them.
-
-    Raises UserError when the module lacks a layer, or has it in another shape.
-    """
-    found = dict(layers(module))
-    for name, part in _by_layer(state).items():
-        if name not in found:
-            raise UserError(f"the adapters belong to another network: theirs has a layer {name!r}")
-        adapter = _hang(found[name], part["up.weight"].shape[1], float(part["alpha"]))
-        try:
-            adapter.load_state_dict(part)
-        except RuntimeError:
-            raise UserError(f"the adapter of {name!r} is for a layer of another shape") from None
-    return module
-
-
-def _by_layer(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """Layer -> the state of its adapter."""
-    parts: dict[str, dict[str, Tensor]] = {}
-    for key, value in state.items():
-        layer, _, name = f".{key}".rpartition(f".{CHILD}.")
-        parts.setdefault(layer.removeprefix("."), {})[name] = value
-    return parts
 
 
 def layers(module: nn.Module) -> Iterator[tuple[str, Adaptable]]:

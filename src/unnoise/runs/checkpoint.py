@@ -1,17 +1,17 @@
 """Checkpoints: complete or absent, verified when read, never running code from a file.
 
 A checkpoint is a folder `checkpoints/STEP` with model.safetensors, ema.safetensors, optimizers.pt and state.json,
-which holds a digest of each of the others.
+which holds a digest of each of the others and of itself. It is *sound* when every digest is right and every weight is
+finite; nothing else is saved, resumed from or loaded.
 """
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import io
 import json
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from unnoise.files import new_folder
+from unnoise.files import FULL, digest, new_folder, remove_partial
+from unnoise.runs.state import STATE_FILE, State, StateError, read_state, sealed
 
-STATE_FILE = "state.json"
 OPTIMIZERS_FILE = "optimizers.pt"
+UNSOUND = ".unsound"
+"""The ending of folders that were checkpoints and cannot be trusted: kept, and never read."""
 
 
-class CorruptCheckpoint(Exception):
+class UnsoundCheckpoint(Exception):
     """A checkpoint that cannot be trusted, and why."""
 
 
@@ -41,51 +43,71 @@ class Checkpoint:
     def step(self) -> int:
         return int(self.folder.name)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """The counters of the run at this step; `files` maps each file to its digest."""
         try:
-            return json.loads((self.folder / STATE_FILE).read_text())
-        except (OSError, ValueError) as error:
-            raise CorruptCheckpoint(f"{self.folder}: {STATE_FILE}: {error}") from error
+            state = read_state(self.folder / STATE_FILE)
+        except StateError as error:
+            raise UnsoundCheckpoint(f"{self.folder}: {STATE_FILE} {error}") from error
+        if state["step"] != self.step:
+            raise UnsoundCheckpoint(f"{self.folder}: {STATE_FILE} is of step {state['step']}")
+        return state
 
     def verify(self) -> None:
-        """Raises CorruptCheckpoint unless every file has the digest it was written with."""
-        for name, expected in self.state().get("files", {}).items():
+        """Raises UnsoundCheckpoint unless every file has the digest it was written with and every weight is finite."""
+        for name, expected in self.state()["files"].items():
             try:
                 found = digest(self.folder / name)
             except OSError as error:
-                raise CorruptCheckpoint(f"{self.folder}: {name}: {error.strerror}") from error
+                raise UnsoundCheckpoint(f"{self.folder}: {name}: {error.strerror}") from error
             if found != expected:
-                raise CorruptCheckpoint(f"{self.folder}: {name} is not what was written")
+                raise UnsoundCheckpoint(f"{self.folder}: {name} is not what was written")
+            stem, _, suffix = name.rpartition(".")
+            if suffix == "safetensors" and not all_finite(self.tensors(stem).values()):
+                raise UnsoundCheckpoint(f"{self.folder}: {name} holds weights that are not finite")
 
     def tensors(self, name: str) -> dict[str, Tensor]:
         """The tensors of NAME.safetensors."""
         try:
             return load_file(self.folder / f"{name}.safetensors")
         except (OSError, safetensors.SafetensorError) as error:
-            raise CorruptCheckpoint(f"{self.folder}: {name}.safetensors: {error}") from error
+            raise UnsoundCheckpoint(f"{self.folder}: {name}.safetensors: {error}") from error
 
     def optimizers(self) -> list[dict[str, Any]]:
         """The state dicts of the phases' optimizers."""
         return torch.load(self.folder / OPTIMIZERS_FILE, weights_only=True, map_location="cpu")
 
 
+def all_finite(tensors: Iterable[Tensor]) -> bool:
+    """Whether no tensor holds an infinity or a NaN. Waits for the device once."""
+    sums = [tensor.detach().isfinite().all() for tensor in tensors if tensor.is_floating_point()]
+    return bool(torch.stack(sums).all()) if sums else True
+
+
 def checkpoints(root: Path) -> list[Checkpoint]:
     """All complete checkpoints below `root`, oldest first."""
-    folders = [folder for folder in root.glob("*") if folder.name.isdigit() and folder.is_dir()]
+    folders = [folder for folder in root.glob("*") if folder.name.isdecimal() and folder.is_dir()]
     return [Checkpoint(folder) for folder in sorted(folders, key=lambda folder: int(folder.name))]
 
 
-def newest_valid(root: Path) -> tuple[Checkpoint | None, list[str]]:
+def newest_valid(root: Path) -> tuple[Checkpoint | None, dict[Checkpoint, str]]:
     """The newest checkpoint that passes `verify`, and why each newer one does not."""
-    refused: list[str] = []
+    refused: dict[Checkpoint, str] = {}
     for checkpoint in reversed(checkpoints(root)):
         try:
             checkpoint.verify()
             return checkpoint, refused
-        except CorruptCheckpoint as error:
-            refused.append(str(error))
+        except UnsoundCheckpoint as error:
+            refused[checkpoint] = str(error)
     return None, refused
+
+
+def set_aside(refused: Iterable[Checkpoint]) -> None:
+    """Renames what is no sound checkpoint, so that it counts as none when old ones are removed."""
+    for checkpoint in refused:
+        aside = checkpoint.folder.with_name(checkpoint.folder.name + UNSOUND)
+        shutil.rmtree(aside, ignore_errors=True)
+        checkpoint.folder.rename(aside)
 
 
 def save_checkpoint(
@@ -94,11 +116,21 @@ def save_checkpoint(
     optimizers: list[dict[str, Any]],
     state: dict[str, Any],
 ) -> Checkpoint:
-    """Writes `root/STEP` in one piece. tensors: file stem -> state dict. state: JSON, with 'step'.
+    """Writes `root/STEP` in one piece.
 
-    Raises OSError saying which checkpoint is the last good one when the disk is full.
+    Args:
+        root: the run's folder of checkpoints.
+        tensors: file stem -> state dict.
+        optimizers: a state dict each.
+        state: JSON, with 'step'.
+
+    Raises:
+        UnsoundCheckpoint: where a weight is not finite; nothing is written.
+        OSError: saying which checkpoint is the last good one, for example when the disk is full.
     """
     folder = root / str(state["step"])
+    if not all(all_finite(values.values()) for values in tensors.values()):
+        raise UnsoundCheckpoint(f"{folder}: the weights are not finite")
     try:
         with new_folder(folder) as partial:
             for name, values in tensors.items():
@@ -107,7 +139,7 @@ def save_checkpoint(
             torch.save(optimizers, buffer)
             (partial / OPTIMIZERS_FILE).write_bytes(buffer.getbuffer())
             files = {file.name: digest(file) for file in sorted(partial.iterdir())}
-            (partial / STATE_FILE).write_text(json.dumps({**state, "files": files}, indent=1))
+            (partial / STATE_FILE).write_text(json.dumps(sealed({**state, "files": files}), indent=1))
     except (OSError, RuntimeError, safetensors.SafetensorError) as error:
         good = [checkpoint.step for checkpoint in checkpoints(root)]
         kept = f"the last good checkpoint is step {good[-1]}" if good else "no checkpoint has been written yet"
@@ -117,17 +149,12 @@ def save_checkpoint(
 
 
 def prune(root: Path, keep: int, best: int | None) -> None:
-    """Removes all but the last `keep` checkpoints and the one of step `best`."""
+    """Removes all but the last `keep` checkpoints and the one of step `best`, and what a killed process left."""
     for checkpoint in checkpoints(root)[:-keep]:
         if checkpoint.step != best:
             shutil.rmtree(checkpoint.folder, ignore_errors=True)
-
-
-def digest(file: Path) -> str:
-    """The BLAKE2b digest of a file, 32 hexadecimal digits."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    remove_partial(root)
 
 
 def _disk_is_full(error: BaseException) -> bool:
-    return (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "No space left" in str(error)
+    return (isinstance(error, OSError) and error.errno in FULL) or os.strerror(FULL[0]) in str(error)

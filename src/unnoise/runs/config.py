@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
@@ -11,14 +12,17 @@ from typing import Any
 import tomli_w
 
 from unnoise.errors import UserError
+from unnoise.files import text_digest, write_atomic
 from unnoise.registry import check_keys, suggest
+from unnoise.runs.bounds import check_run
 
 Config = dict[str, Any]
 
-SECTIONS = ("data", "model", "objective", "sampler", "train")
-RUN_KEYS = ("unnoise", "recipe", "source", "seed", "start", "found")
-"""What a run's config.toml holds beside the recipe's sections."""
+MOST_BYTES = 1 << 22
 
+SECTIONS = ("data", "model", "objective", "sampler", "train")
+RUN_KEYS = ("unnoise", "recipe", "source", "seed", "start", "found", "digest")
+"""What a run's config.toml holds beside the recipe's sections; digest: of all the rest."""
 
 OLD_KEYS = {"density": "timesteps"}
 OLD_KINDS = {"straight": "rectified-flow"}
@@ -40,14 +44,36 @@ def read_recipe(name: str) -> Config:
     return _checked(tomllib.loads(resources.files("unnoise.recipes").joinpath(f"{name}.toml").read_text()), name)
 
 
-def read_toml(path: Path) -> Config:
-    """A recipe or a run's config.toml; UserError says what is wrong with it."""
+def read_toml(path: Path, *, renew: bool = True) -> Config:
+    """A recipe or a run's config.toml; UserError says what is wrong with it. renew: into today's names."""
     try:
-        return _checked(tomllib.loads(path.read_text()), str(path))
+        if not path.is_file():
+            raise UserError(f"cannot read {path}: there is no such file")
+        if path.stat().st_size > MOST_BYTES:
+            raise UserError(f"cannot read {path}: it is larger than any configuration")
+        return _checked(tomllib.loads(path.read_text()), str(path), renew)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path} is not valid TOML: {error}") from error
+
+
+def write_config(path: Path, config: Config) -> None:
+    """A run's config.toml, with a digest of itself."""
+    write_atomic(path, to_toml({**config, "digest": _digest(config)}))
+
+
+def read_config(path: Path) -> tuple[Config, bool]:
+    """A run's configuration, and whether somebody edited the file since it was written.
+
+    Raises:
+        UserError: where it is no TOML, or no run's configuration.
+    """
+    written = read_toml(path, renew=False)
+    edited = "digest" in written and written.pop("digest") != _digest(written)
+    config = _renewed(written)
+    check_run(config, str(path))
+    return config, edited
 
 
 def to_toml(config: Config) -> str:
@@ -109,9 +135,16 @@ def plain(config: Config) -> Config:
     return tomllib.loads(to_toml(config))
 
 
-def _checked(config: Config, where: str) -> Config:
+def _checked(config: Config, where: str, renew: bool = True) -> Config:
     check_keys(config, (*SECTIONS, *RUN_KEYS), where)
-    return _renewed(config)
+    for name in (*SECTIONS, "found"):
+        if not isinstance(config.get(name, {}), Mapping):
+            raise UserError(f"{name} in {where} must be a table, got {config[name]!r}")
+    return _renewed(config) if renew else config
+
+
+def _digest(config: Config) -> str:
+    return text_digest(json.dumps(plain(config), sort_keys=True, default=str))
 
 
 def _renewed(value: Any) -> Any:

@@ -9,10 +9,25 @@ from unnoise.progress import duration
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The figures of a run before it starts.
+class Measured:
+    """What a first image and a trial step showed.
 
-    flops: forward, per image; memory: bytes; step_seconds: one step, measured; left: seconds until it stops.
+    flops: forward, per image; memory: bytes of a step; step_seconds: of one step; left: seconds until the run stops;
+    parts: how many a batch is computed in.
+    """
+
+    flops: float
+    memory: int
+    step_seconds: float
+    left: float
+    parts: int = 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The figures of a run before it starts: known at once, and `measured` a little later.
+
+    weights_memory: bytes of weights, gradients, moments and average.
     """
 
     run: str
@@ -21,22 +36,26 @@ class Plan:
     classes: int
     broken: int
     parameters: int
-    flops: float
-    memory: int
+    weights_memory: int
     device: str
     how: str
     step: int
     steps: int
     minutes: float
-    step_seconds: float
-    left: float
+    measured: Measured | None = None
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """One flat mapping."""
+        figures = asdict(self)
+        return {**figures, **(figures.pop("measured") or {})}
 
     def lines(self) -> list[str]:
         """The plan for people."""
+        return [*self.known(), *self.found()]
+
+    def known(self) -> list[str]:
+        """What arithmetic tells."""
         channels, height, width = self.shape
         classes = f", {self.classes} classes" if self.classes else ""
         files = "file" if self.broken == 1 else "files"
@@ -45,9 +64,20 @@ class Plan:
         from_step = f" from step {self.step}" if self.step else ""
         return [
             f"data    {self.images:,} images {width}x{height}, {channels} channels{classes}{broken}",
-            f"model   {self.parameters / 1e6:.2f} M parameters, {self.flops / 1e9:.2f} GFLOP per image forward",
-            f"device  {self.device}, {self.how}; about {self.memory / 2**30:.1f} GiB for the step",
+            f"model   {self.parameters / 1e6:.2f} M parameters, {self.weights_memory / 2**30:.2f} GiB with moments",
+            f"device  {self.device}, {self.how}",
             f"files   {self.run}",
-            f"stops   after {limit}{from_step}: about {duration(self.left)} at {self.step_seconds:.2f} s a step",
+            f"stops   after {limit}{from_step}",
             *(f"note    {note}" for note in self.notes),
+        ]
+
+    def found(self) -> list[str]:
+        """What measuring told."""
+        if self.measured is None:
+            return []
+        parts = f", a batch in {self.measured.parts} parts" if self.measured.parts > 1 else ""
+        return [
+            f"cost    {self.measured.flops / 1e9:.2f} GFLOP per image forward, about "
+            f"{self.measured.memory / 2**30:.1f} GiB for the step{parts}",
+            f"time    about {duration(self.measured.left)} at {self.measured.step_seconds:.2f} s a step",
         ]

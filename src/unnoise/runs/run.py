@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,15 +17,17 @@ from unnoise.errors import UserError
 from unnoise.models.assembly import build_model
 from unnoise.models.diffusion import Diffusion
 from unnoise.models.image_model import ImageModel
+from unnoise.networks.lora import merge_lora
 from unnoise.registry import build
-from unnoise.runs.checkpoint import Checkpoint, newest_valid
-from unnoise.runs.config import Config, read_toml
+from unnoise.runs.checkpoint import Checkpoint, checkpoints, newest_valid
+from unnoise.runs.config import Config, read_config
 from unnoise.runs.data import open_split
 from unnoise.runs.plan import Plan
 from unnoise.runtime.device import best_device
+from unnoise.runtime.memory import within_memory
 from unnoise.samplers import SAMPLERS, Sampler
 
-CONFIG_FILE = "config.toml"
+CONFIG_FILE, CHECKPOINTS, LOCK = "config.toml", "checkpoints", ".lock"
 
 
 class Run:
@@ -38,13 +41,29 @@ class Run:
         self.plan: Plan | None = None
         self.summary: dict[str, Any] | None = None
 
+    def __repr__(self) -> str:
+        steps = [checkpoint.step for checkpoint in checkpoints(self.folder / CHECKPOINTS)]
+        channels, height, width = self.shape
+        trained = f"{steps[-1]} steps" if steps else "untrained"
+        return f"Run('{self.folder}', {self.config['recipe']}, {width}x{height}x{channels}, {trained})"
+
     @classmethod
-    def open(cls, folder: str | Path) -> Run:
-        """An existing run. Raises UserError when the folder is none."""
+    def open(cls, folder: Run | str | Path) -> Run:
+        """An existing run: the folder of one, or one that is open already.
+
+        Raises:
+            UserError: where the folder is no run. A configuration that was edited by hand is read, and that is noted on
+                standard error.
+        """
+        if isinstance(folder, Run):
+            return folder
         path = Path(folder)
-        if not (path / CONFIG_FILE).is_file():
+        if not is_run(path):
             raise UserError(f"{folder} is no run: it has no {CONFIG_FILE}; a run is a folder that 'unnoise train' made")
-        return cls(path, read_toml(path / CONFIG_FILE))
+        config, edited = read_config(path / CONFIG_FILE)
+        if edited:
+            print(f"note: {path / CONFIG_FILE} was edited by hand since it was written", file=sys.stderr)
+        return cls(path, config)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -57,7 +76,8 @@ class Run:
 
     def model(self) -> ImageModel:
         """The model with the weights it is built with, untrained."""
-        return build_model(self.config["model"], self.shape, len(self.classes))
+        with within_memory(f"the model of {self.folder}"):
+            return build_model(self.config["model"], self.shape, len(self.classes))
 
     def sampler(self) -> Sampler:
         """The sampler of the recipe; UserError for a model that needs none."""
@@ -88,27 +108,34 @@ class Run:
         return {"step": checkpoint.step, "checkpoint": checkpoint.state()["files"]["ema.safetensors"]}
 
     def load(self, device: str | None = None) -> ImageModel:
-        """The model of the newest sound checkpoint: EMA weights, eval mode. Corrupt checkpoints are
-        passed over, naming them on standard error; UserError when there is none to read."""
+        """The model of the newest sound checkpoint: averaged weights, with low-rank adapters added to them, eval mode.
+
+        Raises:
+            UserError: where there is no sound checkpoint; those that are not are passed over, named on standard error.
+        """
         checkpoint = self._newest()
         model = self.model()
-        model.load_state_dict(checkpoint.tensors("ema"))
-        model.requires_grad_(False)
+        try:
+            model.load_state_dict(checkpoint.tensors("ema"))
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:300]
+            raise UserError(f"the weights in {checkpoint.folder} do not fit the configuration: {reason}") from error
+        merge_lora(model).requires_grad_(False)
         return model.to(device or best_device()).eval()
 
     def _newest(self) -> Checkpoint:
-        checkpoint, refused = newest_valid(self.folder / "checkpoints")
+        checkpoint, refused = newest_valid(self.folder / CHECKPOINTS)
         if checkpoint is None:
-            reason = f": {refused[0]}" if refused else "; train it first"
+            reason = f": {next(iter(refused.values()))}" if refused else "; train it first"
             raise UserError(f"{self.folder} has no checkpoint to load{reason}")
-        for message in refused:
-            print(f"passing over a corrupt checkpoint: {message}", file=sys.stderr)
+        for message in refused.values():
+            print(f"passing over an unsound checkpoint: {message}", file=sys.stderr)
         return checkpoint
 
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Holds the run against other processes; the system lets go when this one ends, however it ends."""
-        lock = FileLock(self.folder / ".lock")
+        lock = FileLock(self.folder / LOCK)
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -119,6 +146,30 @@ class Run:
             yield
 
 
-def load(path: str | Path, device: str | None = None) -> ImageModel:
-    """The trained model of a run folder: EMA weights, eval mode."""
-    return Run.open(path).load(device)
+def is_run(folder: Path) -> bool:
+    """Whether a folder holds a configuration, and so is, or claims to be, a run."""
+    return (folder / CONFIG_FILE).is_file()
+
+
+def claim_folder(folder: Path) -> None:
+    """Makes sure that a training may fill a folder: it is a run, empty, or not there.
+
+    Raises:
+        UserError: where other files lie in it, or a config.toml that is no run's.
+    """
+    if is_run(folder):
+        read_config(folder / CONFIG_FILE)
+        return
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise UserError(f"{folder} is a file; choose another --out for the run's folder")
+    others = sorted(file.name for file in folder.iterdir() if file.name != LOCK) if folder.is_dir() else []
+    if others:
+        raise UserError(
+            f"{folder} is no run and holds {others[0]}{' and more' if len(others) > 1 else ''}; a run goes into a "
+            "folder of its own: choose another --out"
+        )
+
+
+def load(run: Run | str | Path, device: str | None = None) -> ImageModel:
+    """The trained model of a run, as `train` returns it, or of its folder: averaged weights, eval mode."""
+    return Run.open(run).load(device)

@@ -8,9 +8,12 @@ from types import FrameType, TracebackType
 
 
 class Interrupt:
-    """Within, SIGINT and SIGTERM set `asked` instead of ending the process; a second SIGINT ends it as usual."""
+    """Within, SIGINT, SIGTERM and SIGHUP set `asked` instead of ending the process; a second SIGINT ends it as usual.
 
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    SIGHUP is what a terminal that closes, or a lost connection, sends.
+    """
+
+    SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
     def __init__(self) -> None:
         self.asked = ""
@@ -19,7 +22,9 @@ class Interrupt:
         # Only the main thread may set handlers; elsewhere (a notebook server, a web page) the caller stops the run.
         self._main = threading.current_thread() is threading.main_thread()
         if self._main:
-            self._before = {number: signal.signal(number, self._ask) for number in self.SIGNALS}
+            # Who ignores a signal, as nohup does SIGHUP, wants the training to go on.
+            heard = [n for n in self.SIGNALS if n == signal.SIGINT or signal.getsignal(n) != signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._ask) for number in heard}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:

@@ -1,4 +1,4 @@
-"""Latent diffusion before the first step: the autoencoder of another run, and the codes of a data set, made once."""
+"""Latent diffusion before the first step: the autoencoder of another run, and the latents of a data set, made once."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save
 from torch import Tensor
 
 from unnoise.data import Images
 from unnoise.data.cache import cache_folder
 from unnoise.errors import UserError
-from unnoise.files import write_atomic
-from unnoise.models import Diffusion, ImageModel
+from unnoise.files import read_tensors, write_tensors
+from unnoise.models import ImageModel
 from unnoise.models.codec import Latents
 from unnoise.models.pretrained_files import read_pretrained
 from unnoise.progress import progress_bar
@@ -30,7 +29,7 @@ ROWS = 256
 def with_autoencoder(spec: Mapping[str, Any]) -> dict[str, Any]:
     """The [model] section with the autoencoder that its codec's `run` names written out.
 
-    run: a run of an autoencoder, or a folder of a published one (`models.foreign_files`).
+    run: a run of an autoencoder, or a folder of a published one (`models.pretrained_files`).
     Raises UserError for a codec 'latents' that names no run.
     """
     codec = spec.get("codec")
@@ -45,18 +44,18 @@ def with_autoencoder(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_latents(model: ImageModel, images: Images, device: str, keep: bool) -> Images:
-    """Fills a latent model's codec from its run and measures shift and scale; the images with their codes, if `keep`.
+    """Fills a latent model's codec from its run and measures shift and scale; the images with their latents, if `keep`.
 
     Any other model, and its images, stay as they are.
     """
-    if not isinstance(model, Diffusion) or not isinstance(model.codec, Latents):
+    codec = model.reconstructor
+    if not model.works_in_latents or not isinstance(codec, Latents):
         return images
-    codec = model.codec
     _fill(codec)
     codec.to(device)
-    codes = _codes(codec, images, device)
-    codec.measure(codes)
-    return replace(images, codes=codec.normalised(codes.to(device)).cpu().numpy()) if keep else images
+    latents = _latents(codec, images, device)
+    codec.measure(latents)
+    return replace(images, codes=codec.normalised(latents.to(device)).cpu().numpy()) if keep else images
 
 
 def _fill(codec: Latents) -> None:
@@ -70,16 +69,18 @@ def _fill(codec: Latents) -> None:
         raise UserError(f"the weights in {codec.run} do not fit: {' '.join(str(error).split())[:300]}") from None
 
 
-def _codes(codec: Latents, images: Images, device: str) -> Tensor:
-    """The autoencoder's codes (N, c, h, w) of all images, kept in the cache by content."""
+def _latents(codec: Latents, images: Images, device: str) -> Tensor:
+    """The autoencoder's latents (N, c, h, w) of all images, kept in the cache; a damaged file is made anew."""
     weights = hashlib.sha256(
         b"".join(p.detach().cpu().numpy().tobytes() for p in codec.network.parameters())
     ).hexdigest()
     key = hashlib.sha256(json.dumps([images.fingerprint, weights]).encode()).hexdigest()[:32]
-    file = cache_folder() / "codes" / f"{key}.safetensors"
-    if not file.exists():
-        write_atomic(file, save({"codes": _encode(codec, images, device)}))
-    return load_file(file)["codes"]
+    file = cache_folder() / "latents" / f"{key}.bin"
+    stored = read_tensors(file)
+    if stored is None:
+        stored = {"latents": _encode(codec, images, device)}
+        write_tensors(file, stored)
+    return stored["latents"]
 
 
 @torch.no_grad()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,8 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from unnoise.errors import UserError
-from unnoise.files import write_atomic
 from unnoise.progress import duration
+from unnoise.runs.metrics_file import MetricsWriter, drop_after
 
 LINE_EVERY = 10.0
 """Seconds between plain lines where there is no terminal."""
@@ -27,7 +28,7 @@ class TrainLog:
     """
 
     def __init__(self, folder: Path, total: float, *, by_time: bool, tensorboard: bool = False) -> None:
-        self._file = (folder / "metrics.jsonl").open("a", buffering=1)
+        self._folder, self._metrics = folder, MetricsWriter(folder)
         self._console = Console(stderr=True, highlight=False)
         self._total, self._by_time = total, by_time
         self._last_line = 0.0
@@ -35,31 +36,42 @@ class TrainLog:
         text = TextColumn("{task.fields[text]}")
         columns = TextColumn("[bold]{task.description}"), BarColumn(), TaskProgressColumn(), text
         self._bar = Progress(*columns, console=self._console, disable=not self._console.is_terminal)
-        self._task = self._bar.add_task("training", total=total, text="")
+        self._task = self._bar.add_task("training", total=total, text="", visible=False)
 
     def __enter__(self) -> TrainLog:
+        self._bar.start()
         return self
 
-    def start(self) -> None:
-        """Shows the bar."""
-        self._bar.start()
-
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
-        self._bar.stop()
-        self._file.close()
+        self._to_terminal(self._bar.stop)
+        self._metrics.close()
         if self._writer is not None:
             self._writer.close()
 
     def say(self, message: str) -> None:
         """One line for people."""
-        self._console.print(message, markup=False, soft_wrap=True)
+        self._to_terminal(lambda: self._console.print(message, markup=False, soft_wrap=True))
+
+    @contextmanager
+    def phase(self, name: str, total: int | None = None) -> Iterator[Callable[[], None]]:
+        """Within, work that is not a step has a bar of its own; yields what counts one of `total` parts as done."""
+        task = self._bar.add_task(name, total=total, text="")
+        try:
+            yield lambda: self._bar.advance(task)
+        finally:
+            self._bar.remove_task(task)
 
     def record(self, step: int, values: dict[str, Any], **more: Any) -> None:
         """One line of metrics.jsonl."""
-        self._file.write(json.dumps({"step": step, "time": round(time.time(), 3), **values, **more}) + "\n")
+        self._metrics.write({"step": step, "time": round(time.time(), 3), **values, **more})
         if self._writer is not None:
             for name, value in values.items():
                 self._writer.add_scalar(name, value, step)
+
+    def drop_after(self, step: int) -> None:
+        """Forgets the lines after `step`, from where the training goes on."""
+        self._metrics.close()
+        drop_after(self._folder, step)
 
     def progress(self, step: int, minutes: float, left: float, values: dict[str, float]) -> None:
         """Shows where the run stands. left: seconds; values: loss, images per second, gradient norm, memory."""
@@ -73,25 +85,19 @@ class TrainLog:
                 f"{duration(left)} left",
             )
         )
-        self._bar.update(self._task, completed=minutes if self._by_time else step, text=text)
+        self._bar.update(self._task, completed=minutes if self._by_time else step, text=text, visible=True)
         if self._bar.disable and time.monotonic() - self._last_line >= LINE_EVERY:
             self._last_line = time.monotonic()
             self.say(text)
 
-
-def drop_after(folder: Path, step: int) -> None:
-    """Removes the lines of metrics.jsonl after `step`: a resumed run writes them again."""
-    file = folder / "metrics.jsonl"
-    if file.exists():
-        lines = [line for line in file.read_text().splitlines() if _step_of(line) <= step]
-        write_atomic(file, "".join(f"{line}\n" for line in lines))
-
-
-def _step_of(line: str) -> float:
-    try:
-        return json.loads(line)["step"]
-    except (ValueError, KeyError):  # half a line: the process died while writing it
-        return float("inf")
+    def _to_terminal(self, show: Callable[[], object]) -> None:
+        """Shows something, until the terminal is gone: then the training still has to be saved."""
+        if self._console.quiet:
+            return
+        try:
+            show()
+        except OSError:
+            self._console.quiet = True
 
 
 def _tensorboard_writer(folder: Path) -> Any:

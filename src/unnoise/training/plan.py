@@ -1,4 +1,4 @@
-"""What is about to happen, said before the first step."""
+"""What is about to happen: from arithmetic at once, and refined by measuring one image and a trial step."""
 
 from __future__ import annotations
 
@@ -11,21 +11,25 @@ from torch import Tensor
 
 from unnoise.data.batch import Batch
 from unnoise.data.images import Images
+from unnoise.errors import UserError
 from unnoise.networks.flops import count_flops
-from unnoise.runs.plan import Plan
+from unnoise.runs.plan import Measured, Plan
+from unnoise.runtime.memory import free_bytes
 from unnoise.seeding import StepNoise
-from unnoise.training.step import rows_of, split_batch
+from unnoise.training.parts import rows_of
 from unnoise.training.trainer import Trainer
 
+MEMORY = 0.8
+"""The fraction of the free memory that a step may take."""
+TRIAL_SECONDS = 3.0
+"""What a trial step may take: a slow one is measured on fewer images."""
+BACKWARD = 3.0
+"""How much longer a forward and a backward pass take than a forward pass, roughly."""
 
-def make_plan(trainer: Trainer, images: Images, folder: Path, advice: tuple[str, ...] = ()) -> Plan:
-    """Measures a trial step, which leaves no trace in the run, and adds up what the run needs. advice: more notes."""
-    batch = split_batch(trainer.loader.batch(trainer.step), trainer.settings.accumulate)[0]
-    _first_step(trainer, batch)
-    seconds = trial_step(trainer, batch) * trainer.settings.accumulate
+
+def known_plan(trainer: Trainer, images: Images, folder: Path, advice: tuple[str, ...] = ()) -> Plan:
+    """The plan as far as arithmetic tells. advice: more notes."""
     settings, engine = trainer.settings, trainer.engine
-    by_steps = (settings.steps - trainer.step) * seconds
-    by_time = settings.minutes * 60 - trainer.seconds if settings.minutes else math.inf
     precision = "bf16 autocast" if engine.bf16 else "fp32"
     layout = ", channels last" if engine.channels_last else ""
     compiled = ", torch.compile" if engine.compile else ""
@@ -36,29 +40,72 @@ def make_plan(trainer: Trainer, images: Images, folder: Path, advice: tuple[str,
         classes=len(images.classes),
         broken=len(images.broken),
         parameters=sum(parameter.numel() for parameter in trainer.model.parameters()),
-        flops=_forward_flops(trainer, batch),
-        memory=memory_bytes(trainer, batch),
+        weights_memory=_weights_bytes(trainer),
         device=engine.device,
         how=f"{precision}{layout}{compiled}",
         step=trainer.step,
         steps=settings.steps,
         minutes=settings.minutes,
-        step_seconds=seconds,
-        left=max(0.0, min(by_steps, by_time)),
         notes=(*images.notes, *engine.notes, *advice),
     )
 
 
-def _first_step(trainer: Trainer, batch: Batch) -> None:
+def measure(trainer: Trainer) -> Measured:
+    """What a step costs, by one image first and then by as many as memory and patience allow. Leaves no trace in the
+    run, but for the parts that a batch is computed in, of which there are more where memory is short.
+
+    Raises:
+        UserError: where not even a single image fits the memory.
+    """
+    settings = trainer.settings
+    batch = trainer.loader.batch(trainer.step)
+    one = rows_of(batch, slice(1))
+    begun = time.perf_counter()
+    flops = _forward_flops(trainer, one)
+    seconds_each = time.perf_counter() - begun
+    per_image = _saved_bytes(trainer, one)
+    trainer.accumulate = _parts(trainer, per_image)
+    part = settings.batch_size // trainer.accumulate
+    rows = max(1, min(part, int(TRIAL_SECONDS / (BACKWARD * seconds_each))))
+    trial = rows_of(batch, slice(rows))
+    seconds = _first_step(trainer, trial)
+    if rows == part:  # quick enough to be measured again, warm
+        seconds = trial_step(trainer, trial)
+    step_seconds = seconds * settings.batch_size / rows
+    by_steps = (settings.steps - trainer.step) * step_seconds
+    by_time = settings.minutes * 60 - trainer.seconds if settings.minutes else math.inf
+    return Measured(
+        flops=flops,
+        memory=_weights_bytes(trainer) + part * per_image,
+        step_seconds=step_seconds,
+        left=max(0.0, min(by_steps, by_time)),
+        parts=trainer.accumulate,
+    )
+
+
+def _parts(trainer: Trainer, per_image: int) -> int:
+    """The least number of equal parts of a batch, at least what was asked for, of which one fits the memory."""
+    size = trainer.settings.batch_size
+    room = MEMORY * free_bytes(trainer.engine.device)
+    for parts in range(trainer.accumulate, size + 1):
+        if size % parts == 0 and size // parts * per_image <= room:
+            return parts
+    raise UserError(
+        f"a single image needs about {per_image / 2**30:.1f} GiB for a step and {room / MEMORY / 2**30:.1f} GiB are "
+        "free; set a smaller data.size, or a smaller network"
+    )
+
+
+def _first_step(trainer: Trainer, batch: Batch) -> float:
     """A trial step that, where the network is compiled, compiles it; a compiler that fails is done without."""
     try:
-        trial_step(trainer, batch)
+        return trial_step(trainer, batch)
     except Exception as error:
         if not trainer.engine.compile:
             raise
         trainer.engine = trainer.engine.without_compile(trainer.model, str(error))
         _forget_gradients(trainer)
-        trial_step(trainer, batch)
+        return trial_step(trainer, batch)
 
 
 def trial_step(trainer: Trainer, batch: Batch) -> float:
@@ -81,21 +128,21 @@ def _forget_gradients(trainer: Trainer) -> None:
             parameter.grad = None
 
 
-def memory_bytes(trainer: Trainer, batch: Batch) -> int:
-    """Weights, gradients, two moments and the average, and the activations that backward keeps, from one image."""
+def _weights_bytes(trainer: Trainer) -> int:
+    """Weights, gradients, two moments and the average."""
     modules = (trainer.model, *trainer.objective.modules().values())
-    held = 5 * sum(p.numel() * p.element_size() for module in modules for p in module.parameters())
-    return held + len(batch) * _saved_bytes(trainer, rows_of(batch, slice(1)))
+    return 5 * sum(p.numel() * p.element_size() for module in modules for p in module.parameters())
 
 
 def _forward_flops(trainer: Trainer, batch: Batch) -> int:
     """The first phase's loss of one image: for a diffusion model, one forward pass of the network."""
     loss, noise = trainer.phases[0].loss, StepNoise(trainer.seed, trainer.step)
     with torch.random.fork_rng(_cuda(trainer)):
-        return count_flops(lambda: loss(rows_of(batch, slice(1)), noise))
+        return count_flops(lambda: loss(batch, noise))
 
 
 def _saved_bytes(trainer: Trainer, batch: Batch) -> int:
+    """The activations that backward keeps."""
     weights = {parameter.untyped_storage().data_ptr() for parameter in trainer.model.parameters()}
     saved: dict[int, int] = {}
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,15 +14,20 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from unnoise.data import Batch, Images, image_grid
+from unnoise.data import Batch, Images, image_grid, save_png
 from unnoise.metrics.copies import copies
 from unnoise.models import CanReconstruct, CanSample, ImageModel
+from unnoise.progress import duration
 from unnoise.samplers import Sampler
+from unnoise.training.log import TrainLog
+from unnoise.training.parts import rows_of
 
 WATCHED = 5000
 SIDE = 32
 ALARM = 0.1
-"""The share of copies from which on a training warns."""
+"""The fraction of copies from which on a training warns."""
+FEWEST_IMAGES, FEWEST_STEPS = 4, 10
+"""Of a grid that has to be quick: with less it would show nothing."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +41,127 @@ class Preview:
 def preview(model: ImageModel, batch: Batch, sampler: Sampler | None) -> Preview:
     """One image per row of `batch` from seeds 0, 1, ... and the row's conditions; of a model that only reconstructs,
     each row's image beside its reconstruction."""
-    seeds = range(len(batch))
     if isinstance(model, CanSample):
-        samples = model.sample(seeds, model.conditions(batch), sampler)
+        samples = model.sample(range(len(batch)), model.conditions(batch), sampler)
         return Preview(image_grid(samples), samples)
     assert isinstance(model, CanReconstruct), "a model samples or reconstructs"
     with torch.no_grad():
         pairs = torch.stack([batch.image, model.decode(model.encode(batch.image)).to(batch.image.dtype)], dim=1)
     return Preview(image_grid(pairs.flatten(0, 1), columns=2 * max(1, round(len(batch) ** 0.5 / 2))), None)
+
+
+def draws(model: ImageModel) -> bool:
+    """Whether there is anything to show of a model; of a classifier there is not."""
+    return isinstance(model, (CanSample, CanReconstruct))
+
+
+def fitted(
+    images: int, steps: int, seconds_each: float, allowed: float, *, fewer_steps: bool
+) -> tuple[int, int] | None:
+    """(images, steps) of a grid that takes at most `allowed` seconds: fewer images first, then fewer steps.
+
+    Args:
+        images, steps: of the whole grid.
+        seconds_each: per image and step.
+        allowed: seconds.
+        fewer_steps: whether the sampler can do with fewer.
+
+    Returns:
+        None where even the smallest grid worth looking at takes longer.
+    """
+    most = allowed / max(1e-12, seconds_each)
+    if images * steps <= most:
+        return images, steps
+    few = min(images, FEWEST_IMAGES)
+    if few * steps <= most:
+        return int(most // steps), steps
+    if fewer_steps and few * min(steps, FEWEST_STEPS) <= most:
+        return few, int(most // few)
+    return None
+
+
+class Painter:
+    """Draws a run's grids into its samples folder, at most FRACTION of the time of a training.
+
+    Args:
+        model: in evaluation mode, with the averaged weights, whenever `draw` is called.
+        sampler: of a model that draws in steps.
+        shown: a row per image of the grid: what it is conditioned on, or is reconstructed.
+        watch: looks for copies of training images among the samples.
+        seconds_each: what an image takes per step, as far as is known; measured at every grid.
+    """
+
+    FRACTION = 0.1
+
+    def __init__(
+        self,
+        model: ImageModel,
+        sampler: Sampler | None,
+        shown: Batch,
+        watch: CopyWatch,
+        folder: Path,
+        log: TrainLog,
+        *,
+        seconds_each: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.model, self.sampler, self.shown, self.watch = model, sampler, shown, watch
+        self.folder, self.log, self.seconds_each, self.clock = folder, log, seconds_each, clock
+        self._noted = ""
+
+    @property
+    def steps(self) -> int:
+        return 1 if self.sampler is None else self.sampler.steps
+
+    def expected(self, allowed: float) -> float:
+        """Seconds that a grid will take which may take so many."""
+        size = self._fitted(allowed)
+        return 0.0 if size is None else math.prod(size) * self.seconds_each
+
+    def draw(self, step: int, allowed: float) -> None:
+        """Writes samples/STEP.png, of as many images and steps as `allowed` seconds hold."""
+        size = self._fitted(allowed)
+        if size is None:
+            self._note(step, f"no samples drawn: they would take {duration(self._whole)}; unnoise sample draws some")
+            return
+        images, steps = size
+        if size != (len(self.shown), self.steps):
+            self._note(step, f"drawing {images} images in {steps} steps: the whole grid takes {duration(self._whole)}")
+        sampler = self.sampler if steps == self.steps or self.sampler is None else replace(self.sampler, steps=steps)
+        begun = self.clock()
+        with self.log.phase("drawing samples", steps) as advance:
+            hook = self.model.counted.register_forward_hook(lambda *_: advance())
+            try:
+                drawn = preview(self.model, rows_of(self.shown, slice(images)), sampler)
+            finally:
+                hook.remove()
+        save_png(drawn.picture, self.folder / "samples" / f"{step}.png")
+        self.seconds_each = (self.clock() - begun) / (images * steps)
+        self._look(step, drawn.samples)
+
+    @property
+    def _whole(self) -> float:
+        return len(self.shown) * self.steps * self.seconds_each
+
+    def _fitted(self, allowed: float) -> tuple[int, int] | None:
+        named_grid = self.sampler is not None and isinstance(self.sampler.grid, str)
+        return fitted(len(self.shown), self.steps, self.seconds_each, allowed, fewer_steps=named_grid)
+
+    def _look(self, step: int, samples: Tensor | None) -> None:
+        """Records how many samples are copies, and warns."""
+        fraction = None if samples is None else self.watch.fraction(samples)
+        if fraction is None:
+            return
+        self.log.record(step, {"copies": round(fraction, 6)})
+        if fraction >= ALARM:
+            self.log.say(f"step {step}: {warning(fraction)}")
+
+    def _note(self, step: int, text: str) -> None:
+        """Says something of a grid, once for as long as it is the same."""
+        kind = text.split(":")[0].split()[0]
+        if kind != self._noted:
+            self.log.say(f"step {step}: {text}; grids take at most {self.FRACTION:.0%} of the time")
+        self._noted = kind
 
 
 class CopyWatch:
@@ -54,19 +176,19 @@ class CopyWatch:
         self.mirrored = mirrored
         self.training = _small(images.batch(range(len(images))).image) if 2 <= len(images) <= WATCHED else None
 
-    def share(self, samples: Tensor) -> float | None:
-        """The share of the samples that are copies; None for a set that is not watched."""
+    def fraction(self, samples: Tensor) -> float | None:
+        """The fraction of the samples that are copies; None for a set that is not watched."""
         if self.training is None:
             return None
         found = copies(_small(samples.float().cpu()), self.training, mirrored=self.mirrored)
         return float(found.double().mean())
 
 
-def warning(share: float) -> str:
-    """What to say of a preview with that share of copies."""
+def warning(fraction: float) -> str:
+    """The line about a preview with that fraction of copies."""
     return (
-        f"copying: {share:.0%} of the drawn samples are near-copies of a training image (three times as near to it as "
-        "to any other); an earlier checkpoint copies less, more images would help"
+        f"copying: {fraction:.0%} of the drawn samples are near-copies of a training image (three times as near to it "
+        "as to any other); an earlier checkpoint copies less, more images would help"
     )
 
 

@@ -1,4 +1,7 @@
-"""A training session: steps until a limit or a signal, with logs, checkpoints and sample grids on the way."""
+"""One sitting of a run: steps until a limit or a signal, with logs, checkpoints and sample grids on the way.
+
+`train` makes one and runs it; it calls `Trainer.advance` for every step.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +14,34 @@ from typing import Any
 import torch
 
 from unnoise.data.batch import Batch
-from unnoise.runs.checkpoint import prune, save_checkpoint
+from unnoise.errors import TrainingDiverged
+from unnoise.runs.checkpoint import Checkpoint, UnsoundCheckpoint, prune, save_checkpoint
+from unnoise.runs.run import CHECKPOINTS, is_run
 from unnoise.training.interrupt import Interrupt
 from unnoise.training.log import TrainLog, peak_memory_gib
-from unnoise.training.step import StepResult
-from unnoise.training.trainer import Trainer
+from unnoise.training.previews import Painter
+from unnoise.training.trainer import Saved, Snapshot, StepResult, Trainer
+
+SETBACKS = 5
+"""How often a session goes back from numbers that are not finite before it gives up."""
+SLOWER = 0.5
+"""What the learning rate is multiplied by each time."""
+QUICK = 5.0
+"""Seconds that a sample grid may always take, however short the training, unless minutes are what it was given."""
 
 
 class Session:
     """One sitting of a run.
 
-    folder: the run's. validation: fixed batches that decide which checkpoint is best. draw: writes a sample grid for a
-    step from the averaged weights.
+    Args:
+        trainer: what is trained, at the step where the run stands.
+        folder: the run's, with a configuration in it.
+        log: where progress is shown and recorded.
+        validation: fixed batches that decide which checkpoint is best.
+        painter: draws the sample grids; None for a model that draws nothing.
+        saved: the checkpoint that the trainer was restored from.
+        begun: when the sitting began, by `clock`: what came before the first step counts as well.
+        clock: seconds.
     """
 
     def __init__(
@@ -31,58 +50,93 @@ class Session:
         folder: Path,
         log: TrainLog,
         validation: list[Batch],
-        draw: Callable[[int], None] | None = None,
+        painter: Painter | None = None,
+        *,
+        saved: Checkpoint | None = None,
+        begun: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.trainer, self.folder, self.log, self.validation, self.draw = trainer, folder, log, validation, draw
-        self.settings = trainer.settings
-        self._begun, self._begun_seconds, self._begun_step = time.monotonic(), trainer.seconds, trainer.step
-        self._saved = self._drawn = self._begun
-        self._stepping = 0.0
+        self.trainer, self.folder, self.log, self.validation, self.painter = trainer, folder, log, validation, painter
+        self.settings, self.clock = trainer.settings, clock
         self.loss = math.nan
+        self._sound: Saved = saved or Snapshot(trainer)
+        self._saved_step = trainer.step if saved else None
+        self._begun = clock() if begun is None else begun
+        self._begun_seconds = trainer.seconds
+        self._saved = self._drawn = clock()
+        self._saving = self._stepping = 0.0
+        self._steps = self._setbacks = 0
         self._warned: str | None = None
 
     def run(self) -> dict[str, Any]:
-        """Trains to the end; returns steps, images, seconds, images_per_second, loss, stopped."""
+        """Trains to the end; returns steps, images, seconds, images_per_second, loss, stopped.
+
+        Raises:
+            TrainingDiverged: where numbers stop being finite again and again.
+        """
         devices = [torch.cuda.current_device()] if self.trainer.engine.device.startswith("cuda") else []
         with Interrupt() as interrupt, torch.random.fork_rng(devices):
-            while not self._finished() and not interrupt.asked:
-                results = self._step()
-                self.trainer.seconds = self._begun_seconds + time.monotonic() - self._begun
-                if self.trainer.step % self.settings.log_every == 0 or self._finished():
-                    self._report(results)
-                if self._due(self._saved, self.settings.save_every):
-                    self._save()
-                if self._due(self._drawn, self.settings.draw_every):
-                    self._draw()
-            if interrupt.asked:
-                self.log.say(f"{interrupt.asked}: finished step {self.trainer.step}, saving")
-            if self.trainer.step > self._begun_step:
-                self._save()
+            while True:
+                while not self._finished() and not interrupt.asked:
+                    self._one_step()
+                if interrupt.asked:
+                    self.log.say(f"{interrupt.asked}: finished step {self.trainer.step}, saving")
+                if not self._steps or self._save() or interrupt.asked:
+                    break  # otherwise the run went back and is not at its end
+            if self._steps and not interrupt.asked:
                 self._draw()
+        self._tick()
         return self._summary(interrupt.asked or "done")
 
+    def _one_step(self) -> None:
+        begun = self.clock()
+        results = self.trainer.advance()
+        self._steps += 1
+        logged = self.trainer.step % self.settings.log_every == 0 or self.trainer.step >= self.settings.steps
+        # Asking a GPU whether a number is finite waits for it, so it is asked only when a line is due.
+        sound = _finite(results) if logged or self.trainer.engine.device == "cpu" else True
+        self._stepping += self.clock() - begun
+        self._tick()
+        if not sound:
+            self._go_back("the loss or its gradient is not finite")
+            return
+        if logged or self._finished():
+            self._report(results)
+        if self._due(self._saved, self.settings.save_every):
+            self._save()
+        if self._due(self._drawn, self.settings.draw_every):
+            self._draw()
+
     def _finished(self) -> bool:
+        if self.trainer.step >= self.settings.steps:
+            return True
         minutes = self.settings.minutes
-        return self.trainer.step >= self.settings.steps or 0 < minutes * 60 <= self.trainer.seconds
+        return bool(minutes) and self.trainer.step > 0 and self.trainer.seconds + self._closing() >= minutes * 60
+
+    def _closing(self) -> float:
+        """Seconds that the last checkpoint and the last grid will take."""
+        drawing = 0.0 if self.painter is None else self.painter.expected(self._allowed())
+        return self._saving + drawing
+
+    def _allowed(self) -> float:
+        """Seconds that the grid at the end may take."""
+        if self.settings.minutes:
+            return Painter.FRACTION * self.settings.minutes * 60
+        return max(QUICK, Painter.FRACTION * self.trainer.seconds)
+
+    def _tick(self) -> None:
+        self.trainer.seconds = self._begun_seconds + self.clock() - self._begun
 
     def _due(self, last: float, minutes: float) -> bool:
-        return not self._finished() and time.monotonic() - last >= minutes * 60
+        return not self._finished() and self.clock() - last >= minutes * 60
 
     def _report(self, results: dict[str, StepResult]) -> None:
-        begun = time.monotonic()  # reading a value waits for the device, which is stepping time too
         values = {name: float(value) for result in results.values() for name, value in result.parts.items()}
         norms = {name: float(result.grad_norm) for name, result in results.items()}
         values["grad_norm"] = max(norms.values())
         if len(norms) > 1:
             values |= {f"grad_norm_{name}": norm for name, norm in norms.items()}
-        self._stepping += time.monotonic() - begun
-        self.loss = next(iter(values.values()))
-        values["loss"] = self.loss
-        if not math.isfinite(self.loss):
-            raise FloatingPointError(
-                f"the loss is {self.loss} at step {self.trainer.step}: lower train.learning_rate, or set "
-                "train.precision=fp32; the same command resumes from the last checkpoint"
-            )
+        self.loss = values["loss"] = next(iter(values.values()))
         values["images_per_second"] = self._rate() * self.settings.batch_size
         values["memory_gib"] = peak_memory_gib(self.trainer.engine.device)
         self.log.record(self.trainer.step, {name: round(value, 6) for name, value in values.items()})
@@ -97,38 +151,69 @@ class Session:
             self.log.say(f"step {self.trainer.step}: {found}")
         self._warned = kind
 
-    def _step(self) -> dict[str, StepResult]:
-        begun = time.monotonic()
-        results = self.trainer.advance()
-        self._stepping += time.monotonic() - begun
-        return results
-
     def _rate(self) -> float:
         """Steps per second of this session, without the time for checkpoints and pictures."""
-        return (self.trainer.step - self._begun_step) / max(1e-9, self._stepping)
+        return self._steps / max(1e-9, self._stepping)
 
     def _left(self) -> float:
         by_steps = (self.settings.steps - self.trainer.step) / max(1e-9, self._rate())
         by_time = self.settings.minutes * 60 - self.trainer.seconds if self.settings.minutes else math.inf
-        return min(by_steps, by_time)
+        return max(0.0, min(by_steps, by_time))
 
-    def _save(self) -> None:
-        trainer = self.trainer
-        value = trainer.validate(self.validation) if self.validation else math.inf
+    def _save(self) -> bool:
+        """Writes a checkpoint where there is none of this step yet; False where it was not sound and the run went back.
+
+        Raises:
+            OSError: where the run's folder is gone, or cannot be written.
+        """
+        trainer, root = self.trainer, self.folder / CHECKPOINTS
+        if trainer.step == self._saved_step:
+            return True
+        if not is_run(self.folder):
+            raise OSError(f"{self.folder} has been moved or removed while it was trained; step {trainer.step} is lost")
+        begun = self.clock()
+        with self.log.phase("validating"):
+            value = trainer.validate(self.validation) if self.validation else math.inf
         if value < trainer.best[0]:
             trainer.best = (value, trainer.step)
+        try:
+            with self.log.phase("saving"):
+                saved = save_checkpoint(root, trainer.tensors(), trainer.optimizer_states(), trainer.state())
+        except UnsoundCheckpoint:
+            self._go_back("the weights are not finite")
+            return False
         self.log.record(trainer.step, {"validation_loss": round(value, 6)})
-        root = self.folder / "checkpoints"
-        save_checkpoint(root, trainer.tensors(), [o.state_dict() for o in trainer.optimizers], trainer.state())
         prune(root, self.settings.keep, trainer.best[1])
-        self._saved = time.monotonic()
+        self._sound, self._saved_step, self._saved = saved, trainer.step, self.clock()
+        self._saving = self._saved - begun
+        return True
+
+    def _go_back(self, reason: str) -> None:
+        """To where the run was last sound, from where it goes on at a lower rate."""
+        trainer, here, factor = self.trainer, self.trainer.step, self.trainer.rate_factor
+        rate = trainer.learning_rate
+        trainer.restore(self._sound)
+        self._setbacks += 1
+        where = f"step {trainer.step}" if trainer.step else "the start"
+        if self._setbacks > SETBACKS:
+            raise TrainingDiverged(
+                f"step {here}: {reason} at learning rate {rate:.3g}, the {SETBACKS + 1}th time; the run is as it was "
+                f"at {where}. Give the same command with a lower train.learning_rate, or train.precision=fp32"
+            )
+        trainer.rate_factor = SLOWER * factor
+        self.log.drop_after(trainer.step)
+        self.log.record(trainer.step, {"went_back_from": here, "rate_factor": trainer.rate_factor})
+        self.log.say(f"step {here}: {reason}; back to {where}, at {trainer.rate_factor:g} times the learning rate")
 
     def _draw(self) -> None:
-        if self.draw is not None and self.settings.samples:
-            self.trainer.model.eval()
-            with self.trainer.ema.applied():
-                self.draw(self.trainer.step)
-        self._drawn = time.monotonic()
+        since, self._drawn = self.clock() - self._drawn, self.clock()
+        if self.painter is None:
+            return
+        allowed = self._allowed() if self._finished() else max(QUICK, Painter.FRACTION * since)
+        self.trainer.model.eval()
+        with self.trainer.ema.applied(), self.trainer.engine.autocast():
+            self.painter.draw(self.trainer.step, allowed)
+        self._drawn = self.clock()
 
     def _summary(self, stopped: str) -> dict[str, Any]:
         trainer = self.trainer
@@ -140,3 +225,9 @@ class Session:
             "loss": None if math.isnan(self.loss) else round(self.loss, 6),
             "stopped": stopped,
         }
+
+
+def _finite(results: dict[str, StepResult]) -> bool:
+    """Whether every gradient norm and every loss of a step is a number."""
+    values = [value for result in results.values() for value in (result.grad_norm, *result.parts.values())]
+    return all(math.isfinite(float(value)) for value in values)

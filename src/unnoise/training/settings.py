@@ -1,11 +1,28 @@
-"""The [train] section of a recipe."""
+"""The [train] and [data] sections of a recipe."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from unnoise.errors import UserError
+from unnoise.registry import check_keys, describe
 from unnoise.runtime.precision import PRECISIONS
+
+Section = TypeVar("Section")
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """How a source is read (see `unnoise.open_source`), and whether images are mirrored at random in training. Its
+    fields are the keys of `[data]`."""
+
+    size: int | tuple[int, int] | None = None
+    channels: int | None = None
+    flip: bool = False
+    strict: bool = False
+    limit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -20,7 +37,8 @@ class TrainSettings:
     precision: 'auto' takes bf16 autocast where the hardware has it, 'fp32', 'bf16'.
     compile: 'auto', 'on' or 'off' for torch.compile of the network.
     channels_last: 'auto', 'on' or 'off' for the memory layout of images.
-    save_every, draw_every: minutes between checkpoints and between sample grids; 0 is every step.
+    save_every, draw_every: minutes between checkpoints and between sample grids; 0 is every step. Grids take at most a
+    tenth of the time, with fewer images or steps where the whole ones would take longer.
     keep: how many of the last checkpoints stay, beside the best.
     samples: how many images a grid has. tensorboard: event files beside metrics.jsonl, with the extra installed.
     """
@@ -70,3 +88,9 @@ CHOICES = {
     "compile": ("auto", "on", "off"),
     "channels_last": ("auto", "on", "off"),
 }
+
+
+def section(cls: type[Section], given: Mapping[str, Any], name: str) -> Section:
+    """The settings that a section of a configuration gives; UserError for a key that it does not have."""
+    check_keys(given, [option.name for option in describe(cls)], f"[{name}]")
+    return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})

@@ -1,10 +1,13 @@
-"""Training, one step at a time. Everything random in a step is a function of (seed, step), so a resumed run needs only
-weights, optimizer state and the step to go on as if it had never stopped."""
+"""One training step after another: the innermost of `train` > `Session` > `Trainer`.
+
+Everything random in a step is a function of (seed, step), so a resumed run needs only weights, optimizer state and the
+step to go on as if it had never stopped.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -12,20 +15,40 @@ from torch import Tensor
 from unnoise.data.batch import Batch
 from unnoise.data.loader import Loader
 from unnoise.objectives import Objective
-from unnoise.runs.checkpoint import Checkpoint
 from unnoise.seeding import StepNoise, fold
 from unnoise.training.ema import EMA
 from unnoise.training.engine import Engine
 from unnoise.training.optim import learning_rate, make_optimizer
+from unnoise.training.parts import split_batch
 from unnoise.training.settings import TrainSettings
-from unnoise.training.step import StepResult, split_batch, train_step
 
 DROPOUT, VALIDATION = -1, -2
 """Keys of the draws that belong to no phase."""
 
 
+class StepResult(NamedTuple):
+    """Detached scalars on the device: reading them waits for it, so a session reads them only when it has to."""
+
+    parts: dict[str, Tensor]
+    grad_norm: Tensor
+
+
+class Saved(Protocol):
+    """Where a training stood: a checkpoint on the disk, or a `Snapshot` in memory."""
+
+    def state(self) -> dict[str, Any]: ...
+
+    def tensors(self, name: str) -> dict[str, Tensor]: ...
+
+    def optimizers(self) -> list[dict[str, Any]]: ...
+
+
 class Trainer:
-    """An objective, its optimizers and its average, at a step."""
+    """An objective, its optimizers and its average, at a step.
+
+    rate_factor: of the learning rate, below 1 after a session went back from numbers that were not finite.
+    accumulate: the parts in which a batch is computed; as many as the settings ask for, or more where memory is short.
+    """
 
     def __init__(
         self, objective: Objective, loader: Loader, settings: TrainSettings, engine: Engine, seed: int = 0
@@ -38,25 +61,43 @@ class Trainer:
         self.step = 0
         self.seconds = 0.0
         self.best: tuple[float, int | None] = (math.inf, None)
+        self.rate_factor = 1.0
+        self.accumulate = settings.accumulate
 
     def advance(self) -> dict[str, StepResult]:
-        """One step of every phase, then the objective's own work and the average."""
+        """One step: every phase in turn, then the objective's own work and the average."""
         self.model.train()
+        # Dropout draws from torch's global generator. Seeded by the step, a resumed run draws what this one would.
         torch.manual_seed(fold(self.seed, self.step, DROPOUT))
         batch = self.loader.batch(self.step)
         self.objective.before_step(self.step)
         results = {}
         for index, (phase, optimizer) in enumerate(zip(self.phases, self.optimizers, strict=True)):
+            optimizer.zero_grad(set_to_none=True)  # of a trial step, or of the phase before
+            losses: dict[str, Tensor] = {}
+            # Gradients add up over equal parts of the batch, so that a large batch fits a small memory.
+            for number, part in enumerate(split_batch(batch, self.accumulate)):
+                with self.engine.autocast():
+                    loss = phase.loss(part, StepNoise(self.seed, self.step, index, number))
+                (loss.total / self.accumulate).backward()
+                for name, value in loss.parts.items():
+                    losses[name] = losses.get(name, 0) + value / self.accumulate
+            # The norm is wanted even where nothing is clipped: it is the first to show that a training diverges.
+            norm = torch.nn.utils.clip_grad_norm_(phase.parameters, self.settings.clip or torch.inf, foreach=True)
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(self.settings, self.step)
-            optimizer.zero_grad(set_to_none=True)  # of a trial step, which knows only the model's gradients
-            results[phase.name] = train_step(
-                phase, optimizer, self._draws(batch, index), self.settings.clip, self.engine.autocast
-            )
+                group["lr"] = self.learning_rate
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)  # their memory is free for the next phase
+            results[phase.name] = StepResult(losses, norm)
         self.step += 1
         self.objective.after_step(self.step)
         self.ema.update(self.step)
         return results
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the next step."""
+        return self.rate_factor * learning_rate(self.settings, self.step)
 
     @torch.no_grad()
     def validate(self, batches: list[Batch]) -> float:
@@ -74,23 +115,53 @@ class Trainer:
         others = {name: module.state_dict() for name, module in self.objective.modules().items()}
         return {"model": self.model.state_dict(), "ema": self.ema.state_dict(), **others}
 
+    def optimizer_states(self) -> list[dict[str, Any]]:
+        return [optimizer.state_dict() for optimizer in self.optimizers]
+
     def state(self) -> dict[str, Any]:
         """What a checkpoint's state.json holds."""
-        images = self.step * self.settings.batch_size
-        return {"step": self.step, "images": images, "seconds": self.seconds, "best": list(self.best)}
+        return {
+            "step": self.step,
+            "images": self.step * self.settings.batch_size,
+            "seconds": self.seconds,
+            "best": list(self.best),
+            "learning_rate": self.settings.learning_rate,
+            "rate_factor": self.rate_factor,
+            "accumulate": self.accumulate,
+            "threads": torch.get_num_threads(),
+        }
 
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Goes back to where the checkpoint was written."""
-        state = checkpoint.state()
-        self.model.load_state_dict(checkpoint.tensors("model"))
-        self.ema.load_state_dict(checkpoint.tensors("ema"))
+    def restore(self, saved: Saved) -> None:
+        """Goes back to where `saved` was made. What the settings have changed since, such as the rate, stays theirs."""
+        state = saved.state()
+        self.model.load_state_dict(saved.tensors("model"))
+        self.ema.load_state_dict(saved.tensors("ema"))
         for name, module in self.objective.modules().items():
-            module.load_state_dict(checkpoint.tensors(name))
-        for optimizer, saved in zip(self.optimizers, checkpoint.optimizers(), strict=True):
-            optimizer.load_state_dict(saved)
+            module.load_state_dict(saved.tensors(name))
+        for optimizer, of_phase in zip(self.optimizers, saved.optimizers(), strict=True):
+            optimizer.load_state_dict(of_phase)
         self.step, self.seconds = state["step"], state["seconds"]
         self.best = (state["best"][0], state["best"][1])
+        same_rate = state.get("learning_rate", self.settings.learning_rate) == self.settings.learning_rate
+        self.rate_factor = state.get("rate_factor", 1.0) if same_rate else 1.0
+        self.accumulate = max(self.settings.accumulate, state.get("accumulate", 1))
 
-    def _draws(self, batch: Batch, phase: int) -> list[tuple[Batch, StepNoise]]:
-        parts = split_batch(batch, self.settings.accumulate)
-        return [(part, StepNoise(self.seed, self.step, phase, index)) for index, part in enumerate(parts)]
+
+class Snapshot:
+    """Where a training stands, in memory: what to go back to before there is a checkpoint."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._state, self._optimizers = trainer.state(), trainer.optimizer_states()
+        self._tensors = {
+            name: {key: value.detach().clone() for key, value in part.items()}
+            for name, part in trainer.tensors().items()
+        }
+
+    def state(self) -> dict[str, Any]:
+        return self._state
+
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        return self._tensors[name]
+
+    def optimizers(self) -> list[dict[str, Any]]:
+        return self._optimizers

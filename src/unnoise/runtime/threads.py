@@ -1,0 +1,57 @@
+"""How many threads compute on a CPU. Nothing here imports torch on its own: the choice is made before it loads."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
+VARIABLE = "OMP_NUM_THREADS"
+NO_LIMIT = 2**20
+
+
+def usable_cpus() -> int:
+    """CPUs that this process may use: those it is bound to, within the container's quota."""
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(bound, _quota()))
+
+
+def free_cpus() -> int:
+    """Of these, those that other work leaves free, by the load average of the last minute; at least 1."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    return max(1, usable_cpus() - int(load + 0.5))
+
+
+def choose_threads() -> str | None:
+    """Has torch, which is yet to be imported, compute in as many threads as CPUs are free. A thread more than there is
+    a CPU for makes all of them wait at every operation: one sampling call was ten times as slow.
+
+    Returns:
+        What to tell the user, where it is fewer than there are CPUs; None where there is nothing to tell, or where
+        OMP_NUM_THREADS decides.
+    """
+    if os.environ.get(VARIABLE) or "torch" in sys.modules:
+        return None
+    free, usable = free_cpus(), usable_cpus()
+    os.environ[VARIABLE] = str(free)
+    if free == usable:
+        return None
+    return f"computing in {free} of {usable} threads: the machine is busy with other work (set {VARIABLE} to choose)"
+
+
+def same_threads(threads: object) -> None:
+    """Computes in as many threads as the sessions of a run before, so that sums are added up in the same order, if
+    there are as many CPUs."""
+    import torch
+
+    if isinstance(threads, int) and 1 <= threads <= usable_cpus():
+        torch.set_num_threads(threads)
+
+
+def _quota() -> int:
+    """CPUs that the container may use, rounded; a large number where there is no limit."""
+    text = QUOTA.read_text().split() if QUOTA.is_file() else []
+    if len(text) != 2 or not text[0].isdecimal():
+        return NO_LIMIT
+    return round(int(text[0]) / int(text[1]))

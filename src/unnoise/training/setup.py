@@ -1,0 +1,159 @@
+"""What a sitting needs, from data and configuration: images, model, objective, sampler, engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import unnoise
+from unnoise.data import Batch, Images, Loader, open_source
+from unnoise.data.cache import cache_folder
+from unnoise.errors import NoSplit, UserError
+from unnoise.models import CanDenoise, ImageModel
+from unnoise.models.assembly import build_model, model_spec
+from unnoise.objectives import Objective
+from unnoise.objectives.assembly import build_objective, objective_spec
+from unnoise.registry import build, spec_of
+from unnoise.runs.bounds import check_sizes
+from unnoise.runs.checkpoint import Checkpoint
+from unnoise.runs.config import Config, plain
+from unnoise.runs.run import Run
+from unnoise.runtime.memory import within_memory
+from unnoise.samplers import SAMPLERS, Sampler
+from unnoise.training.engine import Engine, choose_engine
+from unnoise.training.latents import with_autoencoder, with_latents
+from unnoise.training.settings import DataSettings, TrainSettings, section
+from unnoise.training.trainer import Trainer
+
+VALIDATION_IMAGES = 256
+
+
+@dataclass(frozen=True)
+class Setup:
+    """config: the resolved configuration, every default included; sampler: of a model that draws in steps."""
+
+    source: Any
+    config: Config
+    seed: int
+    data: DataSettings
+    settings: TrainSettings
+    engine: Engine
+    images: Images
+    model: ImageModel
+    objective: Objective
+    sampler: Sampler | None
+
+    def trainer(self, checkpoint: Checkpoint | None) -> Trainer:
+        """What trains them, at the checkpoint's step or at the start."""
+        self.engine.prepare(self.model)
+        images = with_latents(self.model, self.images, self.engine.device, keep=not self.data.flip)
+        loader = Loader(images, self.settings.batch_size, self.seed, self.engine.device, flip=self.data.flip)
+        trainer = Trainer(self.objective, loader, self.settings, self.engine, self.seed)
+        if checkpoint is not None:
+            trainer.restore(checkpoint)
+        return trainer
+
+    def held_out(self) -> Images:
+        """The test split where the source has one, else the training set."""
+        try:
+            return open_split(self.source, self.data, "test")
+        except NoSplit:
+            return self.images
+
+    def validation(self, images: Images) -> list[Batch]:
+        """The first images, always the same."""
+        count, size = min(VALIDATION_IMAGES, len(images)), self.settings.batch_size
+        return [
+            images.batch(range(start, min(start + size, count)), self.engine.device) for start in range(0, count, size)
+        ]
+
+
+def prepare(source: Any, recipe: str, config: Config, seed: int, base: Run | None, device: str | None) -> Setup:
+    """Opens the data, builds what the configuration describes, and resolves the configuration.
+
+    Raises:
+        UserError: for what cannot be opened or built, or does not fit together.
+    """
+    settings = section(TrainSettings, config.get("train", {}), "train")
+    data = section(DataSettings, config.get("data", {}), "data")
+    engine = choose_engine(settings, device)
+    images = open_split(source, data, "train")
+    torch.manual_seed(seed)  # of the initial weights
+    model, objective = build_parts(config, images.shape, len(images.classes))
+    _prepare_conditions(model, images)
+    sampler = _sampler(model, config.get("sampler"))
+    resolved = {
+        "unnoise": unnoise.__version__,
+        "recipe": recipe,
+        "source": _source_name(source),
+        "seed": seed,
+        "start": None if base is None else str(base.folder.resolve()),
+        "found": _found(images),
+        "data": asdict(data),
+        "model": model_spec(model),
+        "objective": objective_spec(objective),
+        "sampler": None if sampler is None else spec_of(SAMPLERS, sampler),
+        "train": asdict(settings),
+    }
+    return Setup(source, plain(resolved), seed, data, settings, engine, images, model, objective, sampler)
+
+
+def build_parts(config: Config, shape: tuple[int, int, int], classes: int) -> tuple[ImageModel, Objective]:
+    """The model and the objective of a configuration, for images of `shape` (C, H, W) with so many classes."""
+    for name in ("model", "objective"):
+        check_sizes(config.get(name, {}), name, "the configuration")
+    with within_memory("the model"):
+        model = build_model(with_autoencoder(config.get("model", {})), shape, classes)
+        return model, build_objective(config.get("objective", {}), model)
+
+
+def open_split(source: Any, data: DataSettings, split: str) -> Images:
+    """A split of a source, read as [data] says."""
+    return open_source(
+        source, split=split, size=data.size, channels=data.channels, strict=data.strict, limit=data.limit
+    )
+
+
+def _prepare_conditions(model: ImageModel, images: Images) -> None:
+    """Computes once what the model wants of the whole set; UserError for conditions that the data lacks."""
+    model.prepare_conditions({"caption": images.captions or ()}, cache_folder())
+    has = images.batch([0]).cond
+    for name in model.needed_conditions:
+        if name not in has:
+            raise UserError(
+                f"model.conditioner needs a {name} for every image, and {images.source} has "
+                f"{', '.join(has) if has else 'none of any kind'}; see docs/data.md for how a source carries them"
+            )
+
+
+def _sampler(model: ImageModel, spec: Any) -> Sampler | None:
+    """The sampler of a model that draws in steps; what cannot run on its schedule fails here, not at the end."""
+    if not isinstance(model, CanDenoise):
+        if spec is not None:
+            raise UserError(f"[sampler] is for diffusion models; model.kind gives {model.kind}")
+        return None
+    sampler = build(SAMPLERS, spec or "ddim", "sampler")
+    sampler.times(model.schedule)
+    return sampler
+
+
+def _found(images: Images) -> Mapping[str, Any]:
+    channels, height, width = images.shape
+    return {
+        "images": len(images),
+        "channels": channels,
+        "height": height,
+        "width": width,
+        "classes": list(images.classes),
+        "fingerprint": images.fingerprint,
+    }
+
+
+def _source_name(source: Any) -> str:
+    if isinstance(source, (str, Path)):
+        return str(Path(source).resolve()) if Path(source).exists() else str(source)
+    return "array"
