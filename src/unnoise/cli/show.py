@@ -23,9 +23,7 @@ def show(
         Parameter(help="A .png, or a .gif where time moves; by default WHAT.png, and WHAT.gif too where time moves."),
     ] = None,
     device: Annotated[str | None, Parameter(help="cpu, cuda, mps; of the figures that are drawn from runs.")] = None,
-    json: Annotated[
-        bool, Parameter(negative="", help="One JSON object: the files, the numbers in the figure.")
-    ] = False,
+    json: Annotated[bool, Parameter(negative="", help="One JSON object: the files and the numbers.")] = False,
 ) -> None:
     from unnoise.lectures import show as draw
 

@@ -41,7 +41,7 @@ def marginals(*, schedule: str = "cosine", seed: int = 0) -> Drawn:
             f"the variance of {schedule!r} explodes, and its x_t leave the picture; take a schedule such as 'cosine'"
         )
     figure = slide(rf"From data to noise: $q(x_t)$ and its score $\nabla \log q(x_t)$  ({schedule})")
-    top, low = figure.subfigures(2, 1, height_ratios=(1, 1))
+    top, low = figure.subfigures(2, 1, height_ratios=(1, 1), squeeze=False).flat
     _line(top.subplots(), chosen, seed)
     mixture = ring()
     for axes, fraction in zip(low.subplots(1, len(TIMES)), TIMES, strict=True):
@@ -74,7 +74,7 @@ def _line(axes: Axes, schedule: Schedule, seed: int) -> None:
 def _plane(axes: Axes, mixture: GaussianMixture, schedule: Schedule, fraction: float) -> None:
     t = fraction * schedule.t_max
     draw_density(axes, mixture.at(schedule, t))
-    _, at = lattice(ARROWS, 0.95 * REACH)
+    at = lattice(ARROWS, 0.95 * REACH)
     score = mixture.denoiser(schedule)(at, torch.tensor(t, dtype=torch.float64)).score
     size = score.norm(dim=1, keepdim=True)
     # Near data the score is hundreds of times as long far away as it is near: arrows show its logarithm.

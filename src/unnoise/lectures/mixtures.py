@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from matplotlib.axes import Axes
 from torch import Tensor
@@ -22,17 +21,16 @@ def ring(modes: int = 5, radius: float = 1.6, std: float = 0.16) -> GaussianMixt
     return GaussianMixture(torch.ones(modes), radius * torch.stack([angles.cos(), angles.sin()], 1), std)
 
 
-def lattice(count: int, reach: float = REACH) -> tuple[np.ndarray, Tensor]:
-    """The coordinates (count,) of either axis, and all points (count^2, 2)."""
+def lattice(count: int, reach: float = REACH) -> Tensor:
+    """The points (count^2, 2) of a square lattice, row by row from below."""
     axis = torch.linspace(-reach, reach, count, dtype=torch.float64)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
-    return axis.numpy(), torch.stack([x.flatten(), y.flatten()], 1)
+    return torch.stack([x.flatten(), y.flatten()], 1)
 
 
 def draw_density(axes: Axes, mixture: GaussianMixture, points: int = 120) -> None:
     """The density of a mixture in the plane, as a map of shades relative to its highest value."""
-    axis, at = lattice(points)
-    density = mixture.log_prob(at).exp().reshape(points, points)
+    density = mixture.log_prob(lattice(points)).exp().reshape(points, points)
     axes.imshow(
         (density / density.max()).sqrt().numpy(), origin="lower", extent=(-REACH, REACH, -REACH, REACH), cmap="Blues"
     )

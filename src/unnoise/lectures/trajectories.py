@@ -20,13 +20,13 @@ from unnoise.runs.run import Run
 from unnoise.samplers import DDIM, Sampler
 
 STEPS = (1, 2, 5, 10, 20, 50, 100)
-IMAGES = 4
+IMAGES = 5
 IN_PLANE = {
     "ODE, 5 steps": DDIM(steps=5),
     "ODE, 100 steps": DDIM(steps=100),
     "SDE, 100 steps": DDIM(steps=100, eta=1.0),
 }
-PATHS = 16
+STARTS, PATHS = 40, 5
 
 
 def trajectories(run: str | Path, /, *, seed: int = 0, device: str | None = None) -> Drawn:
@@ -45,7 +45,7 @@ def trajectories(run: str | Path, /, *, seed: int = 0, device: str | None = None
     steps = [count for count in STEPS if native is None or count <= len(native)]
     images = [at_steps(model, range(seed, seed + IMAGES), count) for count in steps]
     figure = slide(r"The same $x_T$ in more and more steps of the probability-flow ODE")
-    left, right = figure.subfigures(1, 2, width_ratios=(2.1, 1))
+    left, right = figure.subfigures(1, 2, width_ratios=(2.1, 1), squeeze=False).flat
     _grid(left, images, steps)
     for axes, (name, sampler) in zip(right.subplots(len(IN_PLANE), 1), IN_PLANE.items(), strict=True):
         _paths(axes, sampler, seed)
@@ -63,16 +63,20 @@ def _grid(figure: SubFigure, images: Sequence[Tensor], steps: Sequence[int]) -> 
     columns = figure.subplots(IMAGES, len(steps))
     for column, (drawn, count) in enumerate(zip(images, steps, strict=True)):
         for row, image in enumerate(to_uint8(drawn)):
-            picture_axes(columns[row, column], image, str(count) if row == 0 else "")
+            picture_axes(columns[row, column], image, _name(count) if row == 0 else "")
+
+
+def _name(steps: int) -> str:
+    return "1 step" if steps == 1 else f"{steps}"
 
 
 def _paths(axes: Axes, sampler: Sampler, seed: int) -> None:
     mixture, schedule = ring(), Cosine()
     draw_density(axes, mixture)
-    x_T = torch.randn(PATHS, 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    x_T = torch.randn(STARTS, 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     stream = sampler.stream(mixture.denoiser(schedule), x_T)
     paths = np.stack([x_T.numpy(), *(point.x.numpy() for point in stream)])
-    axes.plot(paths[..., 0], paths[..., 1], color=COLOURS[1], linewidth=0.8, alpha=0.7)
-    axes.plot(*paths[0].T, ".", color=COLOURS[7], markersize=4)
-    axes.plot(*paths[-1].T, ".", color="black", markersize=5)
+    axes.plot(paths[:, :PATHS, 0], paths[:, :PATHS, 1], linewidth=1.0)
+    axes.plot(*paths[0].T, ".", color=COLOURS[7], markersize=2)
+    axes.plot(*paths[-1].T, ".", color="black", markersize=4)
     clear(axes)
