@@ -71,6 +71,7 @@ LAYERS = (
         {
             "evaluation": "evaluate, compare, reports",
             "editing": "picture files in, picture files out",
+            "lectures": "the figures and experiments of a course",
         },
     ),
     Layer("demo", {"demo": "the main job end to end"}),

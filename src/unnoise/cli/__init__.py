@@ -21,6 +21,7 @@ from unnoise.cli.evaluate import evaluate
 from unnoise.cli.features import features
 from unnoise.cli.sample import sample
 from unnoise.cli.score import score
+from unnoise.cli.show import show
 from unnoise.cli.train import train
 from unnoise.cli.tune import tune
 
@@ -29,7 +30,7 @@ app = App(
     help="Train, sample, measure and edit with generative image models, diffusion first, on your own images.",
     version=unnoise.__version__,
 )
-for command in (train, distill, sample, tune, evaluate, compare, score, features, data, demo, doctor):
+for command in (train, distill, sample, tune, evaluate, compare, score, show, features, data, demo, doctor):
     app.command(command)
 app.command(edit)
 

@@ -1,0 +1,35 @@
+"""unnoise show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from unnoise.cli.output import show as print_result
+from unnoise.lectures import FIGURES
+
+
+def show(
+    what: Annotated[str, Parameter(help=f"{', '.join(FIGURES)}.")],
+    /,
+    *given: Annotated[str, Parameter(help="What the figure is drawn of: a picture file, or runs.")],
+    schedule: Annotated[str | None, Parameter(help="A noise schedule, of the figures that have one.")] = None,
+    seed: Annotated[int | None, Parameter(help="Of the figures that draw random numbers.")] = None,
+    steps: Annotated[int | None, Parameter(help="Training steps, of the figures that train networks.")] = None,
+    out: Annotated[
+        Path | None,
+        Parameter(help="A .png, or a .gif where time moves; by default WHAT.png, and WHAT.gif too where time moves."),
+    ] = None,
+    device: Annotated[str | None, Parameter(help="cpu, cuda, mps; of the figures that are drawn from runs.")] = None,
+    json: Annotated[bool, Parameter(negative="", help="One JSON object: the files and the numbers.")] = False,
+) -> None:
+    from unnoise.lectures import show as draw
+
+    print_result(draw(what, *given, out=out, schedule=schedule, seed=seed, steps=steps, device=device), json)
+
+
+show.__doc__ = "Draw a figure of the course.\n\n" + "\n".join(
+    f"* `{f'{name} {entry.takes}'.strip()}`: {entry.says}" for name, entry in FIGURES.items()
+)

@@ -1,0 +1,87 @@
+"""The figures of a course on generative models, drawn from the same functions that train and sample.
+
+`FIGURES` is the list that the command `unnoise show` and its help read. A figure is one function of one module; its
+arguments are what the figure is drawn of, its keywords the options that apply to it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from unnoise.errors import UserError
+from unnoise.files import ends_in
+from unnoise.registry import check_keys, lookup
+
+if TYPE_CHECKING:
+    from unnoise.lectures.slide import Drawn
+
+
+class Entry(NamedTuple):
+    """takes: what stands behind the figure's name on the command line; says: what the figure shows."""
+
+    takes: str
+    says: str
+
+
+FIGURES: dict[str, Entry] = {
+    "forward": Entry("PHOTO", "a picture as noise takes it over, above the schedule's alpha, sigma and log-SNR"),
+    "schedules": Entry("", "alpha-bar, SNR and log-SNR of every schedule"),
+    "marginals": Entry("", "q(x_t) of mixtures on the line and in the plane over t, with the score field"),
+    "divergences": Entry("", "KL, Jensen-Shannon and Wasserstein as one distribution moves away from another"),
+    "trajectories": Entry("RUN", "the same x_T at several numbers of steps, and paths in the plane"),
+}
+"""Each is drawn by the function of its name in the module of its name."""
+
+
+def show(name: str, *given: str | Path, out: str | Path | None = None, **options: Any) -> dict[str, Any]:
+    """Draws a figure of the course and writes it.
+
+    Args:
+        name: a key of FIGURES.
+        given: what the figure is drawn of, such as a picture file or a run.
+        out: a .png, or a .gif for a figure in which time moves; by default NAME.png in the current folder. A figure
+            in which time moves is written as both unless a .gif is asked for.
+        options: keywords of the figure's function; None stands for its default.
+
+    Returns:
+        {figure, out, files, ...}: the file, all files written, and the numbers in the figure.
+
+    Raises:
+        UserError: for a figure that does not exist, for what it does not take, and for a .gif where nothing moves.
+    """
+    from unnoise.lectures.slide import save, style
+
+    target = ends_in(Path(out) if out is not None else Path(f"{name}.png"), ".png", ".gif")
+    draw = drawer(name)
+    _check_given(name, given, draw)
+    chosen = {option: value for option, value in options.items() if value is not None}
+    check_keys(chosen, keywords(draw), f"figure {name!r}")
+    with style():
+        drawn = draw(*given, **chosen)
+        files = save(drawn, target)
+    return {"figure": name, "out": str(target), "files": [str(file) for file in files], **drawn.numbers}
+
+
+def drawer(name: str) -> Callable[..., Drawn]:
+    """The function that draws a figure."""
+    lookup(FIGURES, name, "figure")
+    return getattr(import_module(f"unnoise.lectures.{name}"), name)
+
+
+def keywords(draw: Callable[..., Drawn]) -> list[str]:
+    """The options that a figure takes."""
+    parameters: Mapping[str, inspect.Parameter] = inspect.signature(draw).parameters
+    return [parameter.name for parameter in parameters.values() if parameter.kind is parameter.KEYWORD_ONLY]
+
+
+def _check_given(name: str, given: tuple[str | Path, ...], draw: Callable[..., Drawn]) -> None:
+    parameters = inspect.signature(draw).parameters.values()
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    needed = sum(parameter.default is parameter.empty for parameter in positional)
+    if not needed <= len(given) <= len(positional):
+        takes = FIGURES[name].takes or "nothing"
+        raise UserError(f"unnoise show {name} takes {takes} after its name, got {len(given)} argument(s)")
