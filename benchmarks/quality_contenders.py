@@ -1,7 +1,7 @@
 """Trainings to compare by the pictures they give after so many minutes: ours, and two peers as shipped and as tuned.
 
-A contender is built from images and a seed. `step(elapsed)` makes one training step, `elapsed` being the fraction of the
-time that is spent; `draw(n, calls, seed)` gives uint8 images (n, C, H, W) from the averaged weights as they are.
+A contender is built from images and a seed. `step(elapsed)` makes one training step, `elapsed` being the fraction of
+the time that is spent; `draw(n, calls, seed)` gives uint8 images (n, C, H, W) from the averaged weights as they are.
 """
 
 from __future__ import annotations
