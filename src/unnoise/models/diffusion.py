@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +23,8 @@ from unnoise.networks.lora import add_lora
 from unnoise.process.codec import Codec
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.gaussian import per_row
+from unnoise.process.level import is_one_time
 from unnoise.process.parametrization import PARAMETRIZATIONS, Parametrization
-from unnoise.process.place import is_one_time
 from unnoise.process.schedule import SCHEDULES, Schedule
 from unnoise.registry import build, check_keys, spec_of
 from unnoise.runtime.cuda_graphs import captured
@@ -144,30 +142,30 @@ class Diffusion(ImageModel, CanDenoise):
         """
         return self._predict(x_t, t, None if self.conditioner is None else self.conditioner(cond, len(x_t)))
 
-    def _predict(self, x_t: Tensor, t: Tensor, told: Conditioning | None) -> tuple[Tensor, Tensor | None]:
-        scale, level = self._entrance(x_t, t)
-        output = self.network(x_t if scale is None else scale * x_t, level, told)
+    def _predict(self, x_t: Tensor, t: Tensor, conditioning: Conditioning | None) -> tuple[Tensor, Tensor | None]:
+        output = self.network(*self._network_input(x_t, t), conditioning)
         if not self.learned_variance:
             return output, None
         target, v = output.chunk(2, dim=1)
         return target, (v + 1) / 2
 
-    def _entrance(self, x_t: Tensor, t: Tensor) -> tuple[float | Tensor | None, Tensor]:
-        """What x_t is multiplied by, None for 1, and the noise levels (B,) that the network is told."""
+    def _network_input(self, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """x_t as the network sees it, and its noise levels (B,)."""
         if is_one_time(t):
-            scale, level = _entrance_at(self.parametrization, self.schedule, float(t))
+            c = self.parametrization.at(self.schedule, t)
             # Filled in on the device: a copy from the CPU would wait for it.
-            return scale, torch.full((len(x_t),), level, dtype=x_t.dtype, device=x_t.device)
+            level = torch.full((len(x_t),), c.noise_level, dtype=x_t.dtype, device=x_t.device)
+            return x_t if c.input_scale == 1 else c.input_scale * x_t, level
         level = self.parametrization.noise_level(self.schedule, t).to(x_t.device, x_t.dtype)
-        return per_row(self.parametrization.input_scale(self.schedule, t), x_t), level.expand(len(x_t))
+        return per_row(self.parametrization.input_scale(self.schedule, t), x_t) * x_t, level.expand(len(x_t))
 
     def forward(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised:
         """The Denoiser: what the network makes of x_t at time t."""
         return self.denoise(x_t, t, None if self.conditioner is None else self.conditioner(cond, len(x_t)))
 
-    def denoise(self, x_t: Tensor, t: Tensor, told: Conditioning | None) -> Denoised:
+    def denoise(self, x_t: Tensor, t: Tensor, conditioning: Conditioning | None) -> Denoised:
         """The same, from what the conditioner made of the condition."""
-        output, var_mix = self._predict(x_t, t, told)
+        output, var_mix = self._predict(x_t, t, conditioning)
         denoised = self.parametrization.invert(self.schedule, output, x_t, t)
         return denoised if var_mix is None else replace(denoised, var_mix=var_mix)
 
@@ -297,14 +295,6 @@ class CachedConditioning:
             # The condition is kept too, so that no other can get its id.
             self._made[key] = cond, self.model.conditioner(cond, count)
         return self._made[key][1]
-
-
-@lru_cache(maxsize=8192)
-def _entrance_at(parametrization: Parametrization, schedule: Schedule, t: float) -> tuple[float | None, float]:
-    time = torch.tensor(t, dtype=torch.float64)
-    scale = float(parametrization.input_scale(schedule, time))
-    one = math.isclose(scale, 1, rel_tol=1e-12)  # where variance is preserved
-    return None if one else scale, float(parametrization.noise_level(schedule, time))
 
 
 def _conditioner(spec: Mapping[str, Any], shape: tuple[int, int, int], classes: int) -> Conditioner | None:
