@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from unnoise.networks.combined import build_conditioner, conditioner_spec
 from unnoise.networks.conditioner import Conditioner, Conditioning
 from unnoise.networks.lora import add_lora
 from unnoise.process.codec import Codec
-from unnoise.process.denoiser import Denoised, Denoiser
+from unnoise.process.denoiser import Denoised, Denoiser, Wrapped
 from unnoise.process.gaussian import per_row
 from unnoise.process.level import is_one_time
 from unnoise.process.parametrization import PARAMETRIZATIONS, Parametrization
@@ -243,14 +243,15 @@ class Diffusion(ImageModel, CanDenoise):
         sampler = sampler or self.default_sampler()
         return sampler.stream(self.guided(guidance), self.prior(seeds), seeds, cond)
 
+    @torch.no_grad()
     def decode_point(self, x: Tensor) -> Tensor:
         """What x of a Point looks like: images (N, C, H, W) in [-1, 1]."""
         return self.codec.decode(x)
 
     def guided(self, guidance: Guidance | None = None) -> Denoiser:
         """The denoiser that sampling uses: guided, then clipped where the model clips."""
-        told: Denoiser = self if self.conditioner is None else CachedConditioning(self)
-        denoiser = told if guidance is None else guidance(told)
+        plain: Denoiser = self if self.conditioner is None else CachedConditioning(self)
+        denoiser = plain if guidance is None else guidance(plain)
         return Clipped(denoiser) if self.clip else denoiser
 
     def captured(self, calls: int = CAPTURE_PAYS_FROM, *, compile: bool = False) -> AbstractContextManager[None]:
@@ -272,28 +273,24 @@ class Diffusion(ImageModel, CanDenoise):
         return DDIM(steps=50 if native is None else min(50, len(native)))
 
 
-class CachedConditioning:
+@dataclass(frozen=True)
+class CachedConditioning(Wrapped):
     """A conditional model, for one call of a sampler: what the conditioner makes of a condition is made once."""
 
-    def __init__(self, model: Diffusion) -> None:
-        self.model = model
-        self._made: dict[tuple[int, int], tuple[Any, Conditioning | None]] = {}
-
-    @property
-    def schedule(self) -> Schedule:
-        return self.model.schedule
+    denoiser: Diffusion
+    _made: dict[tuple[int, int], tuple[Any, Conditioning]] = field(default_factory=dict, init=False, repr=False)
 
     def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised:
         if torch.is_grad_enabled():
-            return self.model(x_t, t, cond)
-        return self.model.denoise(x_t, t, self._conditioning(cond, len(x_t)))
+            return self.denoiser(x_t, t, cond)
+        return self.denoiser.denoise(x_t, t, self._conditioning(cond, len(x_t)))
 
-    def _conditioning(self, cond: Any, count: int) -> Conditioning | None:
-        assert self.model.conditioner is not None
+    def _conditioning(self, cond: Any, count: int) -> Conditioning:
+        assert self.denoiser.conditioner is not None
         key = id(cond), count
         if key not in self._made:
             # The condition is kept too, so that no other can get its id.
-            self._made[key] = cond, self.model.conditioner(cond, count)
+            self._made[key] = cond, self.denoiser.conditioner(cond, count)
         return self._made[key][1]
 
 
