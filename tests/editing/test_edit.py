@@ -13,11 +13,9 @@ from PIL import Image
 
 import unnoise
 from unnoise.cli.edit import edit as app
-from unnoise.editing import Colourise, Deblur, Inpaint, Outpaint, Upscale, Vary, codec_of, edit
+from unnoise.editing import Colourise, Deblur, Inpaint, Outpaint, Upscale, Vary, edit
 from unnoise.editing.margins import margins
 from unnoise.inverse import Grey
-from unnoise.models import Diffusion
-from unnoise.models.assembly import build_model
 from unnoise.networks.conditioner import SingleConditioner
 from unnoise.sampling.conditions import SampleConditions
 from unnoise.sampling.guidance_options import GuidanceOptions
@@ -169,26 +167,6 @@ def test_a_label_and_guidance_change_what_is_drawn(
         assert told[:2] == [[7, 7], None]
     with pytest.raises(ValueError, match="takes no label"):
         edit(runs["pixels"], Vary(image=pictures / "image.png"), [0], conditions=SampleConditions(label="7"))
-
-
-def test_the_codec_of_an_edit_is_the_models_without_its_clamp() -> None:
-    torch.manual_seed(0)
-    for kind in ("vae", "autoencoder"):
-        options = {"likelihood": "gaussian"} if kind == "vae" else {}
-        autoencoder = {"kind": kind, "spatial": True, "latent": 3, "channels": 8, **options}
-        spec = {"network": {"kind": "unet", "channels": 8}, "codec": {"kind": "latents", "autoencoder": autoencoder}}
-        model = build_model(spec, (1, 16, 16), 0)
-        assert isinstance(model, Diffusion)
-        codec = codec_of(model.codec)
-        assert codec is not None
-        z = (20 * torch.randn(2, 3, 4, 4)).requires_grad_()
-        decoded = codec.decode(z)
-        torch.testing.assert_close(decoded.clamp(-1, 1), model.codec.decode(z))
-        (gradient,) = torch.autograd.grad(decoded.sum(), z)
-        assert (gradient != 0).all()
-        image = decoded.detach().clamp(-1, 1)
-        assert torch.equal(codec.encode(image), model.codec.encode(image))
-    assert codec_of(build_model({}, (1, 8, 8), 0).codec) is None  # type: ignore[arg-type, union-attr]
 
 
 @pytest.mark.parametrize("task", ["vary", "outpaint"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -182,14 +182,6 @@ def test_an_interval_guides_inside_and_not_outside(schedule: Schedule) -> None:
     mixed = limited(x_t, times, cond).x_0
     rows = torch.stack([plain(x_t, times, cond).x_0[0], full(x_t, times, cond).x_0[1], plain(x_t, times, cond).x_0[2]])
     torch.testing.assert_close(mixed, rows)
-
-
-def test_intervals_of_noise_level_and_of_log_snr_are_one() -> None:
-    guidance = ClassifierFree(2.0)
-    interval = Interval.of_log_snr(guidance, -4.0, 2.0)
-    assert interval.low == pytest.approx(torch.exp(torch.tensor(-1.0)).item())
-    assert interval.high == pytest.approx(torch.exp(torch.tensor(2.0)).item())
-    assert replace(interval, low=0.0).guidance is guidance
 
 
 @pytest.mark.parametrize(

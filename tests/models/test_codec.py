@@ -68,3 +68,22 @@ def test_pixels_are_the_identity() -> None:
     codec, image = Pixels((1, 4, 4)), torch.linspace(-1, 1, 16).view(1, 1, 4, 4)
     assert codec.latent_shape == (1, 4, 4)
     assert torch.equal(codec.decode(codec.encode(image)), image)
+
+
+@pytest.mark.parametrize("kind", ["vae", "autoencoder"])
+def test_decoding_without_the_clamp_has_a_derivative_everywhere(kind: str) -> None:
+    torch.manual_seed(0)
+    options = {"likelihood": "gaussian"} if kind == "vae" else {}
+    codec = Latents((1, 16, 16), {"kind": kind, "spatial": True, "latent": 3, "channels": 8, **options})
+    z = (20 * torch.randn(2, 3, 4, 4)).requires_grad_()
+    decoded = codec.decode(z, clamp=False)
+    assert decoded.abs().max() > 1
+    torch.testing.assert_close(decoded.clamp(-1, 1), codec.decode(z))
+    (gradient,) = torch.autograd.grad(decoded.sum(), z)
+    assert (gradient != 0).all()
+
+
+def test_pixels_are_clamped_unless_asked_not_to() -> None:
+    z = torch.tensor([-2.0, 0.5, 3.0]).reshape(1, 1, 1, 3)
+    assert Pixels((1, 1, 3)).decode(z).flatten().tolist() == [-1, 0.5, 1]
+    assert torch.equal(Pixels((1, 1, 3)).decode(z, clamp=False), z)

@@ -1,6 +1,5 @@
 """Editing picture files with a run: files in, before and after strips out."""
 
-from unnoise.editing.decoding import codec_of
 from unnoise.editing.edit import Edit, Editor, edit
 from unnoise.editing.image_files import read_image
 from unnoise.editing.tasks import Colourise, Deblur, Inpaint, Outpaint, Upscale, Vary
@@ -14,7 +13,6 @@ __all__ = [
     "Outpaint",
     "Upscale",
     "Vary",
-    "codec_of",
     "edit",
     "read_image",
 ]

@@ -13,12 +13,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from unnoise.editing.decoding import codec_of
 from unnoise.editing.image_files import write_strip
 from unnoise.errors import UserError
 from unnoise.files import ends_in
-from unnoise.inverse import Codec
 from unnoise.models import Diffusion
+from unnoise.process.codec import Codec
 from unnoise.process.denoiser import CountingDenoiser, Denoiser
 from unnoise.progress import progress_bar
 from unnoise.runs.run import Run
@@ -114,4 +113,4 @@ def _batches(seeds: Sequence[int]) -> list[Sequence[int]]:
 
 
 def _editor(model: Diffusion, denoiser: Denoiser, seeds: Sequence[int], cond: Mapping[str, Any] | None) -> Editor:
-    return Editor(model, denoiser, seeds, rows_of(cond, 0, len(seeds)), codec_of(model.codec))
+    return Editor(model, denoiser, seeds, rows_of(cond, 0, len(seeds)), model.codec if model.works_in_latents else None)

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from unnoise.errors import UserError
 from unnoise.guidance.score import add_score
-from unnoise.process.denoiser import Denoised, Denoiser
-from unnoise.process.schedule import Schedule
+from unnoise.process.denoiser import Denoised, Denoiser, Wrapped
 
 LogProb = Callable[[Tensor, Tensor, Any], Tensor]
 """(x_t (B, *), t, label) -> log p(label | x_t), (B,) in nats, differentiable in x_t."""
@@ -37,14 +36,9 @@ class ClassifierGuidance:
 
 
 @dataclass(frozen=True)
-class _Guided:
-    denoiser: Denoiser
+class _Guided(Wrapped):
     log_prob: LogProb
     scale: float
-
-    @property
-    def schedule(self) -> Schedule:
-        return self.denoiser.schedule
 
     def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised:
         denoised = self.denoiser(x_t, t, cond)

@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unnoise.process.denoiser import Denoised, Denoiser
-from unnoise.process.schedule import Schedule
+from unnoise.process.denoiser import Denoised, Denoiser, Wrapped
 
 
 @dataclass(frozen=True)
@@ -27,13 +26,8 @@ class ClassifierFree:
 
 
 @dataclass(frozen=True)
-class _Guided:
-    denoiser: Denoiser
+class _Guided(Wrapped):
     scale: float
-
-    @property
-    def schedule(self) -> Schedule:
-        return self.denoiser.schedule
 
     def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised:
         with_cond, without = self.denoiser(x_t, t, cond), self.denoiser(x_t, t, None)

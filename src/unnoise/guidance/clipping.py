@@ -7,21 +7,15 @@ from typing import Any
 
 from torch import Tensor
 
-from unnoise.process.denoiser import Denoised, Denoiser
-from unnoise.process.schedule import Schedule
+from unnoise.process.denoiser import Denoised, Wrapped
 
 
 @dataclass(frozen=True)
-class Clipped:
+class Clipped(Wrapped):
     """x_0 is clamped to [low, high], and eps follows so that alpha x_0 + sigma eps stays x_t (Ho et al. 2020)."""
 
-    denoiser: Denoiser
     low: float = -1.0
     high: float = 1.0
-
-    @property
-    def schedule(self) -> Schedule:
-        return self.denoiser.schedule
 
     def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised:
         denoised = self.denoiser(x_t, t, cond)

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from unnoise.errors import UserError
-from unnoise.process.denoiser import Denoised, Denoiser
-from unnoise.process.schedule import Schedule
+from unnoise.process.denoiser import Denoised, Denoiser, Wrapped
 
 Guidance = Callable[[Denoiser], Denoiser]
 
@@ -38,26 +37,16 @@ class Interval:
         """The conditions that the guidance itself takes."""
         return getattr(self.guidance, "condition_names", ())
 
-    @classmethod
-    def of_log_snr(cls, guidance: Guidance, low: float, high: float) -> Interval:
-        """Guidance while low <= log_snr(t) < high: log_snr = -2 log(sigma / alpha)."""
-        return cls(guidance, math.exp(-high / 2), math.exp(-low / 2))
-
     def __call__(self, denoiser: Denoiser) -> Denoiser:
         guided = self.guidance(denoiser)
         return denoiser if guided is denoiser else _Limited(denoiser, guided, self.low, self.high)
 
 
 @dataclass(frozen=True)
-class _Limited:
-    denoiser: Denoiser
+class _Limited(Wrapped):
     guided: Denoiser
     low: float
     high: float
-
-    @property
-    def schedule(self) -> Schedule:
-        return self.denoiser.schedule
 
     def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised:
         level = torch.exp(-self.schedule.log_snr(t) / 2)

@@ -1,6 +1,6 @@
 """Editing with an unconditional model: tasks as inverse problems, and variations."""
 
-from unnoise.inverse.latent import Codec, Decoded, Tangent
+from unnoise.inverse.latent import Decoded, Tangent
 from unnoise.inverse.operators import OPERATORS, Blur, Downsampling, Grey, Inpainting, Measurement, Operator
 from unnoise.inverse.posterior import DDNM, DPS, METHODS, MMPS, PiGDM, PosteriorSampler
 from unnoise.inverse.repaint import RePaint
@@ -14,7 +14,6 @@ __all__ = [
     "MMPS",
     "OPERATORS",
     "Blur",
-    "Codec",
     "Decoded",
     "Downsampling",
     "Grey",

@@ -1,25 +1,16 @@
-"""Operators on images, seen from the codes that a latent model diffuses."""
+"""Operators on images, seen from the latents that a latent model diffuses."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from unnoise.inverse.conjugate_gradients import conjugate_gradients
 from unnoise.inverse.operators import Measurement, Operator
-
-
-class Codec(Protocol):
-    """encode: images (B, C, H, W) in [-1, 1] -> codes (B, c, h, w). decode: about its inverse, differentiable, and
-    without a clamp, beyond which there is no derivative."""
-
-    def encode(self, image: Tensor) -> Tensor: ...
-
-    def decode(self, z: Tensor) -> Tensor: ...
+from unnoise.process.codec import Codec
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +18,7 @@ class Decoded(Measurement):
     """y = A D(z): what an operator A shows of the image D(z) that a codec makes of z.
 
     Through a linear decoder the posterior samplers are as exact as on pixels; through any other they take D for its
-    derivative at the denoised code, which is where they are wrong (as are latent DPS and PSLD, Rout et al. 2023).
+    derivative at the denoised latents, which is where they are wrong (as are latent DPS and PSLD, Rout et al. 2023).
     iterations: of conjugate gradients in the `solve` of that derivative.
     """
 
@@ -36,10 +27,10 @@ class Decoded(Measurement):
     iterations: int = 3
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.operator.forward(self.codec.decode(x))
+        return self.operator.forward(self.codec.decode(x, clamp=False))
 
     def pseudo_inverse(self, y: Tensor) -> Tensor:
-        """The code of A^+ y."""
+        """The latents of A^+ y."""
         return self.codec.encode(self.operator.pseudo_inverse(y))
 
     def at(self, x: Tensor) -> tuple[Tensor, Operator]:
@@ -53,9 +44,9 @@ class Decoded(Measurement):
 
     @torch.no_grad()
     def loss(self, y: Tensor) -> Tensor:
-        """The deviation of what the codec loses, (B, 1, 1, 1): of y - A D E(A^+ y), over the observed numbers.
+        """The standard deviation of what the codec loses, (B, 1, 1, 1): of y - A D E(A^+ y), over the observed numbers.
 
-        To a posterior sampler it is noise: no code explains y better.
+        To a posterior sampler it is noise: no latents explain y better.
         """
         lost = (y - self.forward(self.pseudo_inverse(y))).square().flatten(1).sum(1)
         return (lost / self.count(y).clamp(min=1)).sqrt().view(-1, 1, 1, 1)

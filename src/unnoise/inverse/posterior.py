@@ -26,7 +26,7 @@ from unnoise.errors import UserError
 from unnoise.guidance.score import add_score, score_scale
 from unnoise.inverse.conjugate_gradients import conjugate_gradients
 from unnoise.inverse.operators import Measurement, Operator
-from unnoise.process.denoiser import Denoised, Denoiser
+from unnoise.process.denoiser import Denoised, Denoiser, Wrapped
 from unnoise.process.gaussian import per_row
 from unnoise.process.schedule import Schedule
 
@@ -58,13 +58,8 @@ class PosteriorSampler(ABC):
 
 
 @dataclass(frozen=True)
-class _Conditioned:
-    denoiser: Denoiser
+class _Conditioned(Wrapped):
     method: PosteriorSampler
-
-    @property
-    def schedule(self) -> Schedule:
-        return self.denoiser.schedule
 
     def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised:
         return self.method.denoise(self.denoiser, x_t, t, cond)

@@ -1,6 +1,6 @@
 """The tasks, for any Denoiser: restore, inpaint, outpaint, upscale, colourise, deblur.
 
-Each takes a `codec`, where the denoiser is that of a latent model: the images are then decoded from its codes.
+Each takes a `codec`, where the denoiser is that of a latent model: the images are then decoded from its latents.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from torch.nn import functional as F
 
 from unnoise.errors import UserError
 from unnoise.guidance.clipping import Clipped
-from unnoise.inverse.latent import Codec, Decoded
+from unnoise.inverse.latent import Decoded
 from unnoise.inverse.operators import Blur, Downsampling, Grey, Inpainting, Measurement, Operator
 from unnoise.inverse.posterior import METHODS
 from unnoise.inverse.repaint import RePaint
 from unnoise.inverse.sdedit import spread_rows
+from unnoise.process.codec import Codec
 from unnoise.process.denoiser import Denoiser
 from unnoise.registry import build
 from unnoise.samplers import DDIM, Sampler
@@ -41,10 +42,10 @@ def restore(
     """Images (N, C, H, W) that explain observation = operator(image) + noise n, one per seed.
 
     observation: (N or 1, *). method: a name in `METHODS`, or its spec, {'kind': 'pigdm', 'data_std': 0.5}; by default
-    pigdm, and mmps through a codec, whose decoder makes no two directions of codes count alike.
-    noise: the deviation of the observation's noise; 8-bit pixels in [-1, 1] have 0.0023 from rounding alone.
+    pigdm, and mmps through a codec, whose decoder makes no two directions of latents count alike.
+    noise: the standard deviation of the observation's noise; 8-bit pixels in [-1, 1] have 0.0023 from rounding alone.
     sampler: DDIM in 100 steps with eta = 1 unless given: fresh noise corrects what a step got wrong. seeds: by default
-    one per observation. clip: keeps denoised images in [-1, 1]; codes have no range and are not clipped.
+    one per observation. clip: keeps denoised images in [-1, 1]; latents have no range and are not clipped.
     codec: of a latent model, whose denoiser is given; what the codec loses of the observation counts as noise too.
     Raises UserError for an unknown method or option, and for observations that are not one per seed.
     """
@@ -85,8 +86,8 @@ def repaint(
 ) -> Tensor:
     """`inpaint` by RePaint's resampling, which takes about steps x repeats calls of the denoiser.
 
-    With a codec, known codes are those whose pixels are all known (Rombach et al. 2022, section 4.5); the picture that
-    was encoded is grey where nothing is known, which codes near the edge of the mask see.
+    With a codec, known latents are those whose pixels are all known (Rombach et al. 2022, section 4.5); the picture
+    that was encoded is grey where nothing is known, which latents near the edge of the mask see.
     """
     seeds = range(len(image)) if seeds is None else seeds
     image = torch.where(known.to(image.device), spread_rows(image, len(seeds)), 0.0)
@@ -124,7 +125,7 @@ def deblur(denoiser: Denoiser, image: Tensor, std: float, *, border: str = "refl
 
 
 def _through(codec: Codec | None, operator: Operator, rows: Tensor, noise: float) -> tuple[Measurement, float | Tensor]:
-    """What is seen of the things that are drawn, and the deviation of its noise."""
+    """What is seen of the things that are drawn, and the standard deviation of its noise."""
     if codec is None:
         return operator, noise
     decoded = Decoded(operator, codec)
@@ -133,15 +134,15 @@ def _through(codec: Codec | None, operator: Operator, rows: Tensor, noise: float
 
 @torch.no_grad()
 def _coded(codec: Codec, image: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-    """The codes of an image, and which of them see known pixels alone, (H, W) in codes or a row each."""
-    code = codec.encode(image)
+    """The latents of an image, and which of them see known pixels alone, (H, W) of latents or a row each."""
+    latents = codec.encode(image)
     lost = (~known).to(image).expand_as(image).amax(1, keepdim=True)
-    return code, F.adaptive_max_pool2d(lost, code.shape[-2:]) == 0
+    return latents, F.adaptive_max_pool2d(lost, latents.shape[-2:]) == 0
 
 
 @torch.no_grad()
-def _decoded(codec: Codec, code: Tensor) -> Tensor:
-    return codec.decode(code).clamp(-1, 1)
+def _decoded(codec: Codec, latents: Tensor) -> Tensor:
+    return codec.decode(latents)
 
 
 def _prior(denoiser: Denoiser, like: Tensor, seeds: Sequence[int]) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from unnoise.errors import UserError
-from unnoise.inverse.latent import Codec
+from unnoise.process.codec import Codec
 from unnoise.process.denoiser import Denoiser
 from unnoise.process.gaussian import perturb
 from unnoise.process.schedule import Schedule
@@ -49,15 +49,15 @@ def vary(
 
     image: (B or 1, C, H, W); one row per seed comes out (default: one per image). strength in [0, 1]: 0 gives the image
     back, 1 starts from pure noise and forgets it, which is a plain sample of the same seeds.
-    sampler: DDIM in 50 steps unless given. codec: of a latent model, whose codes are noised: strength 0 then gives what
-    the codec makes of the image. Raises UserError for a strength out of range.
+    sampler: DDIM in 50 steps unless given. codec: of a latent model, whose latents are noised: strength 0 then gives
+    what the codec makes of the image. Raises UserError for a strength out of range.
     """
     if not 0 <= strength <= 1:
         raise UserError(f"the strength of a variation lies in [0, 1], got {strength}")
     if codec is not None:
         with torch.no_grad():
             varied = vary(denoiser, codec.encode(image), strength, sampler=sampler, seeds=seeds, cond=cond)
-            return codec.decode(varied).clamp(-1, 1)
+            return codec.decode(varied)
     seeds = range(len(image)) if seeds is None else seeds
     sampler, image = sampler or DDIM(), spread_rows(image, len(seeds))
     times = sampler.times(denoiser.schedule)

@@ -51,17 +51,14 @@ class Autoencoder(ImageModel):
         """Latents (B, *code) of images (B, C, H, W) in [-1, 1]."""
         return self.encoder(image).float()
 
-    def decode(self, z: Tensor) -> Tensor:
-        """Images (B, C, H, W) in [-1, 1] of codes (B, *code)."""
-        return self.unclamped(z).clamp(-1, 1)
-
-    def unclamped(self, z: Tensor) -> Tensor:
-        """What `decode` clamps."""
-        return self.decoder(z).float()
+    def decode(self, z: Tensor, clamp: bool = True) -> Tensor:
+        """Images (B, C, H, W) in [-1, 1] of latents (B, *latent_shape); without the clamp, as training sees them."""
+        image = self.decoder(z).float()
+        return image.clamp(-1, 1) if clamp else image
 
     def forward(self, image: Tensor) -> Tensor:
         """The reconstruction before it is clamped to [-1, 1], which training sees."""
-        return self.unclamped(self.encode(image))
+        return self.decode(self.encode(image), clamp=False)
 
     def __getattr__(self, name: str) -> Any:
         if name == "sample":

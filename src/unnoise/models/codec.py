@@ -35,16 +35,23 @@ class Pixels:
     def encode(self, image: Tensor) -> Tensor:
         return image
 
-    def decode(self, z: Tensor) -> Tensor:
-        return z.clamp(-1, 1)
+    def decode(self, z: Tensor, clamp: bool = True) -> Tensor:
+        return z.clamp(-1, 1) if clamp else z
 
 
 class Latents(nn.Module):
-    """The codes of an autoencoder, shifted and scaled to mean 0 and standard deviation 1 (Rombach et al. 2022).
+    """The latents of an autoencoder, shifted and scaled to mean 0 and standard deviation 1 (Rombach et al. 2022).
 
-    autoencoder: the [model] section of a run whose code is a small image, or a published one of `models.foreign`; its
-    weights are part of this model's own, frozen, so that a trained model needs no other folder. run: the folder that
-    they came from.
+    The autoencoder's weights are part of this model's own, frozen, so that a trained model needs no other folder.
+
+    Args:
+        image_shape: (C, H, W) of the images.
+        autoencoder: the [model] section of a run whose latents are a small image, or of a published autoencoder
+            (`models.pretrained`).
+        run: the folder that the weights came from.
+
+    Raises:
+        UserError: for an autoencoder whose latents are a list of numbers.
     """
 
     shift: Tensor
@@ -73,23 +80,17 @@ class Latents(nn.Module):
     def encode(self, image: Tensor) -> Tensor:
         return self.normalised(self.network.encode(image))
 
-    @torch.no_grad()
-    def decode(self, z: Tensor) -> Tensor:
-        return self.network.decode(z / self.scale + self.shift).clamp(-1, 1)
+    def decode(self, z: Tensor, clamp: bool = True) -> Tensor:
+        return self.network.decode(z / self.scale + self.shift, clamp)
 
-    def unclamped(self, z: Tensor) -> Tensor:
-        """`decode` with derivatives and without the clamp, behind which a pixel that is wrong by a whole black to white
-        pulls at nothing."""
-        return self.network.unclamped(z / self.scale + self.shift)
+    def normalised(self, latents: Tensor) -> Tensor:
+        """(latents - shift) scale, of the autoencoder's own latents (B, c, h, w)."""
+        return (latents - self.shift) * self.scale
 
-    def normalised(self, codes: Tensor) -> Tensor:
-        """(codes - shift) scale, of the autoencoder's own codes (B, c, h, w)."""
-        return (codes - self.shift) * self.scale
-
-    def measure(self, codes: Tensor) -> None:
-        """Sets shift and scale from the autoencoder's codes (N, c, h, w) of a data set."""
-        self.shift.copy_(codes.mean((0, 2, 3))[:, None, None])
-        self.scale.copy_(1 / (codes - self.shift.to(codes)).std().clamp(min=1e-6))
+    def measure(self, latents: Tensor) -> None:
+        """Sets shift and scale from the autoencoder's latents (N, c, h, w) of a data set."""
+        self.shift.copy_(latents.mean((0, 2, 3))[:, None, None])
+        self.scale.copy_(1 / (latents - self.shift.to(latents)).std().clamp(min=1e-6))
 
     def train(self, mode: bool = True) -> Self:
         """Stays as it was trained: nothing in it learns here."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +21,10 @@ from unnoise.networks.combined import build_conditioner, conditioner_spec
 from unnoise.networks.conditioner import Conditioner, Conditioning
 from unnoise.networks.lora import add_lora
 from unnoise.process.codec import Codec
-from unnoise.process.denoiser import Denoised, Denoiser
+from unnoise.process.denoiser import Denoised, Denoiser, Wrapped
 from unnoise.process.gaussian import per_row
+from unnoise.process.level import is_one_time
 from unnoise.process.parametrization import PARAMETRIZATIONS, Parametrization
-from unnoise.process.place import is_one_time
 from unnoise.process.schedule import SCHEDULES, Schedule
 from unnoise.registry import build, check_keys, spec_of
 from unnoise.runtime.cuda_graphs import captured
@@ -144,30 +142,30 @@ class Diffusion(ImageModel, CanDenoise):
         """
         return self._predict(x_t, t, None if self.conditioner is None else self.conditioner(cond, len(x_t)))
 
-    def _predict(self, x_t: Tensor, t: Tensor, told: Conditioning | None) -> tuple[Tensor, Tensor | None]:
-        scale, level = self._entrance(x_t, t)
-        output = self.network(x_t if scale is None else scale * x_t, level, told)
+    def _predict(self, x_t: Tensor, t: Tensor, conditioning: Conditioning | None) -> tuple[Tensor, Tensor | None]:
+        output = self.network(*self._network_input(x_t, t), conditioning)
         if not self.learned_variance:
             return output, None
         target, v = output.chunk(2, dim=1)
         return target, (v + 1) / 2
 
-    def _entrance(self, x_t: Tensor, t: Tensor) -> tuple[float | Tensor | None, Tensor]:
-        """What x_t is multiplied by, None for 1, and the noise levels (B,) that the network is told."""
+    def _network_input(self, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """x_t as the network sees it, and its noise levels (B,)."""
         if is_one_time(t):
-            scale, level = _entrance_at(self.parametrization, self.schedule, float(t))
+            c = self.parametrization.at(self.schedule, t)
             # Filled in on the device: a copy from the CPU would wait for it.
-            return scale, torch.full((len(x_t),), level, dtype=x_t.dtype, device=x_t.device)
+            level = torch.full((len(x_t),), c.noise_level, dtype=x_t.dtype, device=x_t.device)
+            return x_t if c.input_scale == 1 else c.input_scale * x_t, level
         level = self.parametrization.noise_level(self.schedule, t).to(x_t.device, x_t.dtype)
-        return per_row(self.parametrization.input_scale(self.schedule, t), x_t), level.expand(len(x_t))
+        return per_row(self.parametrization.input_scale(self.schedule, t), x_t) * x_t, level.expand(len(x_t))
 
     def forward(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised:
         """The Denoiser: what the network makes of x_t at time t."""
         return self.denoise(x_t, t, None if self.conditioner is None else self.conditioner(cond, len(x_t)))
 
-    def denoise(self, x_t: Tensor, t: Tensor, told: Conditioning | None) -> Denoised:
+    def denoise(self, x_t: Tensor, t: Tensor, conditioning: Conditioning | None) -> Denoised:
         """The same, from what the conditioner made of the condition."""
-        output, var_mix = self._predict(x_t, t, told)
+        output, var_mix = self._predict(x_t, t, conditioning)
         denoised = self.parametrization.invert(self.schedule, output, x_t, t)
         return denoised if var_mix is None else replace(denoised, var_mix=var_mix)
 
@@ -245,14 +243,15 @@ class Diffusion(ImageModel, CanDenoise):
         sampler = sampler or self.default_sampler()
         return sampler.stream(self.guided(guidance), self.prior(seeds), seeds, cond)
 
+    @torch.no_grad()
     def decode_point(self, x: Tensor) -> Tensor:
         """What x of a Point looks like: images (N, C, H, W) in [-1, 1]."""
         return self.codec.decode(x)
 
     def guided(self, guidance: Guidance | None = None) -> Denoiser:
         """The denoiser that sampling uses: guided, then clipped where the model clips."""
-        told: Denoiser = self if self.conditioner is None else CachedConditioning(self)
-        denoiser = told if guidance is None else guidance(told)
+        plain: Denoiser = self if self.conditioner is None else CachedConditioning(self)
+        denoiser = plain if guidance is None else guidance(plain)
         return Clipped(denoiser) if self.clip else denoiser
 
     def captured(self, calls: int = CAPTURE_PAYS_FROM, *, compile: bool = False) -> AbstractContextManager[None]:
@@ -274,37 +273,25 @@ class Diffusion(ImageModel, CanDenoise):
         return DDIM(steps=50 if native is None else min(50, len(native)))
 
 
-class CachedConditioning:
+@dataclass(frozen=True)
+class CachedConditioning(Wrapped):
     """A conditional model, for one call of a sampler: what the conditioner makes of a condition is made once."""
 
-    def __init__(self, model: Diffusion) -> None:
-        self.model = model
-        self._made: dict[tuple[int, int], tuple[Any, Conditioning | None]] = {}
-
-    @property
-    def schedule(self) -> Schedule:
-        return self.model.schedule
+    denoiser: Diffusion
+    _made: dict[tuple[int, int], tuple[Any, Conditioning]] = field(default_factory=dict, init=False, repr=False)
 
     def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised:
         if torch.is_grad_enabled():
-            return self.model(x_t, t, cond)
-        return self.model.denoise(x_t, t, self._conditioning(cond, len(x_t)))
+            return self.denoiser(x_t, t, cond)
+        return self.denoiser.denoise(x_t, t, self._conditioning(cond, len(x_t)))
 
-    def _conditioning(self, cond: Any, count: int) -> Conditioning | None:
-        assert self.model.conditioner is not None
+    def _conditioning(self, cond: Any, count: int) -> Conditioning:
+        assert self.denoiser.conditioner is not None
         key = id(cond), count
         if key not in self._made:
             # The condition is kept too, so that no other can get its id.
-            self._made[key] = cond, self.model.conditioner(cond, count)
+            self._made[key] = cond, self.denoiser.conditioner(cond, count)
         return self._made[key][1]
-
-
-@lru_cache(maxsize=8192)
-def _entrance_at(parametrization: Parametrization, schedule: Schedule, t: float) -> tuple[float | None, float]:
-    time = torch.tensor(t, dtype=torch.float64)
-    scale = float(parametrization.input_scale(schedule, time))
-    one = math.isclose(scale, 1, rel_tol=1e-12)  # where variance is preserved
-    return None if one else scale, float(parametrization.noise_level(schedule, time))
 
 
 def _conditioner(spec: Mapping[str, Any], shape: tuple[int, int, int], classes: int) -> Conditioner | None:

@@ -43,6 +43,6 @@ class GAN(OneStep):
     def latent_shape(self) -> tuple[int, ...]:
         return (self.latent,)
 
-    def decode(self, z: Tensor) -> Tensor:
-        """The images of latents: by the name that models with an encoder have for it."""
+    def decode(self, z: Tensor, clamp: bool = True) -> Tensor:
+        """The images of latents, in [-1, 1] by themselves: by the name that models with an encoder have for it."""
         return self(z)

@@ -34,12 +34,8 @@ class Likelihood(nn.Module, ABC):
         """log p(x | z) (B,) in nats per image, of what `target` gave."""
 
     @abstractmethod
-    def mean(self, output: Tensor) -> Tensor:
-        """The expected image (B, C, H, W), in [-1, 1]."""
-
-    def unclamped(self, output: Tensor) -> Tensor:
-        """`mean`, before it is clamped where it has to be."""
-        return self.mean(output)
+    def mean(self, output: Tensor, clamp: bool = True) -> Tensor:
+        """The expected image (B, C, H, W) in [-1, 1]. clamp: where it would not be in that range by itself."""
 
 
 class Bernoulli(Likelihood):
@@ -58,7 +54,7 @@ class Bernoulli(Likelihood):
     def log_prob(self, x: Tensor, output: Tensor) -> Tensor:
         return F.logsigmoid(x * output).flatten(1).sum(1)
 
-    def mean(self, output: Tensor) -> Tensor:
+    def mean(self, output: Tensor, clamp: bool = True) -> Tensor:
         return output.sigmoid() * 2 - 1
 
 
@@ -82,11 +78,8 @@ class Gaussian(Likelihood):
         log_var = 2 * self.log_scale.clamp(min=SMALLEST_LOG_SCALE)
         return gaussian_log_prob(x, output, log_var).flatten(1).sum(1)
 
-    def mean(self, output: Tensor) -> Tensor:
-        return output.clamp(-1, 1)
-
-    def unclamped(self, output: Tensor) -> Tensor:
-        return output
+    def mean(self, output: Tensor, clamp: bool = True) -> Tensor:
+        return output.clamp(-1, 1) if clamp else output
 
 
 class DiscretisedLogistic(Likelihood):
@@ -105,7 +98,7 @@ class DiscretisedLogistic(Likelihood):
         mean, log_scale = output.chunk(2, dim=1)
         return discretised_logistic(x, mean, log_scale.clamp(min=SMALLEST_LOG_SCALE)).flatten(1).sum(1)
 
-    def mean(self, output: Tensor) -> Tensor:
+    def mean(self, output: Tensor, clamp: bool = True) -> Tensor:
         mean, log_scale = output.chunk(2, dim=1)
         return clipped_logistic_mean(mean, log_scale.clamp(min=SMALLEST_LOG_SCALE).exp()).clamp(-1, 1)  # rounding
 

@@ -24,7 +24,7 @@ class OneStep(ImageModel):
         """The shape of one image's latents."""
 
     @abstractmethod
-    def decode(self, z: Tensor) -> Tensor:
+    def decode(self, z: Tensor, clamp: bool = True) -> Tensor:
         """Images (B, C, H, W) in [-1, 1] of latents (B, *latent_shape)."""
 
     def prior(self, seeds: Sequence[int]) -> Tensor:

@@ -42,10 +42,12 @@ class PretrainedAutoencoder(ImageModel):
     def encode(self, image: Tensor) -> Tensor: ...
 
     @abstractmethod
-    def unclamped(self, z: Tensor) -> Tensor: ...
+    def decoded(self, z: Tensor) -> Tensor:
+        """The network's images, in about [-1, 1]."""
 
-    def decode(self, z: Tensor) -> Tensor:
-        return self.unclamped(z).clamp(-1, 1)
+    def decode(self, z: Tensor, clamp: bool = True) -> Tensor:
+        image = self.decoded(z)
+        return image.clamp(-1, 1) if clamp else image
 
 
 class AutoencoderKL(PretrainedAutoencoder):
@@ -78,7 +80,7 @@ class AutoencoderKL(PretrainedAutoencoder):
     def encode(self, image: Tensor) -> Tensor:
         return self.quant_conv(self.encoder(image)).float()[:, : self.latent]
 
-    def unclamped(self, z: Tensor) -> Tensor:
+    def decoded(self, z: Tensor) -> Tensor:
         return self.decoder(self.post_quant_conv(z)).float()
 
 
@@ -94,7 +96,7 @@ class TAESD(PretrainedAutoencoder):
     def encode(self, image: Tensor) -> Tensor:
         return self.encoder((image + 1) / 2).float()
 
-    def unclamped(self, z: Tensor) -> Tensor:
+    def decoded(self, z: Tensor) -> Tensor:
         return 2 * self.decoder(z).float() - 1
 
 

@@ -96,13 +96,10 @@ class VAE(OneStep):
         """The mean of q(z | x), (B, *code)."""
         return self.posterior(image).mean
 
-    def decode(self, z: Tensor) -> Tensor:
-        """The expected image (B, C, H, W) in [-1, 1] of codes (B, *code)."""
-        return self.pixels.mean(self(z))
-
-    def unclamped(self, z: Tensor) -> Tensor:
-        """`decode`, without a clamp where the likelihood has one."""
-        return self.pixels.unclamped(self(z))
+    def decode(self, z: Tensor, clamp: bool = True) -> Tensor:
+        """The expected image (B, C, H, W) in [-1, 1] of latents (B, *latent_shape); clamp: where the likelihood's mean
+        is not in that range by itself."""
+        return self.pixels.mean(self(z), clamp)
 
     def forward(self, z: Tensor) -> Tensor:
         return self.decoder(z).float()

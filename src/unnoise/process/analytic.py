@@ -11,7 +11,7 @@ from torch import Tensor
 
 from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoised
-from unnoise.process.schedule import Schedule
+from unnoise.process.schedule_base import Schedule
 from unnoise.seeding import fold
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class Codec(Protocol):
-    """encode: images (B, C, H, W) in [-1, 1] -> what is diffused; decode: its inverse, as near as the codec gets."""
+    """Images (B, C, H, W) in [-1, 1] to what is diffused, and back as nearly as the codec gets."""
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
@@ -17,4 +17,7 @@ class Codec(Protocol):
 
     def encode(self, image: Tensor) -> Tensor: ...
 
-    def decode(self, z: Tensor) -> Tensor: ...
+    def decode(self, z: Tensor, clamp: bool = True) -> Tensor:
+        """Images of z. clamp: to [-1, 1]; without it, differentiable everywhere: behind the clamp a pixel that is wrong
+        by a whole black to white has no derivative."""
+        ...

@@ -1,4 +1,4 @@
-"""What a model says about a noisy image, and who may say it.
+"""What a model makes of a noisy image, and what counts as such a model.
 
 A Denoiser answers (x_t, t, cond) with a `Denoised`: the clean image and the noise that together make x_t. Guidance,
 clipping and posterior sampling are Denoisers around Denoisers; samplers cannot tell the difference.
@@ -15,8 +15,8 @@ from torch import Tensor
 
 from unnoise.errors import UserError
 from unnoise.process.gaussian import per_row
-from unnoise.process.place import alpha_sigma, is_one_time
-from unnoise.process.schedule import Schedule
+from unnoise.process.level import is_one_time
+from unnoise.process.schedule_base import Schedule
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Denoised:
 
     var_mix (B, *), where a model learns its variance: the v of log var = v log beta + (1 - v) log beta-tilde
     (Nichol & Dhariwal 2021, equation 15), which holds for any pair (t, s).
-    schedule and t, () or (B,), say where x_t stands; without them there is no score, velocity or `with_x0`.
+    schedule and t, () or (B,), are those of x_t; without them there is no score, velocity or `with_x0`.
     """
 
     x_t: Tensor
@@ -38,13 +38,13 @@ class Denoised:
     @property
     def score(self) -> Tensor:
         """The gradient of log q_t(x_t): -eps / sigma_t."""
-        schedule, t = self._place()
+        schedule, t = self._where()
         return -self.eps / per_row(schedule.sigma(t), self.eps)
 
     @property
     def velocity(self) -> Tensor:
         """d x_t / d t along the probability-flow ODE: alpha'_t x_0 + sigma'_t eps."""
-        schedule, t = self._place()
+        schedule, t = self._where()
         return per_row(schedule.d_alpha(t), self.x_0) * self.x_0 + per_row(schedule.d_sigma(t), self.eps) * self.eps
 
     def lerp(self, alpha: Tensor, sigma: Tensor) -> Tensor:
@@ -53,16 +53,16 @@ class Denoised:
 
     def with_x0(self, x_0: Tensor) -> Denoised:
         """The same x_t with another clean image: eps = (x_t - alpha_t x_0) / sigma_t follows."""
-        schedule, t = self._place()
+        schedule, t = self._where()
         if is_one_time(t):
-            alpha, sigma = alpha_sigma(schedule, float(t))
-            eps = torch.sub(self.x_t, x_0, alpha=alpha) / sigma
+            here = schedule.at(t)
+            eps = torch.sub(self.x_t, x_0, alpha=here.alpha) / here.sigma
         else:
             alpha, sigma = per_row(schedule.alpha(t), x_0), per_row(schedule.sigma(t), x_0)
             eps = (self.x_t - alpha * x_0) / sigma
         return Denoised(self.x_t, x_0, eps, self.var_mix, schedule, t)
 
-    def _place(self) -> tuple[Schedule, Tensor]:
+    def _where(self) -> tuple[Schedule, Tensor]:
         if self.schedule is None or self.t is None:
             raise UserError("this Denoised was made without schedule and t, which score, velocity and with_x0 need")
         return self.schedule, self.t
@@ -75,15 +75,6 @@ class Denoiser(Protocol):
     def schedule(self) -> Schedule: ...
 
     def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised: ...
-
-
-class FlowMap(Protocol):
-    """(x_t, t, s, cond) -> x_s in one call, s < t: what consistency models and their kin learn."""
-
-    @property
-    def schedule(self) -> Schedule: ...
-
-    def __call__(self, x_t: Tensor, t: Tensor, s: Tensor, cond: Any = None) -> Tensor: ...
 
 
 @dataclass(frozen=True)

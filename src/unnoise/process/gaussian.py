@@ -8,12 +8,13 @@ q(x_s | x_t, x_0) is Gaussian too (Ho et al. 2020, equations 4 and 6; Kingma et 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Generic, NamedTuple
 
 import torch
 from torch import Tensor
 
-from unnoise.process.schedule import Schedule, Time
+from unnoise.process.level import LevelOf, Number
+from unnoise.process.schedule_base import Schedule, Time
 
 
 def per_row(coefficient: Tensor, x: Tensor) -> Tensor:
@@ -34,32 +35,41 @@ def perturb(schedule: Schedule, x_0: Tensor, eps: Tensor, t: Time) -> Tensor:
 def transition(schedule: Schedule, t: Time, s: Time) -> tuple[Tensor, Tensor]:
     """alpha_{t|s} and the variance sigma_{t|s}^2 of q(x_t | x_s), s < t; on native steps (t, t - 1) the variance is
     beta_t where the schedule preserves variance."""
-    t, s = _tensor(t), _tensor(s)
-    alpha_ts = schedule.alpha(t) / schedule.alpha(s)
-    return alpha_ts, schedule.sigma(t) ** 2 - alpha_ts**2 * schedule.sigma(s) ** 2
+    return transition_between(schedule.at_rows(_tensor(t)), schedule.at_rows(_tensor(s)))
 
 
-class Posterior(NamedTuple):
+def transition_between(here: LevelOf[Number], there: LevelOf[Number]) -> tuple[Number, Number]:
+    """`transition` from level t to level s, of numbers or tensors."""
+    alpha_ts = here.alpha / there.alpha
+    return alpha_ts, here.sigma**2 - alpha_ts**2 * there.sigma**2
+
+
+class Posterior(NamedTuple, Generic[Number]):
     """q(x_s | x_t, x_0) = N(weight_t x_t + weight_0 x_0, var): Ho et al.'s mu-tilde and beta-tilde."""
 
-    weight_t: Tensor
-    weight_0: Tensor
-    var: Tensor
+    weight_t: Number
+    weight_0: Number
+    var: Number
 
-    def mean(self, x_t: Tensor, x_0: Tensor) -> Tensor:
+    def mean(self: Posterior[Tensor], x_t: Tensor, x_0: Tensor) -> Tensor:
+        """mu-tilde of a time per row."""
         return per_row(self.weight_t, x_t) * x_t + per_row(self.weight_0, x_0) * x_0
 
 
-def posterior(schedule: Schedule, t: Time, s: Time) -> Posterior:
-    """The coefficients of q(x_s | x_t, x_0), s < t.
+def posterior(schedule: Schedule, t: Time, s: Time) -> Posterior[Tensor]:
+    """The coefficients of q(x_s | x_t, x_0), s < t, of one time or one per row."""
+    return posterior_between(schedule.at_rows(_tensor(t)), schedule.at_rows(_tensor(s)))
+
+
+def posterior_between(here: LevelOf[Number], there: LevelOf[Number]) -> Posterior[Number]:
+    """`posterior` from level t to level s, of numbers or tensors.
 
     weight_t = alpha_{t|s} sigma_s^2 / sigma_t^2, weight_0 = alpha_s sigma_{t|s}^2 / sigma_t^2,
     var = sigma_s^2 sigma_{t|s}^2 / sigma_t^2 (Ho et al. 2020, equation 7, for any pair of times).
     """
-    t, s = _tensor(t), _tensor(s)
-    alpha_ts, var_ts = transition(schedule, t, s)
-    var_s, var_t = schedule.sigma(s) ** 2, schedule.sigma(t) ** 2
-    return Posterior(alpha_ts * var_s / var_t, schedule.alpha(s) * var_ts / var_t, var_s * var_ts / var_t)
+    alpha_ts, var_ts = transition_between(here, there)
+    var_s, var_t = there.sigma**2, here.sigma**2
+    return Posterior(alpha_ts * var_s / var_t, there.alpha * var_ts / var_t, var_s * var_ts / var_t)
 
 
 def gaussian_log_prob(x: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:

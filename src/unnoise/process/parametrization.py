@@ -6,9 +6,11 @@ alpha b - sigma a, so the target and its inverse are written once, for all of th
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Generic, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,14 +18,14 @@ from torch import Tensor
 from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoised
 from unnoise.process.gaussian import per_row, posterior
-from unnoise.process.place import is_one_time, mix
-from unnoise.process.schedule import Schedule
+from unnoise.process.level import Number, is_one_time, mix
+from unnoise.process.schedule_base import Schedule, Time
 
 Row = tuple[Tensor, Tensor]
 
 
 class Parametrization(ABC):
-    """A linear prediction target, and how the network is told where it stands. t: () or (B,), float64."""
+    """A linear prediction target, and what the network is given of the noise level. t: () or (B,), float64."""
 
     @abstractmethod
     def row(self, schedule: Schedule, t: Tensor) -> Row:
@@ -42,15 +44,52 @@ class Parametrization(ABC):
         a, b = self.row(schedule, t)
         return per_row(a, x_0) * x_0 + per_row(b, eps) * eps
 
+    def at(self, schedule: Schedule, t: Time) -> Coefficients[float]:
+        """The coefficients of one time for a whole batch, computed once: a number, or () on the CPU."""
+        return _numbers(self, schedule, float(t))
+
+    def at_rows(self, schedule: Schedule, t: Tensor) -> Coefficients[Tensor]:
+        """The coefficients of a time per row, (B,): the inverse of the 2x2 system, and what the network is given."""
+        a, b = self.row(schedule, t)
+        alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+        determinant = alpha * b - sigma * a
+        inverse = b / determinant, sigma / determinant, alpha / determinant, a / determinant
+        return Coefficients(self.input_scale(schedule, t), self.noise_level(schedule, t), *inverse)
+
     def invert(self, schedule: Schedule, output: Tensor, x_t: Tensor, t: Tensor) -> Denoised:
         """The (x_0, eps) for which `target` is `output` and x_t is x_t: the inverse of the 2x2 system."""
         if is_one_time(t):
-            clean, answer, noisy, given = _inverse_at(self, schedule, float(t))
-            x_0, eps = mix(clean, x_t, -answer, output), mix(noisy, output, -given, x_t)
+            c = self.at(schedule, t)
+            x_0, eps = (
+                mix(c.x_0_of_x_t, x_t, -c.x_0_of_output, output),
+                mix(c.eps_of_output, output, -c.eps_of_x_t, x_t),
+            )
         else:
-            clean, answer, noisy, given = (per_row(c, x_t) for c in _inverse(self, schedule, t))
-            x_0, eps = clean * x_t - answer * output, noisy * output - given * x_t
+            c = Coefficients(*(per_row(value, x_t) for value in self.at_rows(schedule, t)))
+            x_0, eps = c.x_0_of_x_t * x_t - c.x_0_of_output * output, c.eps_of_output * output - c.eps_of_x_t * x_t
         return Denoised(x_t, x_0, eps, schedule=schedule, t=t)
+
+
+class Coefficients(NamedTuple, Generic[Number]):
+    """What stands before and behind a network at one noise level.
+
+    It sees input_scale x_t and noise_level, and of its output x_0 = x_0_of_x_t x_t - x_0_of_output output and
+    eps = eps_of_output output - eps_of_x_t x_t.
+    """
+
+    input_scale: Number
+    noise_level: Number
+    x_0_of_x_t: Number
+    x_0_of_output: Number
+    eps_of_output: Number
+    eps_of_x_t: Number
+
+
+@lru_cache(maxsize=8192)
+def _numbers(parametrization: Parametrization, schedule: Schedule, t: float) -> Coefficients[float]:
+    found = parametrization.at_rows(schedule, torch.tensor(t, dtype=torch.float64))
+    scale, *others = (float(value) for value in found)
+    return Coefficients(1.0 if math.isclose(scale, 1, rel_tol=1e-12) else scale, *others)  # 1: variance is preserved
 
 
 @dataclass(frozen=True)
@@ -100,8 +139,8 @@ class Velocity(Parametrization):
 class EDM(Parametrization):
     """The preconditioned target of Karras et al. 2022 (table 1): D(x) = c_skip x + c_out F(c_in x; c_noise).
 
-    (a, b) = ((1 - c_skip alpha) / c_out, -c_skip sigma / c_out): unit variance at every t for data of deviation
-    `sigma_data`. With s^2 = sigma^2 + alpha^2 sigma_data^2: c_skip = alpha sigma_data^2 / s^2,
+    (a, b) = ((1 - c_skip alpha) / c_out, -c_skip sigma / c_out): unit variance at every t for data of standard
+    deviation `sigma_data`. With s^2 = sigma^2 + alpha^2 sigma_data^2: c_skip = alpha sigma_data^2 / s^2,
     c_out = sigma sigma_data / s, c_in = 1 / s, c_noise = log(sigma / alpha) / 4; on VE these are the paper's.
     """
 
@@ -127,17 +166,3 @@ PARAMETRIZATIONS: dict[str, type[Parametrization]] = {
     "velocity": Velocity,
     "edm": EDM,
 }
-
-
-def _inverse(parametrization: Parametrization, schedule: Schedule, t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The inverse of the 2x2 system: x_0 = c_1 x_t - c_2 output, eps = c_3 output - c_4 x_t."""
-    a, b = parametrization.row(schedule, t)
-    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
-    determinant = alpha * b - sigma * a
-    return b / determinant, sigma / determinant, alpha / determinant, a / determinant
-
-
-@lru_cache(maxsize=8192)
-def _inverse_at(parametrization: Parametrization, schedule: Schedule, t: float) -> tuple[float, float, float, float]:
-    c_1, c_2, c_3, c_4 = _inverse(parametrization, schedule, torch.tensor(t, dtype=torch.float64))
-    return float(c_1), float(c_2), float(c_3), float(c_4)

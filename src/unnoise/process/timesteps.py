@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from unnoise.errors import UserError
-from unnoise.process.schedule import Schedule
+from unnoise.process.schedule_base import Schedule
 
 
 class TimestepDistribution(ABC):

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoised, Denoiser
-from unnoise.process.gaussian import per_row, perturb, posterior, transition
-from unnoise.process.schedule import Schedule
+from unnoise.process.gaussian import per_row, perturb, posterior, posterior_between, transition_between
+from unnoise.process.level import LevelOf, Number
+from unnoise.process.schedule_base import Schedule
 from unnoise.seeding import StepNoise
 
 
@@ -30,26 +31,39 @@ class Variance(ABC):
     def log_var(self, denoised: Denoised, schedule: Schedule, t: Tensor, s: Tensor) -> Tensor: ...
 
 
-@dataclass(frozen=True)
-class Beta(Variance):
-    """sigma_{t|s}^2, the variance of q(x_t | x_s): beta_t on native steps."""
+class OfTime(Variance):
+    """A variance that depends on the two times alone."""
+
+    @abstractmethod
+    def var(self, here: LevelOf[Number], there: LevelOf[Number]) -> Number:
+        """The variance of p(x_s | x_t) from level t to level s > 0, of numbers or tensors."""
 
     def log_var(self, denoised: Denoised, schedule: Schedule, t: Tensor, s: Tensor) -> Tensor:
-        return per_row(transition(schedule, t, s)[1].log(), denoised.x_t)
+        return per_row(self.var(schedule.at_rows(t), schedule.at_rows(s)).log(), denoised.x_t)
 
 
 @dataclass(frozen=True)
-class BetaTilde(Variance):
+class Beta(OfTime):
+    """sigma_{t|s}^2, the variance of q(x_t | x_s): beta_t on native steps."""
+
+    def var(self, here: LevelOf[Number], there: LevelOf[Number]) -> Number:
+        return transition_between(here, there)[1]
+
+
+@dataclass(frozen=True)
+class BetaTilde(OfTime):
     """The variance of q(x_s | x_t, x_0): beta-tilde_t on native steps.
 
     It is 0 at s = 0. There it takes the value of the next step of an even grid, the pair (2t, t): on native steps
     beta-tilde_2, as Nichol & Dhariwal 2021 clip it. Where 2t lies past t_max it is the pair (t_max, t_max / 2).
     """
 
+    def var(self, here: LevelOf[Number], there: LevelOf[Number]) -> Number:
+        return posterior_between(here, there).var
+
     def log_var(self, denoised: Denoised, schedule: Schedule, t: Tensor, s: Tensor) -> Tensor:
         first, later = s == 0, (2 * t).clamp(max=schedule.t_max)
-        pair = torch.where(first, later, t), torch.where(first, later / 2, s)
-        return per_row(posterior(schedule, *pair).var.log(), denoised.x_t)
+        return super().log_var(denoised, schedule, torch.where(first, later, t), torch.where(first, later / 2, s))
 
 
 @dataclass(frozen=True)
@@ -85,10 +99,10 @@ class Analytic(Variance):
         return per_row((var + weight_0**2 * self._var_0(schedule, t)).log(), denoised.x_t)
 
     def _var_0(self, schedule: Schedule, t: Tensor) -> Tensor:
-        knots = -schedule.log_snr(torch.tensor(self.times, dtype=torch.float64)).numpy()
-        place = (-schedule.log_snr(t)).clamp(max=float(knots[-1]))
-        log_unknown = np.interp(place.numpy(), knots, np.log1p(-np.asarray(self.gammas)))
-        return torch.exp(place + torch.as_tensor(log_unknown))
+        known = -schedule.log_snr(torch.tensor(self.times, dtype=torch.float64)).numpy()
+        noise = (-schedule.log_snr(t)).clamp(max=float(known[-1]))
+        log_rest = np.interp(noise.numpy(), known, np.log1p(-np.asarray(self.gammas)))
+        return torch.exp(noise + torch.as_tensor(log_rest))
 
 
 VARIANCES: dict[str, type[Variance]] = {
@@ -114,6 +128,6 @@ def estimate_gammas(
     for index, time in enumerate(rising):
         t = torch.tensor(time, dtype=torch.float64)
         eps = StepNoise(seed, index).normal(x_0)
-        said = denoiser(perturb(denoiser.schedule, x_0, eps, t), t, cond).eps
-        gammas.append(1 - max(1e-15, float((eps - said).double().square().mean())))
+        predicted = denoiser(perturb(denoiser.schedule, x_0, eps, t), t, cond).eps
+        gammas.append(1 - max(1e-15, float((eps - predicted).double().square().mean())))
     return Analytic(rising, tuple(gammas))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from unnoise.process.parametrization import Parametrization
-from unnoise.process.schedule import Schedule
+from unnoise.process.schedule_base import Schedule
 
 
 class Weight(ABC):

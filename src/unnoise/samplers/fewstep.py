@@ -10,8 +10,8 @@ from torch import Tensor
 
 from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoiser
-from unnoise.process.place import alpha_sigma, mix
-from unnoise.process.schedule import Schedule
+from unnoise.process.level import mix
+from unnoise.process.schedule_base import Schedule
 from unnoise.samplers.grids import times
 from unnoise.samplers.sampler import Sampler, Step
 from unnoise.seeding import Noise
@@ -45,5 +45,5 @@ class Renoise(Sampler):
         denoised = denoiser(x, t, cond)
         if s == 0:
             return Step(denoised.x_0, denoised, None)
-        alpha, sigma = alpha_sigma(denoiser.schedule, float(s))
-        return Step(mix(alpha, denoised.x_0, sigma, noise.normal(x)), denoised, None)
+        there = denoiser.schedule.at(s)
+        return Step(mix(there.alpha, denoised.x_0, there.sigma, noise.normal(x)), denoised, None)

@@ -12,7 +12,6 @@ from torch import Tensor
 from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoiser
 from unnoise.samplers.ancestral import DDIM
-from unnoise.samplers.knots import knot
 
 
 @torch.no_grad()
@@ -40,7 +39,7 @@ def invert(
 
 
 def _up(denoiser: Denoiser, x_s: Tensor, s: Tensor, t: Tensor, cond: Any, iterations: int) -> Tensor:
-    low, high = knot(denoiser.schedule, s), knot(denoiser.schedule, t)
+    low, high = denoiser.schedule.at(s), denoiser.schedule.at(t)
     norm = high.alpha**2 + high.sigma**2
     cosine = (low.alpha * high.alpha + low.sigma * high.sigma) / norm
     sine = low.sigma * high.alpha - low.alpha * high.sigma
@@ -52,16 +51,16 @@ def _up(denoiser: Denoiser, x_s: Tensor, s: Tensor, t: Tensor, cond: Any, iterat
     return x_t
 
 
-def slerp(a: Tensor, b: Tensor, share: float) -> Tensor:
-    """From a (B, *) at share 0 to b at 1 along the great circle of each row: noise between two noises has the norm of
-    noise, which a straight line halves (Shoemake 1985). Rows that are parallel are joined by a line."""
+def slerp(a: Tensor, b: Tensor, fraction: float) -> Tensor:
+    """From a (B, *) at fraction 0 to b at 1 along the great circle of each row (Shoemake 1985): noise between noises
+    has the norm of noise, which a straight line halves. Rows that are parallel are joined by a line."""
     unit_a, unit_b = (v.flatten(1) / v.flatten(1).norm(dim=1, keepdim=True) for v in (a, b))
     angle = (unit_a * unit_b).sum(1, keepdim=True).clamp(-1, 1).acos()
     sine = angle.sin()
     straight = sine < 1e-6
     safe = torch.where(straight, torch.ones_like(sine), sine)
-    of_a = torch.where(straight, torch.full_like(sine, 1 - share), ((1 - share) * angle).sin() / safe)
-    of_b = torch.where(straight, torch.full_like(sine, share), (share * angle).sin() / safe)
+    of_a = torch.where(straight, torch.full_like(sine, 1 - fraction), ((1 - fraction) * angle).sin() / safe)
+    of_b = torch.where(straight, torch.full_like(sine, fraction), (fraction * angle).sin() / safe)
     return (of_a * a.flatten(1) + of_b * b.flatten(1)).reshape(a.shape)
 
 

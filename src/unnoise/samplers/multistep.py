@@ -14,19 +14,20 @@ from torch import Tensor
 
 from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoised, Denoiser
-from unnoise.samplers.knots import Knot, along_chord, knot, place_on_chord
+from unnoise.process.level import Level
+from unnoise.samplers.line import along_line, position_on_line
 from unnoise.samplers.sampler import Sampler, Step
 from unnoise.seeding import Noise
 
 
-class Past(NamedTuple):
-    """What was said at earlier knots, the newest first."""
+class History(NamedTuple):
+    """The denoiser's answers at the last levels, the newest first."""
 
-    knots: tuple[Knot, ...] = ()
-    said: tuple[Denoised, ...] = ()
+    levels: tuple[Level, ...] = ()
+    answers: tuple[Denoised, ...] = ()
 
-    def with_newest(self, here: Knot, denoised: Denoised, length: int) -> Past:
-        return Past((here, *self.knots)[:length], (denoised, *self.said)[:length])
+    def with_newest(self, here: Level, denoised: Denoised, length: int) -> History:
+        return History((here, *self.levels)[:length], (denoised, *self.answers)[:length])
 
 
 @dataclass(frozen=True)
@@ -47,18 +48,18 @@ class DPMSolver(Sampler):
     def step(
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
     ) -> Step:
-        here, there = knot(denoiser.schedule, t), knot(denoiser.schedule, s)
+        here, there = denoiser.schedule.at(t), denoiser.schedule.at(s)
         denoised = denoiser(x, t, cond)
-        past = (state or Past()).with_newest(here, denoised, self.order)
-        scale, weights = _exponential(there, past.knots)
+        history = (state or History()).with_newest(here, denoised, self.order)
+        scale, weights = _exponential(there, history.levels)
         x = scale * x
-        for weight, said in zip(weights, past.said, strict=True):
-            x = torch.add(x, said.x_0, alpha=weight)
-        return Step(x, denoised, past)
+        for weight, answer in zip(weights, history.answers, strict=True):
+            x = torch.add(x, answer.x_0, alpha=weight)
+        return Step(x, denoised, history)
 
 
 @lru_cache(maxsize=8192)
-def _exponential(there: Knot, past: tuple[Knot, ...]) -> tuple[float, tuple[float, ...]]:
+def _exponential(there: Level, past: tuple[Level, ...]) -> tuple[float, tuple[float, ...]]:
     """The factors of x_t and of the denoised images, the newest first.
 
     x_s is sigma_s / sigma_t x_t + sigma_s int e^lambda D(lambda) d lambda, D the polynomial through the answers. For
@@ -82,13 +83,13 @@ def _moments(h: float, count: int) -> list[float]:
     return moments
 
 
-def _through(places: Sequence[float], moments: Sequence[float]) -> list[float]:
-    """The weight of the value at each place (the first is 0) in sum_j moment_j c_j, where sum_j c_j tau^j goes through
-    the values. Places at infinity have no say."""
-    near = [i for i, place in enumerate(places) if math.isfinite(place)]
-    powers = np.vander([places[i] for i in near], increasing=True)
+def _through(nodes: Sequence[float], moments: Sequence[float]) -> list[float]:
+    """The weight of the value at each node (the first is 0) in sum_j moment_j c_j, where sum_j c_j tau^j goes through
+    the values. Nodes at infinity have no weight."""
+    near = [i for i, node in enumerate(nodes) if math.isfinite(node)]
+    powers = np.vander([nodes[i] for i in near], increasing=True)
     solved = np.linalg.solve(powers.T, np.asarray(moments[: len(near)]))
-    weights = [0.0] * len(places)
+    weights = [0.0] * len(nodes)
     for i, weight in zip(near, solved, strict=True):
         weights[i] = float(weight)
     return weights
@@ -109,14 +110,15 @@ class AdamsBashforth(Sampler):
     def step(
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
     ) -> Step:
-        here, there = knot(denoiser.schedule, t), knot(denoiser.schedule, s)
+        here, there = denoiser.schedule.at(t), denoiser.schedule.at(s)
         denoised = denoiser(x, t, cond)
-        past = (state or Past()).with_newest(here, denoised, self.order)
-        return Step(along_chord(x, here, there, past.said, _quadrature(there, past.knots)), denoised, past)
+        history = (state or History()).with_newest(here, denoised, self.order)
+        weights = _quadrature(there, history.levels)
+        return Step(along_line(x, here, there, history.answers, weights), denoised, history)
 
 
 @lru_cache(maxsize=8192)
-def _quadrature(there: Knot, past: tuple[Knot, ...]) -> tuple[float, ...]:
-    """The weight of each answer in the integral over the chord's tau in [0, 1]."""
-    places = [0.0, *(place_on_chord(p, past[0], there) for p in past[1:])]
-    return tuple(_through(places, [1 / (j + 1) for j in range(len(places))]))
+def _quadrature(there: Level, past: tuple[Level, ...]) -> tuple[float, ...]:
+    """The weight of each answer in the integral over tau in [0, 1] along the line."""
+    nodes = [0.0, *(position_on_line(p, past[0], there) for p in past[1:])]
+    return tuple(_through(nodes, [1 / (j + 1) for j in range(len(nodes))]))

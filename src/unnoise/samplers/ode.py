@@ -12,9 +12,9 @@ from torch import Tensor
 from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.gaussian import transition
-from unnoise.process.place import mix
-from unnoise.process.schedule import Schedule
-from unnoise.samplers.knots import Knot, along_chord, knot
+from unnoise.process.level import Level, level, mix
+from unnoise.process.schedule_base import Schedule
+from unnoise.samplers.line import along_line
 from unnoise.samplers.sampler import Sampler, Step
 from unnoise.seeding import Noise
 
@@ -41,18 +41,25 @@ class Euler(Sampler):
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
     ) -> Step:
         x, t = self._churned(denoiser.schedule, x, t, noise)
-        here, there = knot(denoiser.schedule, t), knot(denoiser.schedule, s)
+        here, there = denoiser.schedule.at(t), denoiser.schedule.at(s)
         denoised = denoiser(x, t, cond)
         return Step(self._move(denoiser, x, here, there, s, denoised, cond), denoised, None)
 
     def _move(
-        self, denoiser: Denoiser, x: Tensor, here: Knot, there: Knot, s: Tensor, denoised: Denoised, cond: Any
+        self,
+        denoiser: Denoiser,
+        x: Tensor,
+        here: Level,
+        there: Level,
+        s: Tensor,
+        denoised: Denoised,
+        cond: Any,
     ) -> Tensor:
         return mix(there.alpha, denoised.x_0, there.sigma, denoised.eps)
 
     def _churned(self, schedule: Schedule, x: Tensor, t: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """x with noise added, and its time: a native one where the schedule has native steps."""
-        here = knot(schedule, t)
+        here = schedule.at(t)
         ratio = math.exp(-here.half_log_snr) if self.churn > 0 else math.inf
         if not self.churn_min <= ratio <= self.churn_max or ratio == math.inf:
             return x, t
@@ -75,12 +82,19 @@ class Heun(Euler):
     order: ClassVar[int] = 2
 
     def _move(
-        self, denoiser: Denoiser, x: Tensor, here: Knot, there: Knot, s: Tensor, denoised: Denoised, cond: Any
+        self,
+        denoiser: Denoiser,
+        x: Tensor,
+        here: Level,
+        there: Level,
+        s: Tensor,
+        denoised: Denoised,
+        cond: Any,
     ) -> Tensor:
         guess = super()._move(denoiser, x, here, there, s, denoised, cond)
         if there.t == 0:
             return guess
-        return along_chord(x, here, there, (denoised, denoiser(guess, s, cond)), (0.5, 0.5))
+        return along_line(x, here, there, (denoised, denoiser(guess, s, cond)), (0.5, 0.5))
 
 
 NODES = (0.0, 1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0, 1.0)
@@ -116,7 +130,7 @@ class RK45(Sampler):
     def step(
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
     ) -> Step:
-        here, there = knot(denoiser.schedule, t), knot(denoiser.schedule, s)
+        here, there = denoiser.schedule.at(t), denoiser.schedule.at(s)
         denoised = denoiser(x, t, cond)
         if there.t == 0:
             return Step(denoised.x_0, denoised, None)
@@ -130,32 +144,39 @@ class RK45(Sampler):
         return Step(best, denoised, None)
 
     def _cross(
-        self, denoiser: Denoiser, x: Tensor, here: Knot, there: Knot, pieces: int, first: Denoised, cond: Any
+        self,
+        denoiser: Denoiser,
+        x: Tensor,
+        here: Level,
+        there: Level,
+        pieces: int,
+        first: Denoised,
+        cond: Any,
     ) -> tuple[Tensor, Tensor]:
-        """x_s in so many equal pieces of the chord, and the largest error estimate of each row (B, 1), 1 allowed."""
+        """x_s in so many equal pieces of the line, and the largest error estimate of each row (B, 1), 1 allowed."""
         worst = torch.zeros(len(x), 1, dtype=x.dtype, device=x.device)
-        left, said = here, first
+        left, answer = here, first
         for piece in range(pieces):
             right = there if piece == pieces - 1 else _between(here, there, (piece + 1) / pieces)
-            stages, end = [said], x
-            for place, weights in zip(NODES[1:], TABLEAU[1:], strict=True):
-                end = along_chord(x, left, right, stages, weights)
-                stages.append(_ask(denoiser, end, _between(left, right, place), cond))
-            gap = along_chord(x, left, right, stages, LOWER) - end
+            stages, end = [answer], x
+            for node, weights in zip(NODES[1:], TABLEAU[1:], strict=True):
+                end = along_line(x, left, right, stages, weights)
+                stages.append(_ask(denoiser, end, _between(left, right, node), cond))
+            gap = along_line(x, left, right, stages, LOWER) - end
             allowed = self.atol + self.rtol * torch.maximum(x.abs(), end.abs())
             worst = torch.maximum(worst, (gap / allowed).flatten(1).square().mean(1, keepdim=True).sqrt())
-            x, left, said = end, right, stages[-1]
+            x, left, answer = end, right, stages[-1]
         return x, worst
 
 
-def _between(left: Knot, right: Knot, share: float) -> Knot:
-    """A point of the chord, which in general is not on the schedule's own curve."""
-    alpha = left.alpha + share * (right.alpha - left.alpha)
-    sigma = left.sigma + share * (right.sigma - left.sigma)
-    return Knot(math.nan, alpha, sigma, math.log(alpha / sigma))
+def _between(left: Level, right: Level, tau: float) -> Level:
+    """The point at tau in [0, 1] of the line, which in general is not on the schedule's own curve."""
+    alpha = left.alpha + tau * (right.alpha - left.alpha)
+    sigma = left.sigma + tau * (right.sigma - left.sigma)
+    return level(math.nan, alpha, sigma)
 
 
-def _ask(denoiser: Denoiser, x: Tensor, point: Knot, cond: Any) -> Denoised:
+def _ask(denoiser: Denoiser, x: Tensor, point: Level, cond: Any) -> Denoised:
     """The denoiser at the time whose alpha / sigma is the point's, on x scaled to that time."""
-    t = denoiser.schedule.t(torch.tensor(2 * point.half_log_snr, dtype=torch.float64))
+    t = denoiser.schedule.t(torch.tensor(point.log_snr, dtype=torch.float64))
     return denoiser(x * (float(denoiser.schedule.sigma(t)) / point.sigma), t, cond)

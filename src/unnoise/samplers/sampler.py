@@ -14,7 +14,7 @@ from torch import Tensor
 
 from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoised, Denoiser
-from unnoise.process.schedule import Schedule
+from unnoise.process.schedule_base import Schedule
 from unnoise.samplers.grids import times
 from unnoise.seeding import Noise, SeededNoise
 

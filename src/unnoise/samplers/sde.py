@@ -11,8 +11,8 @@ from torch import Tensor
 
 from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoised, Denoiser
-from unnoise.process.place import mix, posterior_at
-from unnoise.samplers.knots import Knot, knot
+from unnoise.process.gaussian import posterior_between
+from unnoise.process.level import Level, mix
 from unnoise.samplers.sampler import Sampler, Step
 from unnoise.seeding import Noise
 
@@ -29,7 +29,7 @@ class SDEDPMSolver(Sampler):
     def step(
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
     ) -> Step:
-        here, there = knot(denoiser.schedule, t), knot(denoiser.schedule, s)
+        here, there = denoiser.schedule.at(t), denoiser.schedule.at(s)
         denoised = denoiser(x, t, cond)
         if there.t == 0:
             return Step(denoised.x_0, denoised, None)
@@ -41,21 +41,23 @@ class SDEDPMSolver(Sampler):
         return Step(x, denoised, (here, denoised))
 
 
-def _middle(denoised: Denoised, here: Knot, h: float, state: tuple[Knot, Denoised] | None) -> Tensor:
+def _middle(denoised: Denoised, here: Level, h: float, state: tuple[Level, Denoised] | None) -> Tensor:
     """The denoised image at the middle of a step of h, by the line through this answer and the one before."""
     if state is None:
         return denoised.x_0
-    before, said = state
-    return torch.lerp(denoised.x_0, said.x_0, -0.5 * h / (here.half_log_snr - before.half_log_snr))
+    before, answer = state
+    return torch.lerp(denoised.x_0, answer.x_0, -0.5 * h / (here.half_log_snr - before.half_log_snr))
 
 
 @dataclass(frozen=True)
 class Langevin(Sampler):
     """Predictor-corrector: an ancestral step with the variance beta-tilde, then `corrections` Langevin steps at the new
-    time, x + delta score + sqrt(2 delta) z, delta = 2 (snr sigma)^2 (Song et al. 2021, algorithms 2 to 5).
+    time s, x + delta score + sqrt(2 delta) z (Song et al. 2021, algorithms 2 to 5).
 
-    The paper measures the score's norm; here it has its expected value, that of noise of deviation sigma, so that rows
-    and batches are independent. steps (1 + corrections) - corrections network calls.
+    delta = 2 alpha_{t|s}^2 (snr sigma_s)^2: alpha_{t|s}^2 is the paper's alpha_i = 1 - beta_i, of the step just made,
+    and 1 where the variance explodes. The paper measures the score's norm; here it has its expected value, that of
+    noise of standard deviation 1 / sigma_s, so that rows and batches are independent.
+    steps (1 + corrections) - corrections network calls.
     """
 
     corrections: int = 1
@@ -73,11 +75,11 @@ class Langevin(Sampler):
         denoised = denoiser(x, t, cond)
         if s == 0:
             return Step(denoised.x_0, denoised, None)
-        weight_t, weight_0, var = posterior_at(denoiser.schedule, float(t), float(s))
+        here, there = denoiser.schedule.at(t), denoiser.schedule.at(s)
+        weight_t, weight_0, var = posterior_between(here, there)
         x = torch.add(mix(weight_t, x, weight_0, denoised.x_0), noise.normal(x), alpha=math.sqrt(var))
-        sigma = knot(denoiser.schedule, s).sigma
+        delta = 2 * (here.alpha / there.alpha * self.snr * there.sigma) ** 2
         for _ in range(self.corrections):
-            eps = denoiser(x, s, cond).eps
-            x = torch.add(x, eps, alpha=-2 * self.snr**2 * sigma)
-            x = torch.add(x, noise.normal(x), alpha=2 * self.snr * sigma)
+            x = torch.add(x, denoiser(x, s, cond).eps, alpha=-delta / there.sigma)
+            x = torch.add(x, noise.normal(x), alpha=math.sqrt(2 * delta))
         return Step(x, denoised, None)

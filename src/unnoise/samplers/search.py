@@ -17,7 +17,7 @@ from torch import Tensor
 from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoiser
 from unnoise.process.gaussian import per_row
-from unnoise.process.schedule import Schedule
+from unnoise.process.schedule_base import Schedule
 from unnoise.samplers import GRIDS, AdamsBashforth, DPMSolver, Point, Sampler, UniPC
 from unnoise.samplers.grids import times
 
