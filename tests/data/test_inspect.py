@@ -29,6 +29,6 @@ def test_the_report_counts_what_is_there(tmp_path: Path, draw) -> None:
 def test_a_contact_sheet_shows_every_class_alike() -> None:
     labels = np.array([0] * 90 + [1] * 5 + [2] * 5)
     pixels = np.broadcast_to((labels * 100).astype(np.uint8)[:, None, None, None], (100, 1, 64, 64)).copy()
-    sheet = np.asarray(contact_sheet(Images(pixels, labels, ("a", "b", "c")), n=9))
+    sheet = np.asarray(contact_sheet(Images(pixels, {"labels": labels}, ("a", "b", "c")), n=9))
     shown = sheet[34::66, 34::66].ravel()
     assert np.bincount(shown // 100).tolist() == [3, 3, 3]

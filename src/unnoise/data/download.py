@@ -11,8 +11,8 @@ from http.client import HTTPException
 from pathlib import Path
 from urllib.error import URLError
 
-from unnoise.data.progress import progress
 from unnoise.errors import UserError
+from unnoise.progress import progress
 
 TIMEOUT = 30.0  # seconds without a byte
 BLOCK = 1 << 18

@@ -172,8 +172,8 @@ class Diffusion(ImageModel, CanDenoise):
         return denoised if var_mix is None else replace(denoised, var_mix=var_mix)
 
     def encoded(self, batch: Batch) -> Tensor:
-        """What is diffused of a batch: the codes it brings, or those that the codec makes of its images."""
-        return self.codec.encode(batch.image) if batch.code is None else batch.code
+        """What is diffused of a batch: the latents it brings, or those that the codec makes of its images."""
+        return self.codec.encode(batch.image) if batch.latents is None else batch.latents
 
     @property
     def condition_names(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -140,10 +140,15 @@ class ImageConditioner(SingleConditioner):
 
 
 class VectorConditioner(SingleConditioner):
-    """Any vector per image, such as an embedding of a sound. Reads cond['vector'] (B, features); fills `vector`."""
+    """Any vector per image, such as an embedding of a sound or a row of measurements. Reads cond['vector']
+    (B, features); fills `vector`.
+
+    features: how many numbers; found from the data where it is not given.
+    """
 
     key = "vector"
     needs = ("vector",)
+    widths: ClassVar[Mapping[str, str]] = {"features": "vector"}
 
     def __init__(self, features: int, dim: int = 128, dropout: float = 0.1) -> None:
         super().__init__(dropout)
@@ -156,6 +161,8 @@ class VectorConditioner(SingleConditioner):
         return Conditioning(vector=self.nothing.expand(count, -1))
 
     def embed(self, value: Tensor, dropped: Tensor, cond: Mapping[str, Any]) -> Conditioning:
+        if value.shape[1:] != (self.features,):
+            raise UserError(f"a vector of this model has {self.features} numbers; got {tuple(value.shape[1:])}")
         return Conditioning(vector=torch.where(dropped[:, None], self.nothing, self.project(value)))
 
 

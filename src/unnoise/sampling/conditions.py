@@ -99,27 +99,37 @@ def _prompt(prompt: str, model: ImageModel, classes: Sequence[str]) -> list[str]
 
 
 def _map(file: Path, model: ImageModel, classes: Sequence[str]) -> np.ndarray:
-    """(1, H, W) int64."""
-    return _pixels(file, "L")[None].astype(np.int64)
+    """(1, H, W) int64, brought to the model's size; a palette picture of class numbers keeps its numbers."""
+    from unnoise.data.fields import Maps
+    from unnoise.data.picture_reader import read_picture
+
+    height, width = model.shape[1:]
+    picture = read_picture(file, None)
+    if picture.mode not in ("1", "L", "P"):
+        raise UserError(f"{file} has mode {picture.mode}; a map is a grey or palette picture of class numbers")
+    return Maps().from_picture(picture, height, width)[None].astype(np.int64)
 
 
 def _image(file: Path, model: ImageModel, classes: Sequence[str]) -> np.ndarray:
     """(1, C, h, w) float32 in [-1, 1]."""
-    modes = {1: "L", 3: "RGB", 4: "RGBA"}
-    pixels = np.atleast_3d(_pixels(file, modes[model.shape[0]]))
-    return pixels.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(127.5) - np.float32(1)
+    from unnoise.data.picture_reader import read_picture
+
+    pixels = np.array(read_picture(file, model.shape[0]))
+    pixels = pixels.reshape(*pixels.shape[:2], -1).transpose(2, 0, 1)[None]
+    return pixels.astype(np.float32) / np.float32(127.5) - np.float32(1)
 
 
 def _vector(file: Path, model: ImageModel, classes: Sequence[str]) -> np.ndarray:
     """(1 or N, features) float32."""
+    from unnoise.data.fields import Vectors, read_array
+    from unnoise.data.tree import DiskFile
+
     try:
-        found = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"cannot read the vector {file}: {' '.join(str(error).split())}") from None
-    rows = np.atleast_2d(found)
-    if rows.ndim != 2 or rows.dtype.kind not in "fiu" or not np.isfinite(rows).all():
-        raise UserError(f"{file} has shape {found.shape} of {found.dtype}; a vector is a row of finite numbers")
-    return rows.astype(np.float32)
+        with DiskFile(str(file)).open() as stream:
+            rows = np.atleast_2d(read_array(stream.read()))
+    except (OSError, UserError) as error:
+        raise UserError(f"cannot read the vector {file}: {error}") from None
+    return Vectors().from_array(rows, str(file), (0, 0))
 
 
 @dataclass(frozen=True)
@@ -145,18 +155,6 @@ OPTIONS = (
     ConditionOption("vector", "vector", _vector),
 )
 assert [option.name for option in OPTIONS] == [field.name for field in fields(SampleConditions)]
-
-
-def _pixels(file: Path, mode: str) -> np.ndarray:
-    """uint8 (H, W) or (H, W, C). A palette picture of class numbers keeps its numbers."""
-    from PIL import Image
-
-    try:
-        with Image.open(file) as picture:
-            kept = picture.mode == "P" and mode == "L"
-            return np.array(picture if kept else picture.convert(mode))
-    except OSError as error:
-        raise UserError(f"cannot read the image {file}: {error}") from None
 
 
 def _to(value: np.ndarray | list[str], device: torch.device) -> Any:
