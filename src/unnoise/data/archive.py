@@ -15,9 +15,9 @@ from typing import BinaryIO
 
 from unnoise.data.budget import MAX_MEMBER, Budget
 from unnoise.data.formats import HEAD, is_wanted
-from unnoise.data.npy_file import named_errors
 from unnoise.data.tree import Broken, FileRef, Slice, Tree, ZipMember, visible
 from unnoise.errors import DamagedSource, UserError
+from unnoise.files import naming
 
 ENDS_EARLY = (EOFError, tarfile.TarError, OSError, zlib.error, LZMAError, ValueError)
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
@@ -54,7 +54,7 @@ def tar_tree(path: Path, work: Path) -> Tree:
     beyond the size limit are left out; an archive that ends early gives the members before the damage and one `Broken`.
     """
     copied = _Copied(str(work / "members"), Budget(str(path), path.stat().st_size))
-    with open(copied.blob, "wb") as out, named_errors(Path(copied.blob)):
+    with open(copied.blob, "wb") as out, naming(Path(copied.blob)):
         try:
             with tarfile.open(path, "r|*") as archive:
                 for member in archive:

@@ -20,9 +20,9 @@ from filelock import FileLock
 
 from unnoise.data.fields import FIELDS
 from unnoise.data.images import Images
-from unnoise.data.npy_file import named_errors
 from unnoise.data.tree import Broken
 from unnoise.errors import UserError
+from unnoise.files import naming
 
 VERSION = 2  # of the entries' format and of what decoding means; a new one leaves old entries behind
 CHECKED = 64  # blocks of a file that are read to recognise damage: all of a file up to 64 MiB, spread over a longer one
@@ -96,7 +96,7 @@ def _save(images: Images, folder: Path) -> None:
         "notes": images.notes,
     }
     text, file = json.dumps(meta), folder / "meta.json"
-    with named_errors(file):
+    with naming(file):
         file.write_text(json.dumps({"digest": _text_digest(text), "meta": text}), "utf-8")
 
 
@@ -105,7 +105,7 @@ def _save_array(array: np.ndarray, path: Path) -> None:
     owner = array if isinstance(array, np.memmap) else array.base
     if isinstance(owner, np.memmap) and Path(str(owner.filename)) == path:
         return
-    with named_errors(path), path.open("wb") as file:
+    with naming(path), path.open("wb") as file:
         np.save(file, array)
 
 

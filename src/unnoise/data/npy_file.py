@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from unnoise.files import naming
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class NpyFile:
     @classmethod
     def create(cls, path: Path, shape: tuple[int, ...]) -> NpyFile:
         """A file of zeros with its room on the disk taken. Raises OSError, with the path, where there is not enough."""
-        with named_errors(path), path.open("wb") as file:
+        with naming(path), path.open("wb") as file:
             header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.uint8)), "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
             offset = file.tell()
@@ -38,7 +38,7 @@ class NpyFile:
         """Writes rows (n, ...) from row `first` on."""
         if not len(rows):
             return
-        with named_errors(Path(self.path)), open(self.path, "r+b") as file:
+        with naming(Path(self.path)), open(self.path, "r+b") as file:
             file.seek(self.offset + first * rows[0].nbytes)
             file.write(np.ascontiguousarray(rows).tobytes())
 
@@ -51,14 +51,3 @@ def _take_room(descriptor: int, size: int) -> None:
     except OSError as error:
         if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # a file system that cannot
             raise
-
-
-@contextmanager
-def named_errors(path: Path) -> Iterator[None]:
-    """An OSError that names no file, such as that of a full disk, names this one."""
-    try:
-        yield
-    except OSError as error:
-        if error.filename is not None or error.errno is None:
-            raise
-        raise OSError(error.errno, error.strerror, str(path)) from None
