@@ -19,6 +19,9 @@ from unnoise.data.tree import Broken
 from unnoise.files import write_atomic
 
 SHOWN = 12  # items of a list that people are shown
+NARROW = 64  # levels of 256: less of them in use is worth a word
+TAIL = 0.001  # fraction of the pixels that may lie outside the range in use
+SAMPLED = 1000  # images whose histogram is taken
 
 
 @dataclass(frozen=True)
@@ -109,9 +112,28 @@ def inspect(source: Any, **options: Any) -> Report:
         duplicates=len(images)
         - len({hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in images.pixels}),
         broken=images.broken,
-        notes=images.notes,
+        notes=(*images.notes, *range_notes(images.pixels)),
         bytes=images.pixels.nbytes,
         fingerprint=images.fingerprint,
+    )
+
+
+def range_notes(pixels: np.ndarray) -> tuple[str, ...]:
+    """What the histogram of pixels (N, C, H, W) says against them: little of the range used, or one level alone."""
+    sample = pixels[:: max(1, len(pixels) // SAMPLED)]
+    histogram = np.bincount(np.asarray(sample[:, :3]).reshape(-1), minlength=256)
+    used = np.cumsum(histogram) / histogram.sum()
+    low, high = (int(np.searchsorted(used, fraction)) for fraction in (TAIL, 1 - TAIL))
+    if low == high:
+        return (
+            f"all pixels have level {low} of 255: drawings on transparent ground are laid on white, and another ground "
+            "is chosen with --background black; floats and depths beyond 8 bits are stretched with --levels LOW HIGH",
+        )
+    if high - low >= NARROW:
+        return ()
+    return (
+        f"nearly all pixels lie in levels {low} to {high} of 255, as 12-bit pictures in 16 bits do; "
+        f"--levels {low / 255:.4g} {min(1.0, (high + 1) / 255):.4g} stretches them to black and white",
     )
 
 

@@ -187,6 +187,9 @@ class Diffusion(ImageModel, CanDenoise):
         if self.conditioner is not None:
             self.conditioner.prepare(cond, folder)
 
+    def condition_notes(self, cond: Mapping[str, Iterable[Any]]) -> tuple[str, ...]:
+        return () if self.conditioner is None else self.conditioner.notes(cond)
+
     def conditions(self, batch: Batch) -> Conditions | None:
         """What a batch tells the network: its conditions, and what the conditioner makes of the images themselves."""
         if self.conditioner is None:

@@ -79,6 +79,9 @@ class Combined(Conditioner):
         for part in self._parts:
             part.prepare(cond, folder)
 
+    def notes(self, cond: Mapping[str, Iterable[Any]]) -> tuple[str, ...]:
+        return tuple(note for part in self._parts for note in part.notes(cond))
+
 
 def build_conditioner(spec: str | Mapping[str, Any], **found: Any) -> Conditioner:
     """The conditioner a spec describes: 'class', {kind = 'text', dim = 64}, or several together as

@@ -87,6 +87,10 @@ class Conditioner(nn.Module, ABC):
         """Called once before training with the conditions of the whole set: the place to compute and keep in `folder`
         what is expensive and never changes."""
 
+    def notes(self, cond: Mapping[str, Iterable[Any]]) -> tuple[str, ...]:
+        """What a user should know about these conditions: what of them is not used."""
+        return ()
+
 
 class SingleConditioner(Conditioner):
     """A conditioner of one condition, called `key`. details: what else it reads where that is given."""

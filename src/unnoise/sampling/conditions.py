@@ -3,6 +3,7 @@ nothing here imports torch before a condition is made."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -63,6 +64,8 @@ class SampleConditions:
                     f"this run takes no {option.condition}: {takes}; conditions are chosen with model.conditioner"
                 )
         made = {option.condition: option.read(value, model, classes) for option, value in given.items()}
+        for note in model.condition_notes(made):
+            print(note, file=sys.stderr)
         return {name: _to(value, model.device) for name, value in made.items()} or None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -128,7 +129,10 @@ def _with_widths(spec: Mapping[str, Any], images: Images) -> Mapping[str, Any]:
 
 def _prepare_conditions(model: ImageModel, images: Images) -> None:
     """Computes once what the model wants of the whole set; UserError for conditions that the data lacks."""
-    model.prepare_conditions({kind.condition: values for kind, values in present(images.fields)}, cache_folder())
+    cond = {kind.condition: values for kind, values in present(images.fields)}
+    model.prepare_conditions(cond, cache_folder())
+    for note in model.condition_notes(cond):
+        print(f"{images.source}: {note}", file=sys.stderr)
     has = images.batch([0]).cond
     for name in model.needed_conditions:
         if name not in has:
