@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from unnoise.runs.config import read_recipe, recipe_names
@@ -11,6 +12,13 @@ TINY = {"train.batch_size": 4, "train.samples": 2, "train.warmup": 1, "data.limi
 OF_OTHER_RUNS = {"ldm"}
 """Recipes that need another run first; tests/training/test_latents.py trains them."""
 PICTURELESS = {"classifier"}
+
+
+def with_vectors(folder: Path) -> Path:
+    draws = np.random.default_rng(0)
+    pixels = draws.integers(0, 256, (8, 16, 16, 3), dtype=np.uint8)
+    np.savez(folder / "set.npz", images=pixels, vectors=draws.standard_normal((8, 5)))
+    return folder / "set.npz"
 
 
 @pytest.mark.parametrize("name", sorted(set(recipe_names()) - OF_OTHER_RUNS))
@@ -23,7 +31,8 @@ def test_every_recipe_trains_a_step_and_draws_a_preview(name: str, tmp_path: Pat
         small[f"model.network.{width}"] = 12 if width == "dim" else 8
     else:
         small["model.channels"] = 8
-    run = train("glyphs:16", name, tmp_path / "run", steps=1, overrides=small, device="cpu")
+    source = with_vectors(tmp_path) if name == "ddpm-vector" else "glyphs:16"
+    run = train(source, name, tmp_path / "run", steps=1, overrides=small, device="cpu")
     assert run.summary is not None
     assert run.summary["steps"] == 1
     assert (run.folder / "samples" / "1.png").is_file() == (name not in PICTURELESS)

@@ -1,15 +1,43 @@
-"""How far long work has come, and how long it takes."""
+"""How far long work has come, on standard error: a bar on a terminal, plain lines on a pipe, nothing when switched off.
+
+rich is imported when a bar is shown, so that worker processes and short commands do without it.
+"""
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.progress import Progress
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+Advance = Callable[[int], None]
+
+LINE_EVERY = 2.0  # seconds between two plain lines
 
 
 def progress_bar() -> Progress:
-    """A bar where standard error is a terminal, nothing elsewhere."""
+    """A bar for several tasks where standard error is a terminal, nothing elsewhere."""
+    from rich.console import Console
+    from rich.progress import Progress
+
     console = Console(stderr=True)
     return Progress(console=console, disable=not console.is_terminal)
+
+
+@contextmanager
+def progress(title: str, total: int, shown: bool, unit: str = "images") -> Iterator[Advance]:
+    """Gives the function to call with the number of items done since its last call."""
+    if not shown:
+        yield lambda count: None
+    elif sys.stderr.isatty():
+        with _bar(title, total) as advance:
+            yield advance
+    else:
+        yield _lines(title, total, unit)
 
 
 def duration(seconds: float) -> str:
@@ -23,3 +51,27 @@ def duration(seconds: float) -> str:
     if days < 1:
         return f"{hours} h {minutes % 60:02d} min"
     return f"{days} d {hours % 24} h"
+
+
+@contextmanager
+def _bar(title: str, total: int) -> Iterator[Advance]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda count: bar.advance(task, count)
+
+
+def _lines(title: str, total: int, unit: str) -> Advance:
+    done, last = 0, time.monotonic()
+
+    def advance(count: int) -> None:
+        nonlocal done, last
+        done += count
+        if time.monotonic() - last >= LINE_EVERY:
+            last = time.monotonic()
+            print(f"{title}: {done} of {total} {unit}", file=sys.stderr, flush=True)
+
+    return advance

@@ -63,8 +63,8 @@ def test_members_beyond_the_size_limit_are_named(kind: str, tmp_path: Path, monk
                 archive.writestr(name, data)
     else:
         write_tar(path, members)
-    monkeypatch.setattr(tree, "MAX_BYTES", 5000)
-    monkeypatch.setattr("unnoise.data.archive.MAX_BYTES", 5000)
+    monkeypatch.setattr(tree, "MAX_MEMBER", 5000)
+    monkeypatch.setattr("unnoise.data.archive.MAX_MEMBER", 5000)
     images = open_source(path, progress=False)
     assert len(images) == 1
     assert [item.name for item in images.broken] == ["big.png"]

@@ -75,7 +75,7 @@ def test_an_interrupted_build_leaves_nothing_behind(folder: Path, own_cache: Pat
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pack, "_settle", interrupted)
+        patch.setattr(pack, "_kept", interrupted)
         with pytest.raises(KeyboardInterrupt):
             open_source(folder, progress=False)
     assert entries(own_cache) == []

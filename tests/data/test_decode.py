@@ -11,14 +11,17 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from unnoise.data.decode import Target, decode_chunk, probe_chunk, to_mode
+from unnoise.data.decode import ImageFile, Target, decode_chunk, probe_chunk
+from unnoise.data.npy_file import NpyFile
+from unnoise.data.picture_reader import to_mode
 
 
 @dataclass(frozen=True)
 class Memory:
-    """A place in memory."""
+    """A file in memory."""
 
     data: bytes
+    name: str = "memory"
 
     def open(self) -> BinaryIO:
         return io.BytesIO(self.data)
@@ -31,14 +34,11 @@ def encode(picture: Image.Image, kind: str = "PNG", **options) -> Memory:
 
 
 def decode(place: Memory, folder: Path, shape: tuple[int, int, int], mask: Memory | None = None):
-    """(pixels (C, H, W), map (H, W), grey or reason) of one place."""
-    files = {name: folder / name for name in ("pixels", "maps")}
-    for file in files.values():
-        file.write_bytes(b"")
-    target = Target(shape, str(files["pixels"]), 0, str(files["maps"]), 0)
-    found = decode_chunk(0, [(place, mask)], target)
-    pixels = np.frombuffer(files["pixels"].read_bytes(), np.uint8).reshape(shape)
-    return pixels, np.frombuffer(files["maps"].read_bytes(), np.uint8).reshape(shape[1:]), found[0]
+    """(pixels (C, H, W), map (H, W), grey or reason) of one file."""
+    maps = {} if mask is None else {"maps": NpyFile.create(folder / "maps.npy", (1, *shape[1:]))}
+    target = Target(NpyFile.create(folder / "pixels.npy", (1, *shape)), maps)
+    found = decode_chunk(0, [ImageFile(place, {} if mask is None else {"maps": mask})], target)
+    return np.load(folder / "pixels.npy")[0], np.load(folder / "maps.npy")[0] if maps else None, found[0]
 
 
 def noise(*shape: int) -> np.ndarray:
@@ -157,8 +157,8 @@ def test_what_cannot_be_read_gets_a_reason(name: str, tmp_path: Path) -> None:
 def test_pictures_beyond_the_pixel_limit_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = encode(Image.fromarray(noise(20, 20)))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 300)
-    assert probe_chunk([place]) == ["more than 300 pixels"]
-    assert decode(place, tmp_path, (1, 8, 8))[2] == "more than 300 pixels"
+    assert probe_chunk([place]) == ["more than 300 pixels (--max-pixels lifts the limit)"]
+    assert decode(place, tmp_path, (1, 8, 8))[2].startswith("more than 300 pixels")
 
 
 WRONG_MASKS = {

@@ -21,8 +21,9 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[Path, str]]:
-    """A folder and the loopback address it is served under."""
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, str]]:
+    """A folder and the loopback address it is served under, which is trusted although it is not https."""
+    monkeypatch.setattr(download, "SCHEMES", ("http", "https"))
     folder = tmp_path / "served"
     folder.mkdir()
     http = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
@@ -99,3 +100,32 @@ def test_the_users_own_copy_goes_first(server, monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(download, "fetch", None)
     assert len(open_source("mnist", progress=False)) == 3
     (tmp_path / "mnist").rename(folder)
+
+
+def test_only_https_is_downloaded_from(server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder, address = server
+    (folder / "file").write_bytes(b"data")
+    remote = Remote("file", hashlib.md5(b"data").hexdigest(), (address + "file",))
+    monkeypatch.setattr(download, "SCHEMES", ("https",))
+    with pytest.raises(OSError, match="only https"):
+        fetch(remote, tmp_path / "to", shown=False)
+    assert list((tmp_path / "to").iterdir()) == []
+    assert all(url.startswith("https://") for one in download.PUBLIC.values() for f in one.files for url in f.urls)
+
+
+def test_a_redirection_away_from_https_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "SCHEMES", ("https",))
+    with pytest.raises(OSError, match="only https"):
+        download._SecureRedirects().redirect_request(None, None, 302, "", {}, "http://elsewhere/file")
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_downloads_have_a_size_limit(server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, announced: bool) -> None:
+    folder, address = server
+    (folder / "file").write_bytes(b"x" * 5000)
+    monkeypatch.setattr(download, "MAX_DOWNLOAD", 4000)
+    if not announced:
+        monkeypatch.setattr(download, "_announced", lambda length: 0)
+    with pytest.raises(OSError, match="more than 4000 bytes"):
+        fetch(Remote("file", "", (address + "file",)), tmp_path / "to", shown=False)
+    assert list((tmp_path / "to").iterdir()) == []

@@ -9,6 +9,7 @@ from PIL import Image
 
 from unnoise.data import open_source
 from unnoise.data.tree import Broken
+from unnoise.errors import DamagedSource
 
 
 def opened(folder: Path, **options):
@@ -143,9 +144,30 @@ def test_classes_are_numbered_over_both_splits(tmp_path: Path, draw) -> None:
 
 
 def test_train_can_be_a_class(tmp_path: Path, draw) -> None:
-    for name in ("train", "test", "plane"):
+    for name in ("train", "car", "plane"):
         draw(f"{name}/1.png", 8, 8)
-    assert opened(tmp_path / "set").classes == ("plane", "test", "train")
+    assert opened(tmp_path / "set").classes == ("car", "plane", "train")
+
+
+@pytest.mark.parametrize("extra", ["plane/1.png", "val/1.png", "cover.png"])
+def test_what_stands_beside_a_split_is_left_out_and_named(tmp_path: Path, draw, extra: str) -> None:
+    for name in ("train/a/1.png", "train/a/2.png", "test/a/1.png", extra):
+        draw(name, 8, 8)
+    train, test = (opened(tmp_path / "set", split=split) for split in ("train", "test"))
+    assert (train.names, test.names) == (("train/a/1.png", "train/a/2.png"), ("test/a/1.png",))
+    assert train.classes == ("a",)
+    assert extra.partition("/")[0] in train.notes[0]
+
+
+@pytest.mark.parametrize("content", [b"text", b""])
+def test_a_damaged_test_split_is_no_missing_split(tmp_path: Path, draw, content: bytes) -> None:
+    draw("train/1.png", 8, 8)
+    (tmp_path / "set" / "test").mkdir()
+    for name in ("1.png", "1.xyz"):
+        (tmp_path / "set" / "test" / name).write_bytes(content)
+        with pytest.raises(DamagedSource):
+            opened(tmp_path / "set", split="test")
+        (tmp_path / "set" / "test" / name).unlink()
 
 
 def test_images_beside_class_folders_are_noted(tmp_path: Path, draw, capsys: pytest.CaptureFixture[str]) -> None:

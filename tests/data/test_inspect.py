@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from unnoise.data import Images
 from unnoise.data.inspect import contact_sheet, inspect
@@ -29,6 +30,24 @@ def test_the_report_counts_what_is_there(tmp_path: Path, draw) -> None:
 def test_a_contact_sheet_shows_every_class_alike() -> None:
     labels = np.array([0] * 90 + [1] * 5 + [2] * 5)
     pixels = np.broadcast_to((labels * 100).astype(np.uint8)[:, None, None, None], (100, 1, 64, 64)).copy()
-    sheet = np.asarray(contact_sheet(Images(pixels, labels, ("a", "b", "c")), n=9))
+    sheet = np.asarray(contact_sheet(Images(pixels, {"labels": labels}, ("a", "b", "c")), n=9))
     shown = sheet[34::66, 34::66].ravel()
     assert np.bincount(shown // 100).tolist() == [3, 3, 3]
+
+
+@pytest.mark.parametrize(("top", "noted"), [(16, True), (255, False)])
+def test_pictures_that_use_little_of_their_range_are_noted(top: int, noted: bool) -> None:
+    pixels = np.random.default_rng(0).integers(0, top + 1, (4, 1, 32, 32), dtype=np.uint8)
+    pixels[0, 0, 0, 0] = 255  # one hot pixel says nothing
+    notes = inspect(pixels).notes
+    assert bool(notes) == noted
+    if noted:
+        assert "levels 0 to 16 of 255" in notes[0]
+        assert "--levels 0 0.06667" in notes[0]
+
+
+def test_white_drawings_on_transparent_ground_are_noted() -> None:
+    drawing = np.zeros((2, 4, 16, 16), np.uint8)
+    drawing[:, :, 4:8, 4:8] = 255
+    assert "--background" in inspect(drawing).notes[0]
+    assert inspect(drawing, background="black").notes == ()

@@ -15,7 +15,9 @@ def numbered(count: int, size: tuple[int, int] = (4, 6)) -> Images:
     pixels[:, 0, 0, 0] = np.arange(count)
     maps = np.broadcast_to(np.arange(size[1], dtype=np.uint8), (count, *size)).copy()
     captions = [f"image {i}" for i in range(count)]
-    return Images(pixels, np.arange(count), tuple(map(str, range(count))), captions, maps)
+    return Images(
+        pixels, {"labels": np.arange(count), "captions": captions, "maps": maps}, tuple(map(str, range(count)))
+    )
 
 
 @pytest.mark.parametrize(("count", "batch_size"), [(10, 4), (10, 5), (10, 10), (3, 8), (1, 5), (100, 7)])

@@ -11,26 +11,34 @@ from unnoise.data import Batch, open_source
 from unnoise.guidance import ClassifierFree
 from unnoise.models.assembly import build_model, model_spec
 from unnoise.models.diffusion import Diffusion
+from unnoise.networks.combined import with_widths
 from unnoise.objectives.assembly import build_objective
 from unnoise.runs.config import read_recipe
 from unnoise.samplers import DDIM
 from unnoise.seeding import StepNoise
 
-RECIPES = ("ddpm-class", "ddpm-text", "ddpm-map", "sr", "dit")
+RECIPES = ("ddpm-class", "ddpm-text", "ddpm-map", "ddpm-vector", "sr", "dit")
+
+
+VECTORS = torch.linspace(-2, 2, 12).reshape(4, 3)
 
 
 @pytest.fixture(scope="module")
 def batch(tmp_path_factory: pytest.TempPathFactory) -> Batch:
     cache: Path = tmp_path_factory.mktemp("cache")
     images = open_source("glyphs:size=16,n=4,characters=AB", cache=cache, progress=False)
-    return images.batch(range(4))
+    found = images.batch(range(4))
+    return Batch(found.image, {**found.cond, "vector": VECTORS})
 
 
 @pytest.fixture(params=RECIPES)
 def model(request: pytest.FixtureRequest) -> Diffusion:
     """With every parameter off zero, so that conditions show at the output."""
     torch.manual_seed(0)
-    made = build_model(read_recipe(request.param)["model"], (3, 16, 16), 2)
+    spec = read_recipe(request.param)["model"]
+    if "conditioner" in spec:
+        spec["conditioner"] = with_widths(spec["conditioner"], {"vector": VECTORS})
+    made = build_model(spec, (3, 16, 16), 2)
     assert isinstance(made, Diffusion)
     with torch.no_grad():
         for parameter in made.parameters():

@@ -171,3 +171,43 @@ def test_a_missing_library_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     load_backend.cache_clear()
     with pytest.raises(ValueError, match=r"needs transformers: pip install 'unnoise\[text\]'"):
         TextConditioner("transformers:any")
+
+
+SENTENCES = {
+    "a red A, twice": ["a", "red", "A", ",", "twice"],
+    "snake_case 3.5": ["snake_case", "3", ".", "5"],
+    "\u7ea2\u8272\u7684\u732b": ["\u7ea2", "\u8272", "\u7684", "\u732b"],
+    "\u0932\u093e\u0932 \u092c\u093f\u0932\u094d\u0932\u0940": [
+        "\u0932\u093e\u0932",
+        "\u092c\u093f\u0932\u094d\u0932\u0940",
+    ],
+    "cafe\u0301": ["cafe\u0301"],
+    "": [],
+    "  \u0301x": ["\u0301", "x"],
+}
+
+
+@pytest.mark.parametrize("text", SENTENCES)
+def test_words_of_all_scripts(text: str) -> None:
+    assert words(text) == SENTENCES[text]
+
+
+def test_one_text_in_two_unicode_forms_has_one_meaning() -> None:
+    torch.manual_seed(0)
+    conditioner = TextConditioner(dim=8).eval()
+    composed, decomposed = (conditioner({"caption": [text]}, 1).vector for text in ("caf\u00e9", "cafe\u0301"))
+    assert torch.equal(composed, decomposed)  # type: ignore[arg-type]
+
+
+def test_captions_that_are_cut_are_counted() -> None:
+    conditioner = TextConditioner(dim=8, length=4)
+    cond = {"caption": ["one two three", "one two three four", "", "a b c d e"]}
+    assert conditioner.notes(cond) == (
+        "2 captions have more than the 4 tokens of model.conditioner.length, and are cut",
+    )
+    assert conditioner.notes({"caption": ["one two three"]}) == ()
+
+
+def test_frozen_encoders_count_what_they_cut(library: list[str]) -> None:
+    conditioner = TextConditioner("sentence-transformers:there", dim=8, length=3)
+    assert "1 captions" in conditioner.notes({"caption": ["a b", "a b c"]})[0]

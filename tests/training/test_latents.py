@@ -54,10 +54,10 @@ def test_codes_are_those_of_the_images(codec: Path) -> None:
     model = build_model(spec, images.shape, 0)
     coded = with_latents(model, images, "cpu", keep=True)
     assert isinstance(model, Diffusion)
-    assert coded.codes is not None
+    assert coded.latents is not None
     batch = coded.batch(np.array([3, 7]))
-    assert batch.code is not None
-    torch.testing.assert_close(batch.code, model.codec.encode(batch.image), atol=1e-5, rtol=1e-5)
+    assert batch.latents is not None
+    torch.testing.assert_close(batch.latents, model.codec.encode(batch.image), atol=1e-5, rtol=1e-5)
 
 
 def test_a_codec_without_a_run_is_refused(tmp_path: Path) -> None:

@@ -19,6 +19,9 @@ def data(
     channels: int | None = None,
     sheet: Path | None = None,
     pack: Path | None = None,
+    background: str = "white",
+    levels: tuple[float, float] | None = None,
+    max_pixels: int | None = None,
     strict: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
@@ -38,6 +41,12 @@ def data(
         Where the contact sheet goes; by default SOURCE-sheet.png in the working folder.
     pack
         Also write the packed images and labels to this .npz.
+    background
+        The colour below transparent pixels, by name or as #rrggbb.
+    levels
+        LOW HIGH: the fractions of the full range that become black and white, for data that uses little of it.
+    max_pixels
+        The most pixels a picture may have, by default 89 million.
     strict
         Refuse a source with broken files.
     json
@@ -49,7 +58,16 @@ def data(
     from unnoise.files import ends_in
 
     out = ends_in(sheet or Path(f"{Path(source.replace(':', '-')).name.split('.')[0] or 'source'}-sheet.png"), ".png")
-    images = open_source(source, split=split, size=size, channels=channels, strict=strict)
+    images = open_source(
+        source,
+        split=split,
+        size=size,
+        channels=channels,
+        strict=strict,
+        background=background,
+        levels=levels,
+        max_pixels=max_pixels,
+    )
     report = inspect(images)
     save_png(contact_sheet(images), out)
     packed = {} if pack is None else {"pack": str(write_npz(images, pack))}

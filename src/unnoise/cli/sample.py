@@ -24,6 +24,7 @@ def sample(
     prompt: str | None = None,
     map_: Annotated[Path | None, Parameter(name="--map")] = None,
     image: Path | None = None,
+    vector: Path | None = None,
     guidance: float = 1.0,
     classifier: Path | None = None,
     worse: Path | None = None,
@@ -62,6 +63,8 @@ def sample(
         A PNG whose pixels are class numbers, of a run trained on segmentation maps.
     image
         A picture of low resolution, of a run trained to enlarge.
+    vector
+        An .npy with one row of numbers for all images, or a row for each, of a run trained on vectors.
     guidance
         The scale of guidance: classifier-free with a --label or a --prompt (1 is none), or by one of the next two.
     classifier
@@ -96,7 +99,7 @@ def sample(
         range(seed, seed + number),
         sampler=sampler,
         options={name: value for name, value in options.items() if value is not None},
-        conditions=SampleConditions(label, prompt, map_, image),
+        conditions=SampleConditions(label, prompt, map_, image, vector),
         guidance=GuidanceOptions(guidance, classifier, worse, interval),
         then=then or (),
         precision=precision,

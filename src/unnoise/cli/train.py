@@ -38,7 +38,7 @@ def train(
     recipe
         A built-in recipe or the path of a .toml file; by default ddpm, or with --from that run's own. Diffusion: ddpm,
         ddpm-64, ddpm-cifar10, iddpm, vlb, edm, rectified-flow, dit, ldm, consistency; conditional: ddpm-class,
-        ddpm-text, ddpm-map, sr; others: autoencoder, dae, vae, vae-latent, gan, gan-minimax, classifier.
+        ddpm-text, ddpm-map, ddpm-vector, sr; others: autoencoder, dae, vae, vae-latent, gan, gan-minimax, classifier.
     from_
         A run whose weights this one begins with, as far as they fit; it says what did not. To adapt a run to a handful
         of images: --from RUN --set model.lora.rank=8.

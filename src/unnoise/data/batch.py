@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from unnoise.data.images import Images, blocks
+from unnoise.data.blocks import blocks
+from unnoise.data.fields import FIELDS, Values, present
 
-MIRRORED = {"image", "map"}  # what a flip turns round
-LABELS = {"label", "map"}  # whole numbers that go into a batch's conditions
-TYPES = {np.dtype(np.uint8): torch.uint8, np.dtype(np.float32): torch.float32}
+IMAGE = "image"
+LATENTS = "latents"
+TYPES: dict[type[np.generic], torch.dtype] = {np.int64: torch.int64, np.float32: torch.float32, np.uint8: torch.uint8}
 
 
 @dataclass(frozen=True)
 class Batch:
-    """image: (B, C, H, W) float32 in [-1, 1].
+    """Images with their conditions.
 
-    cond: "label" (B,) int64; "caption" list of B texts; "map" (B, H, W) int64; only the keys that the source has.
-    code: (B, c, h, w) float32, what a codec makes of the images, where that was computed beforehand.
+    Attributes:
+        image: (B, C, H, W) float32 in [-1, 1].
+        cond: condition -> a value per row, only those that the source has: "label" (B,) int64; "caption", B texts;
+            "map" (B, H, W) int64; "vector" (B, features) float32.
+        latents: (B, c, h, w) float32, what a codec makes of the images, where that was computed beforehand.
     """
 
     image: Tensor
     cond: dict[str, Any]
-    code: Tensor | None = None
+    latents: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.image)
@@ -37,6 +42,19 @@ def from_uint8(pixels: Tensor) -> Tensor:
     return pixels.to(torch.float32).div_(127.5).sub_(1.0)
 
 
+class ImageSet(Protocol):
+    """What `Images` has."""
+
+    @property
+    def pixels(self) -> np.ndarray: ...
+
+    @property
+    def fields(self) -> Mapping[str, Values]: ...
+
+    @property
+    def latents(self) -> np.ndarray | None: ...
+
+
 class Gather:
     """Batches of a set on a device.
 
@@ -44,27 +62,31 @@ class Gather:
     (memory-mapped) arrays and, for CUDA, sent through pinned memory.
     """
 
-    def __init__(self, images: Images, device: str | torch.device, resident: bool = False) -> None:
-        self.images = images
+    def __init__(self, images: ImageSet, device: str | torch.device, resident: bool = False) -> None:
         self.device = torch.device(device)
-        arrays = {"image": images.pixels, "label": images.labels, "map": images.maps, "code": images.codes}
-        self._arrays = {name: array for name, array in arrays.items() if array is not None}
+        found = present(images.fields)
+        arrays = {kind.name: values for kind, values in found if isinstance(values, np.ndarray)}
+        latents = {} if images.latents is None else {LATENTS: images.latents}
+        self._arrays = {IMAGE: images.pixels, **arrays, **latents}
+        self._texts = {kind.condition: values for kind, values in found if isinstance(values, list)}
+        self._mirrored = {IMAGE, *(kind.name for kind, _ in found if kind.spatial)}
         self._tensors = {name: _upload(array, self.device) for name, array in self._arrays.items()} if resident else {}
 
     def batch(self, indices: np.ndarray, flip: np.ndarray | None = None) -> Batch:
-        """The images at `indices` (B,); those where `flip` (B,) is true are mirrored left to right, maps with them.
-        Latents are of the images as they are, so a batch that flips brings none."""
+        """The images at `indices` (B,); those where `flip` (B,) is true are mirrored left to right, and with them what
+        lies on their pixels. Latents are of the images as they are, so a batch that flips brings none."""
         parts = self._on_device(indices, flip) if self._tensors else self._from_arrays(indices, flip)
-        code = parts.pop("code", None) if flip is None else None
-        cond: dict[str, Any] = {name: part.to(torch.int64) for name, part in parts.items() if name in LABELS}
-        if self.images.captions is not None:
-            cond["caption"] = [self.images.captions[index] for index in indices]
-        return Batch(from_uint8(parts["image"]), cond, code)
+        image, latents = from_uint8(parts.pop(IMAGE)), parts.pop(LATENTS, None)
+        cond: dict[str, Any] = {
+            FIELDS[name].condition: part.to(TYPES[FIELDS[name].batch_dtype or np.int64]) for name, part in parts.items()
+        }
+        texts = {name: [values[index] for index in indices] for name, values in self._texts.items()}
+        return Batch(image, {**cond, **texts}, latents if flip is None else None)
 
     def _from_arrays(self, indices: np.ndarray, flip: np.ndarray | None) -> dict[str, Tensor]:
         rows = {name: array[indices] for name, array in self._arrays.items()}
         if flip is not None:
-            for name in rows.keys() & MIRRORED:
+            for name in rows.keys() & self._mirrored:
                 rows[name][flip] = rows[name][flip][..., ::-1]
         return {name: self._send(part) for name, part in rows.items()}
 
@@ -73,7 +95,7 @@ class Gather:
         rows = {name: tensor.index_select(0, chosen) for name, tensor in self._tensors.items()}
         if flip is not None:
             which = self._send(flip)
-            rows |= {name: _mirror(rows[name], which) for name in rows.keys() & MIRRORED}
+            rows |= {name: _mirror(rows[name], which) for name in rows.keys() & self._mirrored}
         return rows
 
     def _send(self, array: np.ndarray) -> Tensor:
@@ -89,7 +111,7 @@ def _mirror(part: Tensor, flip: Tensor) -> Tensor:
 
 def _upload(array: np.ndarray, device: torch.device) -> Tensor:
     """In pieces, so that a memory-mapped set is never whole in the host's memory."""
-    tensor = torch.empty(array.shape, dtype=TYPES.get(array.dtype, torch.int64), device=device)
+    tensor = torch.empty(array.shape, dtype=TYPES[array.dtype.type], device=device)
     for block in blocks(len(array), array[:1].nbytes):
         tensor[block] = torch.from_numpy(array[block].copy())
     return tensor

@@ -18,14 +18,16 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
+from unnoise.data.fields import FIELDS
 from unnoise.data.images import Images
 from unnoise.data.tree import Broken
 from unnoise.errors import UserError
+from unnoise.files import naming
 
-VERSION = 1  # of the entries' format and of what decoding means; a new one leaves old entries behind
+VERSION = 2  # of the entries' format and of what decoding means; a new one leaves old entries behind
 CHECKED = 64  # blocks of a file that are read to recognise damage: all of a file up to 64 MiB, spread over a longer one
 CHECK_BLOCK = 1 << 20
-ARRAYS = ("pixels", "labels", "maps")
+PIXELS = "pixels"
 
 
 def cache_folder(cache: str | Path | None = None) -> Path:
@@ -51,7 +53,8 @@ def cached(key: Any, folder: Path, make: Callable[[Path], Images]) -> Images:
     except OSError as error:
         raise UserError(f"cannot write the cache {folder}: {error.strerror}; set UNNOISE_CACHE to a folder") from None
     try:
-        return _load(entry) or _build(entry, make)
+        found = _load(entry)
+        return _build(entry, make) if found is None else found
     finally:
         lock.release()
 
@@ -73,27 +76,37 @@ def _build(entry: Path, make: Callable[[Path], Images]) -> Images:
 
 def _save(images: Images, folder: Path) -> None:
     digests = {}
-    for name in ARRAYS:
-        array, path = getattr(images, name), folder / f"{name}.npy"
-        if array is None:
-            continue
-        if not isinstance(array, np.memmap) or Path(str(array.filename)) != path:
-            np.save(path, array)
-        digests[name] = _digest(path)
+    parts = {PIXELS: images.pixels, **images.fields}
+    for name, array in parts.items():
+        if isinstance(array, np.ndarray):
+            path = folder / f"{name}.npy"
+            _save_array(array, path)
+            digests[name] = _digest(path)
     for stray in set(os.listdir(folder)) - {f"{name}.npy" for name in digests}:
         (folder / stray).unlink()
     meta = {
         "digests": digests,
         "classes": images.classes,
-        "captions": images.captions,
+        "names": images.names,
+        "texts": {name: values for name, values in images.fields.items() if isinstance(values, list)},
         "fingerprint": images.fingerprint,
         "source": images.source,
         "broken": [astuple(item) for item in images.broken],
         "sizes": [[*size, count] for size, count in images.sizes.items()],
         "notes": images.notes,
     }
-    text = json.dumps(meta)
-    (folder / "meta.json").write_text(json.dumps({"digest": _text_digest(text), "meta": text}), "utf-8")
+    text, file = json.dumps(meta), folder / "meta.json"
+    with naming(file):
+        file.write_text(json.dumps({"digest": _text_digest(text), "meta": text}), "utf-8")
+
+
+def _save_array(array: np.ndarray, path: Path) -> None:
+    # a memory map of a packed file shows in `base` or by itself: what lies at its place already is not written again
+    owner = array if isinstance(array, np.memmap) else array.base
+    if isinstance(owner, np.memmap) and Path(str(owner.filename)) == path:
+        return
+    with naming(path), path.open("wb") as file:
+        np.save(file, array)
 
 
 def _load(entry: Path) -> Images | None:
@@ -106,18 +119,18 @@ def _load(entry: Path) -> Images | None:
         if any(_digest(entry / f"{name}.npy") != digest for name, digest in meta["digests"].items()):
             return None
         arrays = {name: np.load(entry / f"{name}.npy", mmap_mode="r") for name in meta["digests"]}
-        if "labels" in arrays:
-            arrays["labels"] = np.array(arrays["labels"])
         return _images(meta, arrays)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def _images(meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> Images:
+    small = {name: np.array(array) for name, array in arrays.items() if name in FIELDS and not FIELDS[name].spatial}
     return Images(
-        **arrays,
+        pixels=arrays.pop(PIXELS),
+        fields={**arrays, **small, **meta["texts"]},
         classes=tuple(meta["classes"]),
-        captions=meta["captions"],
+        names=tuple(meta["names"]),
         fingerprint=meta["fingerprint"],
         source=meta["source"],
         broken=tuple(Broken(*item) for item in meta["broken"]),

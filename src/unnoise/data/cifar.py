@@ -7,6 +7,7 @@ import re
 import numpy as np
 
 from unnoise.data.arrays import Arrays
+from unnoise.data.settings import Settings
 from unnoise.data.tree import Tree
 from unnoise.errors import NoSplit, UserError
 
@@ -18,12 +19,13 @@ CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 
 def is_cifar(tree: Tree) -> bool:
     """Whether CIFAR-10's batches are among the files."""
-    return any(TRAIN_BATCH.search(name) for name in tree.places)
+    return any(TRAIN_BATCH.search(name) for name in tree.files)
 
 
-def read_cifar(tree: Tree, split: str) -> Arrays:
+def read_cifar(tree: Tree, settings: Settings) -> Arrays:
     """The train batches in order, or the test batch; raises UserError when one is missing or not whole."""
-    batches = sorted(name for name in tree.places if BATCH.search(name))
+    split = settings.split
+    batches = sorted(name for name in tree.files if BATCH.search(name))
     names = [name for name in batches if bool(TRAIN_BATCH.search(name)) == (split == "train")]
     if not names:
         raise NoSplit(f"{tree.root} has no {split} batches; it has {', '.join(batches)}")
@@ -31,7 +33,7 @@ def read_cifar(tree: Tree, split: str) -> Arrays:
     labels = records[:, 0].astype(np.int64)
     if labels.max() >= len(CLASSES):
         raise UserError(f"{tree.root} has label {labels.max()}; CIFAR-10's labels are 0..9")
-    return Arrays(records[:, 1:].reshape(-1, 3, 32, 32), labels, CLASSES)
+    return Arrays(records[:, 1:].reshape(-1, 3, 32, 32), {"labels": labels}, CLASSES)
 
 
 def _records(tree: Tree, name: str) -> np.ndarray:

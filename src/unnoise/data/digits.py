@@ -6,7 +6,7 @@ import numpy as np
 
 from unnoise.data.arrays import Arrays
 
-TEST_SHARE = 6  # one digit in six is held out, of every class alike
+HELD_OUT = 6  # one digit in six is held out, of every class alike
 
 
 def read_digits(split: str) -> Arrays:
@@ -16,12 +16,12 @@ def read_digits(split: str) -> Arrays:
     pixels, labels = load_digits(return_X_y=True)
     rows = np.flatnonzero(_held_out(labels) == (split == "test"))
     scaled = np.rint(pixels[rows].reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
-    return Arrays(scaled, labels[rows].astype(np.int64), tuple(str(digit) for digit in range(10)))
+    return Arrays(scaled, {"labels": labels[rows].astype(np.int64)}, tuple(str(digit) for digit in range(10)))
 
 
 def _held_out(labels: np.ndarray) -> np.ndarray:
     held = np.zeros(len(labels), bool)
     for digit in range(10):
         rows = np.flatnonzero(labels == digit)
-        held[np.random.default_rng([0, digit]).permutation(rows)[: round(len(rows) / TEST_SHARE)]] = True
+        held[np.random.default_rng([0, digit]).permutation(rows)[: round(len(rows) / HELD_OUT)]] = True
     return held

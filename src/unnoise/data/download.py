@@ -9,18 +9,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
+from urllib.parse import urlsplit
 
-from unnoise.data.progress import progress
 from unnoise.errors import UserError
+from unnoise.progress import progress
 
 TIMEOUT = 30.0  # seconds without a byte
 BLOCK = 1 << 18
+MAX_DOWNLOAD = 1 << 30  # bytes of one file
+SCHEMES = ("https",)
 
 
 @dataclass(frozen=True)
 class Remote:
-    """A file, its published MD5, and the addresses to try in turn."""
+    """A file, its published MD5, and the addresses to try in turn, all https."""
 
     file: str
     md5: str
@@ -54,10 +58,7 @@ PUBLIC = {
     ),
     "fashion-mnist": PublicSet(
         _idx_files(
-            (
-                "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
-                "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-            ),
+            ("https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",),
             (
                 "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
                 "25c81989df183df01b3e8a0aad5dffbe",
@@ -97,9 +98,9 @@ def locate(name: str, cache: Path, shown: bool) -> Path:
     fetched into `cache`/downloads/NAME. Raises UserError that says what to put where when that fails.
     """
     files = PUBLIC[name].files
-    for place in _own_places(name):
-        if place.exists():
-            return place
+    for path in _own_paths(name):
+        if path.exists():
+            return path
     folder = cache / "downloads" / name
     try:
         for remote in files:
@@ -113,7 +114,7 @@ def locate(name: str, cache: Path, shown: bool) -> Path:
     return folder / names[0] if len(names) == 1 else folder
 
 
-def _own_places(name: str) -> list[Path]:
+def _own_paths(name: str) -> list[Path]:
     own, files = os.environ.get("UNNOISE_DATA"), PUBLIC[name].files
     if not own:
         return []
@@ -146,12 +147,40 @@ def fetch(remote: Remote, folder: Path, shown: bool) -> Path:
     raise failure
 
 
+class _SecureRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirections to addresses of `SCHEMES` alone."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        _check_scheme(newurl)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _check_scheme(url: str) -> None:
+    if urlsplit(url).scheme not in SCHEMES:
+        raise OSError(f"only {', '.join(SCHEMES)} addresses are downloaded from")
+
+
+def _check_length(size: int) -> None:
+    if size > MAX_DOWNLOAD:
+        raise OSError(f"it is more than {MAX_DOWNLOAD} bytes")
+
+
+def _announced(length: str | None) -> int:
+    size = int(length) if length and length.isdecimal() else 0
+    _check_length(size)
+    return size
+
+
 def _stream(url: str, path: Path, title: str, shown: bool) -> str:
     digest = hashlib.md5(usedforsecurity=False)
-    with urllib.request.urlopen(url, timeout=TIMEOUT) as response, path.open("wb") as out:
-        total = int(response.headers.get("Content-Length") or 0)
+    _check_scheme(url)
+    opener = urllib.request.build_opener(_SecureRedirects)
+    with opener.open(url, timeout=TIMEOUT) as response, path.open("wb") as out:
+        total, received = _announced(response.headers.get("Content-Length")), 0
         with progress(f"downloading {title}", total, shown, unit="bytes") as advance:
             while block := response.read(BLOCK):
+                received += len(block)
+                _check_length(received)
                 out.write(block)
                 digest.update(block)
                 advance(len(block))

@@ -1,122 +1,64 @@
-"""A tree of image files: its splits, classes, captions and masks.
+"""A tree of image files: its splits, classes, and what lies beside the images.
 
 Folders on the way to all images are no classes. Below them, `train` beside `test` (or `val`) are splits; every other
-first-level folder is a class. `metadata.jsonl` goes before the folders, and gives captions too. `name.mask.png` is
-the segmentation map of the image `name.*` beside it.
+first-level folder is a class. Metadata files go before the folders and before files beside the images.
 """
 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import numpy as np
-
+from unnoise.data.fields import FIELDS, Field, Values, read_array
+from unnoise.data.formats import EXTENSIONS, UNREADABLE, is_image
 from unnoise.data.labels import class_table
+from unnoise.data.listing import Listing
 from unnoise.data.metadata import Metadata, read_metadata
-from unnoise.data.tree import Broken, Place, Tree
-from unnoise.errors import NoSplit, UserError
+from unnoise.data.splits import Splits, find_splits, prefix_of
+from unnoise.data.tree import Broken, FileRef, Tree
+from unnoise.errors import UserError
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".avif")
-MASK = ".mask.png"
-TRAIN_NAMES = ("train", "training")
-TEST_NAMES = ("test", "testing", "val", "valid", "validation")
-
-
-@dataclass(frozen=True)
-class Listing:
-    """The image files of one split, in order of name, not decoded yet; `masks` has None where an image has none."""
-
-    names: tuple[str, ...]
-    places: tuple[Place, ...]
-    masks: tuple[Place | None, ...]
-    labels: np.ndarray | None = None
-    classes: tuple[str, ...] = ()
-    captions: tuple[str, ...] | None = None
-    broken: tuple[Broken, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    def take(self, rows: Sequence[int] | np.ndarray) -> Listing:
-        """The files at `rows`."""
-        return replace(
-            self,
-            names=tuple(self.names[row] for row in rows),
-            places=tuple(self.places[row] for row in rows),
-            masks=tuple(self.masks[row] for row in rows),
-            labels=None if self.labels is None else self.labels[np.asarray(rows, np.int64)],
-            captions=None if self.captions is None else tuple(self.captions[row] for row in rows),
-        )
-
-    def without(self, reasons: dict[int, str]) -> Listing:
-        """The files without those at the keys of `reasons`, which join `broken`."""
-        lost = tuple(Broken(self.names[row], reason) for row, reason in sorted(reasons.items()))
-        kept = self.take([row for row in range(len(self.names)) if row not in reasons])
-        return replace(kept, broken=self.broken + lost)
-
-
-def is_image_tree(tree: Tree) -> bool:
-    """Whether image files, by their extension, are among the files."""
-    return any(_is_image(name) for name in tree.places)
+LABELS = "labels"
 
 
 def list_images(tree: Tree, split: str) -> Listing:
     """The images of a split with what is known about them; raises UserError when there are none."""
-    names = sorted(name for name in tree.places if _is_image(name))
+    names = sorted(name for name, file in tree.files.items() if is_image(name, file))
     if not names:
-        raise UserError(f"{tree.root} holds no images; looked for {', '.join(EXTENSIONS)}")
-    base = _common_folder(names)
-    prefixes = _split_prefixes(names, base)
-    if split == "test" and not prefixes:
-        raise NoSplit(f"{tree.root} has no split of its own, so no 'test'; open it with split='train'")
-    roots = sorted({_first_folder(name, base) for name in names}) if prefixes else [base]
+        raise UserError(f"{tree.root} holds no images; looked for {', '.join(EXTENSIONS)}{_others(tree)}")
+    splits = find_splits(tree, names)
+    prefix = prefix_of(tree, splits, split)
     metadata = read_metadata(tree)
-    values, note = _values(names, roots, metadata)
-    prefix = prefixes.get(split, base)
-    listing = _with_labels(tree, names, values, metadata, note)
-    kept = listing.take([row for row, name in enumerate(names) if name.startswith(prefix)])
-    elsewhere = tuple(root for root in roots if root != prefix)
-    broken = [item for item in (*tree.broken, *metadata.broken) if not item.name.startswith(elsewhere)]
-    captions = kept.captions if any(kept.captions or ()) else None
-    return _checked(replace(kept, broken=(*broken, *_lone_masks(tree, prefix)), captions=captions))
+    in_splits = [name for name in names if name.startswith(tuple(splits.roots()))]
+    labels, note = _labels(in_splits, splits, metadata)
+    number, classes = _numbered(labels)
+    chosen = [name for name in in_splits if name.startswith(prefix)]
+    found = {name: values for name, values in _found(tree, chosen, prefix, metadata).items() if values}
+    if classes:
+        found[LABELS] = {name: number[name] for name in chosen if name in number}
+    notes = (*tree.notes, *splits.notes, *((note,) if note else ()))
+    listing = _listing(tree, chosen, found, classes, notes)
+    elsewhere = tuple(root for root in splits.roots() if root != prefix)
+    broken = [
+        item
+        for item in (*tree.broken, *metadata.broken, *_unreadable(tree), *_lone(tree, names, prefix))
+        if not item.name.startswith(elsewhere)
+    ]
+    return Listing(**{**vars(listing), "broken": (*broken, *listing.broken)})
 
 
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(EXTENSIONS) and not name.lower().endswith(MASK)
-
-
-def _common_folder(names: Sequence[str]) -> str:
-    common = posixpath.commonpath([posixpath.dirname(name) for name in names])
-    return common + "/" if common else ""
-
-
-def _split_prefixes(names: Sequence[str], base: str) -> dict[str, str]:
-    """Split -> the folder that holds it, when the folders are train and test, or train and val; otherwise nothing."""
-    folders = {name[len(base) :].partition("/")[0].lower(): name for name in names if "/" in name[len(base) :]}
-    train = [folder for folder in TRAIN_NAMES if folder in folders]
-    test = [folder for folder in TEST_NAMES if folder in folders]
-    others = set(folders) - {*TRAIN_NAMES, *TEST_NAMES}
-    if not train or not test or others or any("/" not in name[len(base) :] for name in names):
-        return {}
-    return {split: _first_folder(folders[part[0]], base) for split, part in (("train", train), ("test", test))}
-
-
-def _first_folder(name: str, base: str) -> str:
-    return base + name[len(base) :].partition("/")[0] + "/"
-
-
-def _values(names: Sequence[str], roots: Sequence[str], metadata: Metadata) -> tuple[list[str | int | None], str]:
-    """What each image is called by its metadata, or else by its folder; None where nothing says."""
-    if metadata.labels:
-        return [metadata.labels.get(name) for name in names], ""
-    folders = [_class_folder(name, roots) for name in names]
-    lone = [name for name, folder in zip(names, folders, strict=True) if folder is None]
-    if not lone:
-        return list(folders), ""
-    if len(lone) < len(names):
+def _labels(names: Sequence[str], splits: Splits, metadata: Metadata) -> tuple[dict[str, str | int], str]:
+    """What each image is called by its metadata, or else by its folder."""
+    if metadata.values.get(LABELS):
+        return metadata.values[LABELS], ""
+    roots = splits.roots()
+    folders: dict[str, str | int] = {name: folder for name in names if (folder := _class_folder(name, roots))}
+    lone = [name for name in names if name not in folders]
+    if lone and folders:
         note = f"{len(lone)} images (such as {lone[0]}) lie beside the sub-folders, so these are not taken as classes"
-        return [None] * len(names), note
-    return [None] * len(names), ""
+        return {}, note
+    return folders, ""
 
 
 def _class_folder(name: str, roots: Sequence[str]) -> str | None:
@@ -125,38 +67,103 @@ def _class_folder(name: str, roots: Sequence[str]) -> str | None:
     return folder if slash else None
 
 
-def _with_labels(
-    tree: Tree, names: Sequence[str], values: Sequence[str | int | None], metadata: Metadata, note: str
+def _numbered(labels: Mapping[str, str | int]) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Numbers over all splits together, so that a number means one class in each of them."""
+    if not labels:
+        return {}, ()
+    numbers, classes = class_table(list(labels.values()))
+    return dict(zip(labels, numbers.tolist(), strict=True)), classes
+
+
+def _found(tree: Tree, names: Sequence[str], prefix: str, metadata: Metadata) -> dict[str, dict[str, Any]]:
+    """field -> image -> its value, the UserError that stands for it, or the file of a spatial field."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, field in FIELDS.items():
+        beside = {image: tree.files[file] for image in names if (file := _beside(image, field)) and file in tree.files}
+        if field.spatial:
+            found[name] = beside
+        else:
+            found[name] = {
+                **_folder_arrays(tree, names, prefix, field),
+                **{image: _from_sidecar(field, file) for image, file in beside.items()},
+                **{image: value for image, value in metadata.values.get(name, {}).items() if name != LABELS},
+            }
+    return {name: {image: found[name][image] for image in names if image in found[name]} for name in found}
+
+
+def _beside(image: str, field: Field) -> str | None:
+    return posixpath.splitext(image)[0] + field.sidecar if field.sidecar else None
+
+
+def _from_sidecar(field: Field, file: FileRef) -> Any:
+    try:
+        return field.from_sidecar(file)
+    except (UserError, OSError) as error:
+        return UserError(str(error))
+
+
+def _folder_arrays(tree: Tree, names: Sequence[str], prefix: str, field: Field) -> dict[str, Any]:
+    """image -> its row of the array file in a folder above it."""
+    rows: dict[str, Any] = {}
+    for file in sorted(tree.files):
+        if field.folder_array and posixpath.basename(file) == field.folder_array and file.startswith(prefix):
+            below = [name for name in names if name.startswith(file[: -len(field.folder_array)])]
+            values = field.from_array(read_array(tree.read(file)), file, (0, 0))
+            if len(values) != len(below):
+                raise UserError(f"{tree.root}: {file} has {len(values)} rows for the {len(below)} images of its folder")
+            rows |= dict(zip(below, values, strict=True))
+    return rows
+
+
+def _listing(
+    tree: Tree, names: Sequence[str], found: Mapping[str, Mapping[str, Any]], classes: tuple[str, ...], notes: tuple
 ) -> Listing:
-    """Labels are numbered over all splits together, so that a number means one class in each of them; -1 is none."""
-    known = [value for value in values if value is not None]
-    labels, classes = None, ()
-    if known:
-        numbers, classes = class_table(known)
-        labels = np.full(len(names), -1, np.int64)
-        labels[[row for row, value in enumerate(values) if value is not None]] = numbers
+    """Leaves out images that lack what others have, and those whose value cannot be used."""
+    reasons: dict[str, str] = {}
+    for field in (FIELDS[name] for name in found):
+        for image in names:
+            value = found[field.name].get(image, field.missing)
+            if value is None:
+                reasons[image] = f"no {field.condition} beside it" if field.spatial else f"no {field.condition}"
+            elif isinstance(value, UserError):
+                reasons[image] = str(value)
+    kept = [name for name in names if name not in reasons]
+    values: dict[str, Values] = {}
+    beside: dict[str, tuple[FileRef, ...]] = {}
+    for field in (FIELDS[name] for name in found):
+        column = [found[field.name].get(image, field.missing) for image in kept]
+        if field.spatial:
+            beside[field.name] = tuple(column)
+        else:
+            values[field.name] = field.stacked(column)
     return Listing(
-        names=tuple(names),
-        places=tuple(tree.places[name] for name in names),
-        masks=tuple(tree.places.get(posixpath.splitext(name)[0] + MASK) for name in names),
-        labels=labels,
+        names=tuple(kept),
+        files=tuple(tree.files[name] for name in kept),
+        fields=values,
+        beside=beside,
         classes=classes,
-        captions=tuple(metadata.captions.get(name, "") for name in names),
-        notes=(note,) if note else (),
+        broken=tuple(Broken(name, reason) for name, reason in reasons.items()),
+        notes=notes,
     )
 
 
-def _checked(listing: Listing) -> Listing:
-    """Leaves out images that lack a label or a mask where others have one."""
-    reasons: dict[int, str] = {}
-    if listing.labels is not None:
-        reasons |= {int(row): "no label" for row in np.flatnonzero(listing.labels < 0)}
-    if any(listing.masks):
-        reasons |= {row: "no mask beside it" for row, mask in enumerate(listing.masks) if mask is None}
-    return listing.without(reasons) if reasons else listing
+def _unreadable(tree: Tree) -> list[Broken]:
+    found = [(name, UNREADABLE.get(posixpath.splitext(name.lower())[1])) for name in tree.files]
+    return [Broken(name, reason) for name, reason in found if reason]
 
 
-def _lone_masks(tree: Tree, prefix: str) -> list[Broken]:
-    stems = {posixpath.splitext(name)[0] for name in tree.places if _is_image(name)}
-    masks = [name for name in tree.places if name.endswith(MASK) and name.startswith(prefix)]
-    return [Broken(mask, "a mask without an image") for mask in masks if mask[: -len(MASK)] not in stems]
+def _others(tree: Tree) -> str:
+    found = _unreadable(tree)
+    return f"; left out: {found[0]}{f' and {len(found) - 1} more' if len(found) > 1 else ''}" if found else ""
+
+
+def _lone(tree: Tree, images: Sequence[str], prefix: str) -> list[Broken]:
+    """The files of spatial fields that lie beside no image."""
+    stems = {posixpath.splitext(name)[0] for name in images}
+    spatial = [field for field in FIELDS.values() if field.spatial and field.sidecar]
+    return [
+        Broken(name, f"a {field.condition} without an image")
+        for field in spatial
+        for name in tree.files
+        if name.endswith(field.sidecar) and name.startswith(prefix) and name[: -len(field.sidecar)] not in stems
+    ]

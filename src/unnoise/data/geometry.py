@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
+from PIL import Image
+
+FILTER = Image.Resampling.LANCZOS
 NATIVE_SIDE = 64  # without a size: up to here pictures stay as they are, above it they are brought down to it
 SAME_ASPECT = 0.01  # relative: 500x375 and 500x376 have one aspect ratio
 
@@ -38,3 +41,12 @@ def crop_box(width: int, height: int, out_width: int, out_height: int) -> tuple[
     box_width, box_height = min(scale * out_width, width), min(scale * out_height, height)
     left, top = int((width - box_width) / 2), int((height - box_height) / 2)
     return left, top, left + box_width, top + box_height
+
+
+def fit(picture: Image.Image, height: int, width: int, resample: Image.Resampling = FILTER) -> Image.Image:
+    """The largest centred part of the wanted aspect ratio, resized; a picture of that shape already is not touched."""
+    if picture.size == (width, height):
+        return picture
+    box = crop_box(*picture.size, width, height)
+    gap = None if resample is Image.Resampling.NEAREST else 3.0
+    return picture.resize((width, height), resample, box=box, reducing_gap=gap)

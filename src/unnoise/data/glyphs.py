@@ -1,6 +1,6 @@
 """Drawn characters with exact ground truth: class, caption and segmentation map, at any size, with nothing to download.
 
-One image is one character of a random font, size, place, foreground and background colour. Its caption names the
+One image is one character of a random font, size, position, foreground and background colour. Its caption names the
 colours and the character; its map is 1 where the character covers at least half of a pixel and 0 elsewhere.
 """
 
@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from unnoise.data.arrays import Arrays
-from unnoise.data.progress import progress
 from unnoise.data.settings import MAX_SIDE
 from unnoise.errors import UserError
+from unnoise.progress import progress
 from unnoise.registry import check_keys
 
 FONTS = (
@@ -41,7 +41,7 @@ COLOURS = {
     "purple": (130, 50, 170),
     "cyan": (60, 200, 215),
 }
-SHARE = (0.5, 0.85)  # the larger side of a character's ink, as a share of the picture's
+INK = (0.5, 0.85)  # the larger side of a character's ink, as a fraction of the picture's
 SPLIT_KEY = {"train": 0, "test": 1}
 
 
@@ -85,7 +85,8 @@ class Glyphs:
                 pixels[i], maps[i] = paint(cover, COLOURS[ink], COLOURS[paper]), cover >= 128
                 captions.append(caption(character, ink, paper))
                 advance(1)
-        return Arrays(pixels.transpose(0, 3, 1, 2), labels, tuple(self.characters), captions, maps)
+        fields = {"labels": labels, "captions": captions, "maps": maps}
+        return Arrays(pixels.transpose(0, 3, 1, 2), fields, tuple(self.characters))
 
 
 def parse_glyphs(options: str) -> Glyphs:
@@ -100,10 +101,10 @@ def parse_glyphs(options: str) -> Glyphs:
 
 
 def draw_cover(character: str, height: int, width: int, draws: np.random.Generator) -> np.ndarray:
-    """(height, width) uint8: how much of each pixel the character covers, at a drawn font, size and place."""
+    """(height, width) uint8: how much of each pixel the character covers, at a drawn font, size and position."""
     font = FONTS[draws.integers(len(FONTS))]
-    wanted = draws.uniform(*SHARE)
-    em = round(min(height, width) * wanted / _ink_share(font, character))
+    wanted = draws.uniform(*INK)
+    em = round(min(height, width) * wanted / _ink_side(font, character))
     face = _face(font, em)
     left, top, right, bottom = face.getbbox(character, anchor="ls")
     x, y = (round(draws.uniform(0, max(0, room))) for room in (width - (right - left), height - (bottom - top)))
@@ -114,9 +115,9 @@ def draw_cover(character: str, height: int, width: int, draws: np.random.Generat
 
 def paint(cover: np.ndarray, ink: Iterable[int], paper: Iterable[int]) -> np.ndarray:
     """(H, W, 3) uint8: paper + cover (ink - paper)."""
-    share = cover[..., None] / 255.0
+    covered = cover[..., None] / 255.0
     front, back = np.array(list(ink), float), np.array(list(paper), float)
-    return np.rint(back + share * (front - back)).astype(np.uint8)
+    return np.rint(back + covered * (front - back)).astype(np.uint8)
 
 
 def caption(character: str, ink: str, paper: str) -> str:
@@ -134,7 +135,7 @@ def _face(font: str, em: int) -> ImageFont.FreeTypeFont:
 
 
 @lru_cache(maxsize=4096)
-def _ink_share(font: str, character: str) -> float:
+def _ink_side(font: str, character: str) -> float:
     """The larger side of the character's ink in units of the font size."""
     left, top, right, bottom = _face(font, 256).getbbox(character, anchor="ls")
     return max(right - left, bottom - top) / 256

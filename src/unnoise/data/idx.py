@@ -6,13 +6,16 @@ import gzip
 import io
 import re
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from unnoise.data.arrays import Arrays, standard
+from unnoise.data.budget import MAX_MEMBER, Budget
 from unnoise.data.labels import class_table
-from unnoise.data.tree import MAX_BYTES, DiskFile, Tree
+from unnoise.data.settings import Settings
+from unnoise.data.tree import DiskFile, Tree
 from unnoise.errors import NoSplit, UserError
 
 IMAGE_FILE = re.compile(r"images[^/]*ubyte(\.gz)?$", re.IGNORECASE)
@@ -23,7 +26,7 @@ GZIP = b"\x1f\x8b"
 
 def is_idx_tree(tree: Tree) -> bool:
     """Whether IDX image files are among the files."""
-    return any(IMAGE_FILE.search(name) for name in tree.places)
+    return any(IMAGE_FILE.search(name) for name in tree.files)
 
 
 def is_idx_file(path: Path) -> bool:
@@ -39,23 +42,24 @@ def is_idx_file(path: Path) -> bool:
     return head in MAGIC
 
 
-def read_idx_file(path: Path, split: str, work: Path) -> Arrays:
+def read_idx_file(path: Path, settings: Settings, work: Path) -> Arrays:
     """One IDX file of images, with the labels that lie beside it under the matching name."""
     label = path.with_name(label_name(path.name))
     names = [path.name, label.name] if label.is_file() and label != path else [path.name]
     tree = Tree(str(path), {name: DiskFile(str(path.with_name(name))) for name in names})
-    if split != "train":
+    if settings.split != "train":
         raise NoSplit(f"{path} has no split of its own, so no 'test'; give the folder that holds both splits")
     return _read(tree, path.name)
 
 
-def read_idx_tree(tree: Tree, split: str) -> Arrays:
+def read_idx_tree(tree: Tree, settings: Settings) -> Arrays:
     """The train or the test images (t10k or test in the name) of a folder, with their labels."""
-    images = sorted(name for name in tree.places if IMAGE_FILE.search(name))
-    found = [name for name in images if bool(TEST_FILE.search(name)) == (split == "test")]
+    images = sorted(name for name in tree.files if IMAGE_FILE.search(name))
+    found = [name for name in images if bool(TEST_FILE.search(name)) == (settings.split == "test")]
     if not found:
-        raise NoSplit(f"{tree.root} has no {split} images; it has {', '.join(images)}")
-    return _read(tree, found[0])
+        raise NoSplit(f"{tree.root} has no {settings.split} images; it has {', '.join(images)}")
+    others = [name for name in images if name not in found]
+    return _read(tree, found[0], others)
 
 
 def parse_idx(data: bytes, name: str) -> np.ndarray:
@@ -74,16 +78,26 @@ def parse_idx(data: bytes, name: str) -> np.ndarray:
     return np.frombuffer(data, np.uint8, wanted, start).reshape(shape)
 
 
-def _read(tree: Tree, name: str) -> Arrays:
+def _read(tree: Tree, name: str, others: Sequence[str] = ()) -> Arrays:
+    """others: the image files of the other split, whose labels are numbered together with these."""
     pixels = standard(parse_idx(tree.read(name), name), name)
-    partner = label_name(name)
-    if partner == name or partner not in tree.places:
+    values = _label_values(tree, name)
+    if values is None:
         return Arrays(pixels)
+    if len(values) != len(pixels):
+        raise UserError(f"{name} holds {len(pixels)} images, {label_name(name)} {len(values)} labels")
+    numbers, classes = class_table([*values, *(v for other in others for v in _label_values(tree, other) or ())])
+    return Arrays(pixels, {"labels": numbers[: len(values)]}, classes)
+
+
+def _label_values(tree: Tree, name: str) -> list[int] | None:
+    partner = label_name(name)
+    if partner == name or partner not in tree.files:
+        return None
     values = parse_idx(tree.read(partner), partner)
-    if values.ndim != 1 or len(values) != len(pixels):
-        raise UserError(f"{name} holds {len(pixels)} images, {partner} {len(values)} labels")
-    labels, classes = class_table(values.tolist())
-    return Arrays(pixels, labels, classes)
+    if values.ndim != 1:
+        raise UserError(f"{partner} has {values.ndim} dimensions; labels have one")
+    return values.tolist()
 
 
 def label_name(name: str) -> str:
@@ -92,11 +106,14 @@ def label_name(name: str) -> str:
 
 
 def _unzip(data: bytes, name: str) -> bytes:
+    budget = Budget(name, len(data))
+    limit = min(MAX_MEMBER, budget.limit)
     try:
         with gzip.open(io.BytesIO(data)) as file:
-            plain = file.read(MAX_BYTES + 1)
+            plain = file.read(limit + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{name} is damaged: {error}") from None
-    if len(plain) > MAX_BYTES:
-        raise UserError(f"{name} unpacks to more than {MAX_BYTES} bytes")
+    budget.spend(len(plain))
+    if len(plain) > limit:
+        raise UserError(f"{name} unpacks to more than {limit} bytes")
     return plain

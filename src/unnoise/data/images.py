@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unnoise.data.blocks import blocks
+from unnoise.data.fields import Values, present, taken
 from unnoise.data.tree import Broken
 
 if TYPE_CHECKING:
@@ -17,24 +19,29 @@ if TYPE_CHECKING:
 
     from unnoise.data.batch import Batch
 
-BLOCK = 1 << 24  # bytes hashed or copied at a time
-
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """pixels (N, C, H, W) uint8; labels (N,) int64; maps (N, H, W) uint8 classes; captions, one text per image.
+    """Images and what is known about them.
 
-    codes (N, c, h, w) float32: what a codec made of them, kept so that they are not encoded again.
-    classes: their names, () without labels. fingerprint: hex hash of all of that. sizes: original (width, height) ->
-    count. broken: files that were left out; notes: what else the user should know about how the source was read.
+    Attributes:
+        pixels: (N, C, H, W) uint8.
+        fields: what the images carry, by the names of `fields.FIELDS`, a row or a text for each.
+        classes: the names of the classes, () without labels.
+        names: of the files they come from, relative to the source; () where they come from none.
+        latents: (N, c, h, w) float32, what a codec makes of them, kept so that they are not encoded again.
+        fingerprint: hex hash of pixels, fields and classes.
+        source: what the user called it.
+        broken: files that were left out.
+        sizes: original (width, height) -> count.
+        notes: what else the user should know about how the source was read.
     """
 
     pixels: np.ndarray
-    labels: np.ndarray | None = None
+    fields: Mapping[str, Values] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
-    captions: list[str] | None = None
-    maps: np.ndarray | None = None
-    codes: np.ndarray | None = None
+    names: tuple[str, ...] = ()
+    latents: np.ndarray | None = None
     fingerprint: str = ""
     source: str = "array"
     broken: tuple[Broken, ...] = ()
@@ -43,16 +50,28 @@ class Images:
 
     def __post_init__(self) -> None:
         assert (self.pixels.ndim, self.pixels.dtype) == (4, np.uint8)
-        assert all(
-            part is None or len(part) == len(self) for part in (self.labels, self.captions, self.maps, self.codes)
-        )
+        parts = (*self.fields.values(), *([self.names] if self.names else []))
+        assert all(len(part) == len(self) for part in parts)
+        assert self.latents is None or len(self.latents) == len(self)
         if not self.fingerprint:
             object.__setattr__(self, "fingerprint", _fingerprint(self))
-        for name in ("pixels", "labels", "maps"):
-            if (part := getattr(self, name)) is not None:
-                view = part.view()
-                view.flags.writeable = False
-                object.__setattr__(self, name, view)
+        object.__setattr__(self, "pixels", _read_only(self.pixels))
+        object.__setattr__(self, "fields", {name: _read_only(values) for name, values in self.fields.items()})
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """(N,) int64, or None."""
+        return self.fields.get("labels")  # type: ignore[return-value]
+
+    @property
+    def captions(self) -> list[str] | None:
+        """A text per image, or None."""
+        return self.fields.get("captions")  # type: ignore[return-value]
+
+    @property
+    def maps(self) -> np.ndarray | None:
+        """(N, H, W) uint8 classes, or None."""
+        return self.fields.get("maps")  # type: ignore[return-value]
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -76,27 +95,34 @@ class Images:
         return replace(
             self,
             pixels=self.pixels[chosen],
-            labels=None if self.labels is None else self.labels[chosen],
-            captions=None if self.captions is None else [self.captions[row] for row in rows],
-            maps=None if self.maps is None else self.maps[chosen],
-            codes=None if self.codes is None else self.codes[chosen],
+            fields={name: taken(values, chosen) for name, values in self.fields.items()},
+            names=tuple(self.names[row] for row in rows) if self.names else (),
+            latents=None if self.latents is None else self.latents[chosen],
             fingerprint=hashlib.sha256(bytes.fromhex(self.fingerprint) + rows.tobytes()).hexdigest(),
             broken=(),
             sizes={},
         )
 
 
-def blocks(rows: int, row_bytes: int) -> list[slice]:
-    """Slices of about BLOCK bytes that cover `rows` rows."""
-    step = max(1, BLOCK // max(1, row_bytes))
-    return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
+def _read_only(values: Values) -> Values:
+    if isinstance(values, np.ndarray):
+        values = values.view()
+        values.flags.writeable = False
+    return values
 
 
 def _fingerprint(images: Images) -> str:
-    """Same pixels, labels, captions and maps: same fingerprint, wherever and from whatever they were read."""
+    """Same pixels, fields and classes: same fingerprint, wherever and from whatever they were read.
+
+    The order of what is hashed must not change: runs keep the fingerprint of their data.
+    """
     digest = hashlib.sha256(json.dumps([images.shape, images.classes, images.captions]).encode())
-    for part in (images.pixels, images.labels, images.maps):
-        if part is not None and len(part):
-            for block in blocks(len(part), part[0].nbytes):
-                digest.update(np.ascontiguousarray(part[block]).data)
+    arrays = [values for _, values in present(images.fields) if isinstance(values, np.ndarray)]
+    for part in (images.pixels, *arrays):
+        for block in blocks(len(part), part[:1].nbytes):
+            digest.update(np.ascontiguousarray(part[block]).data)
+    texts = [(kind.name, values) for kind, values in present(images.fields) if isinstance(values, list)]
+    for name, values in texts:
+        if name != "captions":
+            digest.update(json.dumps([name, values]).encode())
     return digest.hexdigest()

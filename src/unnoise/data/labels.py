@@ -7,20 +7,37 @@ from typing import Any
 
 import numpy as np
 
-MAX_PLAIN = 1000  # integer labels 0..MAX_PLAIN-1 keep their numbers
+MAX_PLAIN = 1000  # whole labels 0..MAX_PLAIN-1 keep their numbers
 
 
 def class_table(values: Sequence[Any]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """(labels (N,) int64, class names) of one value, text or integer, per image.
+    """Class numbers for the values of all images of all splits.
 
-    Integers from 0 to MAX_PLAIN - 1 are their own class numbers, so that the same number means the same class in
-    another split; other values are numbered in sorted order.
+    Whole numbers from 0 to MAX_PLAIN - 1 are their own class numbers; other numbers are numbered in order of size,
+    texts in order of the alphabet.
+
+    Args:
+        values: one per image, texts or numbers.
+
+    Returns:
+        labels (N,) int64 and the class names.
     """
-    plain = all(isinstance(value, (int, np.integer)) and not isinstance(value, bool) for value in values)
-    if plain and all(0 <= value < MAX_PLAIN for value in values):
-        labels = np.asarray(values, np.int64)
-        return labels, tuple(str(number) for number in range(int(labels.max()) + 1))
-    ordered = sorted(set(values)) if plain else sorted({str(value) for value in values})
+    values = [_plain(value) for value in values]
+    if all(isinstance(value, int) and 0 <= value < MAX_PLAIN for value in values):
+        return np.asarray(values, np.int64), tuple(str(number) for number in range(max(values) + 1))
+    numbers = all(isinstance(value, (int, float)) for value in values)
+    if not numbers:
+        values = [str(value) for value in values]
+    ordered = sorted(set(values))
     number = {value: index for index, value in enumerate(ordered)}
-    labels = np.array([number[value if plain else str(value)] for value in values], np.int64)
-    return labels, tuple(str(value) for value in ordered)
+    return np.array([number[value] for value in values], np.int64), tuple(str(value) for value in ordered)
+
+
+def _plain(value: Any) -> Any:
+    """numpy's scalars as Python's, whole floats as integers, bytes as text."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, bool):
+        return str(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value

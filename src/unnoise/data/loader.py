@@ -12,7 +12,7 @@ from unnoise.data.images import Images
 from unnoise.errors import UserError
 
 ORDER, FLIP = 1, 2  # what a draw is for: part of its key
-RESIDENT_SHARE = 0.25  # of the free device memory: a set up to this size is kept on a CUDA device
+RESIDENT_FRACTION = 0.25  # of the free device memory: a set up to this size is kept on a CUDA device
 
 
 class Loader:
@@ -68,4 +68,4 @@ def _fits(images: Images, device: torch.device) -> bool:
     if device.type != "cuda":
         return False
     free, _ = torch.cuda.mem_get_info(device)
-    return images.pixels.nbytes <= RESIDENT_SHARE * free
+    return images.pixels.nbytes <= RESIDENT_FRACTION * free

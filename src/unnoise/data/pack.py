@@ -1,24 +1,26 @@
-"""Image files to one packed array, decoded in parallel straight into the file that is mapped afterwards."""
+"""Image files to packed arrays: probed, decoded by worker processes, settled."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.format import open_memmap
 
+from unnoise.data.blocks import blocks
 from unnoise.data.decode import Target, decode_chunk, probe_chunk
-from unnoise.data.folder import Listing
 from unnoise.data.geometry import plan_size
-from unnoise.data.images import Images, blocks
+from unnoise.data.images import Images
+from unnoise.data.listing import Listing
+from unnoise.data.npy_file import NpyFile
+from unnoise.data.picture_reader import Rules
 from unnoise.data.pool import Workers
-from unnoise.data.progress import Advance, progress
 from unnoise.data.settings import Settings
 from unnoise.data.tree import close_archives
-from unnoise.errors import UserError
+from unnoise.errors import DamagedSource
+from unnoise.progress import Advance, progress
 
 CHUNK = 64  # images per task of a worker process
 NAMED = 3  # broken files named in a message
@@ -33,7 +35,7 @@ class Files:
     def pack(self, source: str, settings: Settings, work: Path, shown: bool) -> Images:
         """Decodes the files into `work`; what cannot be read is left out and named in `broken`.
 
-        Raises UserError when nothing can be read.
+        Raises DamagedSource when nothing can be read.
         """
         listing = self.listing.take(settings.chosen(len(self.listing.names)))
         try:
@@ -51,15 +53,16 @@ def some(items: Sequence[object]) -> str:
 
 def _pack(listing: Listing, source: str, settings: Settings, work: Path, workers: Workers, shown: bool) -> Images:
     with progress(f"reading {source}", len(listing.names), shown) as advance:
-        found = _in_chunks(workers, probe_chunk, [(list(part),) for part in _parts(listing.places)], advance)
+        tasks = [(list(part), settings.rules) for part in _parts(listing.files)]
+        found = _in_chunks(workers, probe_chunk, tasks, advance)
     listing = listing.without({row: reason for row, reason in enumerate(found) if isinstance(reason, str)})
     sizes = [size for size in found if isinstance(size, tuple)]
     while True:
         _refuse_empty(listing, source)
         height, width = plan_size(sizes, settings.size)
-        target = _prepare(work, len(sizes), (settings.channels or 3, height, width), any(listing.masks))
+        target = _prepare(work, len(sizes), (settings.channels or 3, height, width), listing)
         with progress(f"packing {source}", len(sizes), shown) as advance:
-            results = _in_chunks(workers, decode_chunk, _decode_tasks(listing, target), advance)
+            results = _in_chunks(workers, decode_chunk, _decode_tasks(listing, target, settings.rules), advance)
         lost = {row: reason for row, reason in enumerate(results) if isinstance(reason, str)}
         listing = listing.without(lost)
         kept = [row for row in range(len(sizes)) if row not in lost]
@@ -68,14 +71,11 @@ def _pack(listing: Listing, source: str, settings: Settings, work: Path, workers
             break  # otherwise a damaged file had a say in the shape: once more without it
     _refuse_empty(listing, source)
     grey = settings.channels is None and all(results[row] is True for row in kept)
-    pixels = _settle(Path(target.pixels), kept, 1 if grey else target.shape[0])
-    maps = _settle(Path(target.maps), kept, None) if target.maps else None
     return Images(
-        pixels=pixels,
-        labels=listing.labels,
+        pixels=_kept(target.pixels, kept, 1 if grey else target.pixels.shape[1]),
+        fields={**listing.fields, **_kept_maps(target.maps, kept)},
         classes=listing.classes,
-        captions=None if listing.captions is None else list(listing.captions),
-        maps=maps,
+        names=listing.names,
         source=source,
         broken=listing.broken,
         sizes=dict(Counter(sizes)),
@@ -85,16 +85,15 @@ def _pack(listing: Listing, source: str, settings: Settings, work: Path, workers
 
 def _refuse_empty(listing: Listing, source: str) -> None:
     if not listing.names:
-        raise UserError(f"{source} holds no image that can be read: {some(listing.broken)}")
+        raise DamagedSource(f"{source} holds no image that can be read: {some(listing.broken)}")
 
 
 def _parts(items: Sequence) -> list[Sequence]:
     return [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
 
 
-def _decode_tasks(listing: Listing, target: Target) -> list[tuple]:
-    files = list(zip(listing.places, listing.masks, strict=True))
-    return [(number * CHUNK, part, target) for number, part in enumerate(_parts(files))]
+def _decode_tasks(listing: Listing, target: Target, rules: Rules) -> list[tuple]:
+    return [(number * CHUNK, part, target, rules) for number, part in enumerate(_parts(listing.image_files()))]
 
 
 def _in_chunks(workers: Workers, function: Callable[..., list], tasks: list[tuple], advance: Advance) -> list:
@@ -105,27 +104,24 @@ def _in_chunks(workers: Workers, function: Callable[..., list], tasks: list[tupl
     return results
 
 
-def _prepare(work: Path, count: int, shape: tuple[int, int, int], with_maps: bool) -> Target:
-    pixels, pixels_offset = _blank(work / "pixels.npy", (count, *shape))
-    maps, maps_offset = _blank(work / "maps.npy", (count, *shape[1:])) if with_maps else (None, 0)
-    return Target(shape, pixels, pixels_offset, maps, maps_offset)
+def _prepare(work: Path, count: int, shape: tuple[int, int, int], listing: Listing) -> Target:
+    maps = {name: NpyFile.create(work / f"{name}.npy", (count, *shape[1:])) for name in listing.beside}
+    return Target(NpyFile.create(work / "pixels.npy", (count, *shape)), maps)
 
 
-def _blank(path: Path, shape: tuple[int, ...]) -> tuple[str, int]:
-    array = open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-    return str(path), int(array.offset)
+def _kept_maps(maps: Mapping[str, NpyFile], kept: list[int]) -> dict[str, np.ndarray]:
+    return {name: _kept(file, kept, None) for name, file in maps.items()}
 
 
-def _settle(path: Path, kept: list[int], channels: int | None) -> np.ndarray:
+def _kept(file: NpyFile, kept: list[int], channels: int | None) -> np.ndarray:
     """The packed file with the kept rows and the first `channels` channels only."""
+    path = Path(file.path)
     packed = np.load(path, mmap_mode="r")
     if len(kept) == len(packed) and channels in (None, packed.shape[1]):
         return packed
     rows, narrow = np.asarray(kept), slice(None) if channels is None else slice(channels)
-    shape = (len(rows), *packed[:1, narrow].shape[1:])
-    fresh = open_memmap(path.with_suffix(".fresh"), mode="w+", dtype=np.uint8, shape=shape)
+    fresh = NpyFile.create(path.with_suffix(".fresh"), (len(rows), *packed[:1, narrow].shape[1:]))
     for block in blocks(len(rows), packed[0].nbytes):
-        fresh[block] = packed[rows[block], narrow]
-    fresh.flush()
+        fresh.write(block.start, packed[rows[block], narrow])
     path.with_suffix(".fresh").replace(path)
     return np.load(path, mmap_mode="r")

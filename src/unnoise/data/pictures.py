@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
+from unnoise.data.picture_reader import GRID
 from unnoise.errors import UserError
 from unnoise.files import write_atomic
 
@@ -48,14 +50,23 @@ def image_grid(
     for index, image in enumerate(images):
         top, left = padding + index // across * high, padding + index % across * wide
         sheet[top : top + image.shape[0], left : left + image.shape[1]] = image
-    return Image.fromarray(sheet[..., 0] if channels == 1 else sheet)
+    picture = Image.fromarray(sheet[..., 0] if channels == 1 else sheet)
+    if count > 1:
+        picture.info[GRID] = str(count)
+    return picture
 
 
 def save_png(image: Image.Image | np.ndarray | Tensor, path: str | Path) -> None:
-    """Writes a picture, or one image (C, H, W), as PNG; the file appears whole or not at all."""
+    """Writes a picture, or one image (C, H, W), as PNG; the file appears whole or not at all.
+
+    A grid is marked as one, so that it is not taken for data where it lies among data.
+    """
     picture = image if isinstance(image, Image.Image) else image_grid(_bytes(image)[None], scale=1, padding=0)
     stream = io.BytesIO()
-    picture.save(stream, format="PNG")
+    marks = PngInfo()
+    if GRID in picture.info:
+        marks.add_text(GRID, picture.info[GRID])
+    picture.save(stream, format="PNG", pnginfo=marks)
     write_atomic(Path(path), stream.getvalue())
 
 

@@ -5,27 +5,32 @@ from __future__ import annotations
 import sys
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from functools import partial
+from lzma import LZMAError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from unnoise.data.archive import tar_tree, zip_tree
-from unnoise.data.arrays import Arrays, read_npy, read_npz, standard
+from unnoise.data.arrays import Arrays, read_npy, standard
 from unnoise.data.cache import cache_folder, cached
 from unnoise.data.cifar import is_cifar, read_cifar
 from unnoise.data.digits import read_digits
 from unnoise.data.download import PUBLIC, locate
-from unnoise.data.folder import EXTENSIONS, list_images
+from unnoise.data.folder import list_images
+from unnoise.data.formats import EXTENSIONS
 from unnoise.data.glyphs import parse_glyphs
 from unnoise.data.idx import is_idx_file, is_idx_tree, label_name, read_idx_file, read_idx_tree
 from unnoise.data.images import Images
+from unnoise.data.npz import is_npz, read_npz
 from unnoise.data.pack import Files, some
+from unnoise.data.picture_reader import WHITE
 from unnoise.data.settings import Settings
-from unnoise.data.tree import Tree, folder_tree, walk
+from unnoise.data.tree import Tree, Walk, folder_tree
 from unnoise.errors import NoSplit, UserError
 from unnoise.registry import suggest
 
@@ -43,10 +48,12 @@ class Content(Protocol):
 
 @dataclass(frozen=True)
 class Origin:
-    """key: what tells this source's content from any other, without reading it. read: reads it, given a folder."""
+    """key: what tells this source's content from any other, without reading it. read: reads it, given a folder. notes:
+    what the user should know about the choice."""
 
     key: list[Any]
     read: Callable[[Path], Content]
+    notes: tuple[str, ...] = ()
 
 
 def open_source(
@@ -59,30 +66,43 @@ def open_source(
     cache: str | Path | None = None,
     progress: bool = True,
     limit: int | None = None,
+    max_pixels: int | None = None,
+    background: str = WHITE,
+    levels: tuple[float, float] | None = None,
 ) -> Images:
     """Opens a set of images, packed once and memory-mapped afterwards.
 
-    source: a folder, zip or tar of images; .npz, .npy; IDX files; CIFAR-10's binary batches; a built-in name
-    (digits, glyphs, glyphs:64, glyphs:size=64,n=20000, mnist, fashion-mnist, cifar10); a uint8 array or tensor
-    (N, H, W[, C]) or (N, C, H, W); or Images, which are returned as they are.
-    split: train or test; sources without a split of their own have train alone.
-    size: None (see `geometry.plan_size`), the shorter side, or (height, width).
-    channels: None (1 when every image is grey, otherwise 3, transparency on white), 1, 3 or 4.
-    strict: refuse a set with files that cannot be read, instead of leaving them out.
-    cache: the cache folder; limit: at most so many images, drawn over the whole set.
-    Raises UserError for what cannot be opened.
+    Args:
+        source: a folder, zip or tar of images; .npz, .npy; IDX files; CIFAR-10's binary batches; a built-in name
+            (digits, glyphs, glyphs:64, glyphs:size=64,n=20000, mnist, fashion-mnist, cifar10), with `builtin:` before
+            it where a file or folder has the same name; a uint8 array or tensor (N, H, W[, C]) or (N, C, H, W); or
+            Images, which are returned as they are.
+        split: 'train' or 'test'; sources without a split of their own have 'train' alone.
+        size: None (see `geometry.plan_size`), the shorter side, or (height, width).
+        channels: None (1 when every image is grey, otherwise 3), 1, 3 or 4.
+        strict: refuse a set with files that cannot be read, instead of leaving them out.
+        cache: the cache folder.
+        progress: whether to show progress and notes on standard error.
+        limit: at most so many images, drawn over the whole set.
+        max_pixels: of one picture; None for 89 million.
+        background: the colour below transparent pixels.
+        levels: (low, high) fractions of the full range that become black and white.
+
+    Raises:
+        NoSplit: where the source has no such split.
+        UserError: for what cannot be opened.
     """
     if isinstance(source, Images):
         return source
-    settings = Settings(split, size, channels, limit)
+    settings = Settings(split, size, channels, limit, max_pixels, background, levels)
     if not isinstance(source, (str, Path)):
         return _open_array(source, settings)
     folder = cache_folder(cache)
     origin = _origin(source, settings, folder, progress)
-    key = [origin.key, split, settings.size, channels, limit]
+    key = [origin.key, astuple(settings)]
     images = cached(key, folder, lambda work: origin.read(work).pack(str(source), settings, work, progress))
-    images = replace(images, source=str(source))
-    _tell(images, strict, progress)
+    images = replace(images, source=str(source), notes=(*origin.notes, *images.notes))
+    _report(images, strict, progress)
     return images
 
 
@@ -94,10 +114,10 @@ def _open_array(source: Any, settings: Settings) -> Images:
         raise UserError(f"a source is a path, a name, an array or Images; got {type(source).__name__}")
     if settings.split != "train":
         raise NoSplit("an array has no split of its own, so no 'test'; open it with split='train'")
-    return Arrays(standard(array, "the array", channels_last=not is_tensor)).pack("array", settings, None, False)
+    return Arrays(standard(array, "the array", not is_tensor, settings.levels)).pack("array", settings, None, False)
 
 
-def _tell(images: Images, strict: bool, shown: bool) -> None:
+def _report(images: Images, strict: bool, shown: bool) -> None:
     if images.broken and strict:
         raise UserError(f"{images.source} has {len(images.broken)} unusable files: {some(images.broken)}")
     if shown and images.broken:
@@ -107,22 +127,38 @@ def _tell(images: Images, strict: bool, shown: bool) -> None:
 
 
 def _origin(source: str | Path, settings: Settings, cache: Path, shown: bool) -> Origin:
-    name, _, options = str(source).partition(":")
-    if isinstance(source, str) and name in BUILT_IN:
-        return BUILT_IN[name](options, settings, cache, shown)
+    explicit = str(source).startswith(EXPLICIT)
+    named = str(source).removeprefix(EXPLICIT)
+    name, _, options = named.partition(":")
     path = Path(source).expanduser()
-    if not path.exists():
+    there = not explicit and _exists(path)
+    if isinstance(source, str) and name in BUILT_IN and not there:
+        return BUILT_IN[name](options, settings, cache, shown)
+    if not there:
         raise UserError(f"there is no file or folder {str(source)!r}, nor a built-in set; {suggest(name, BUILT_IN)}")
-    return _path_origin(path.resolve(), settings)
+    origin = _path_origin(path.resolve(), settings)
+    if str(source) not in BUILT_IN:
+        return origin
+    note = f"taken for {path.resolve()}, which goes before the built-in set; that one is {EXPLICIT}{source}"
+    return replace(origin, notes=(note,))
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long, or with a null character
+        return False
 
 
 def _path_origin(path: Path, settings: Settings) -> Origin:
     if path.is_dir():
-        stamps = [[name, *_stamp(entry)] for name, entry in walk(path)]
-        return Origin([str(path), stamps], lambda work: read_tree(folder_tree(path), settings.split))
+        stamps = [[name, *_stamp(entry)] for name, entry in Walk(path)]
+        return Origin([str(path), stamps], lambda work: read_tree(folder_tree(path), settings))
+    if not path.is_file():
+        raise UserError(f"{path} is neither a folder nor a regular file")
     partner = path.with_name(label_name(path.name))
     stamps = [_stamp(file) for file in (path, partner) if file.exists()]
-    return Origin([str(path), stamps], lambda work: _read_file(path, settings.split, work))
+    return Origin([str(path), stamps], lambda work: _read_file(path, settings, work))
 
 
 def _stamp(file: Any) -> list[int]:
@@ -131,18 +167,18 @@ def _stamp(file: Any) -> list[int]:
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
-def read_tree(tree: Tree, split: str) -> Content:
+def read_tree(tree: Tree, settings: Settings) -> Content:
     """What a folder or an archive holds: IDX files, CIFAR-10's batches, or else images."""
     for recognised, read in TREES:
         if recognised(tree):
-            return read(tree, split)
-    return Files(list_images(tree, split))
+            return read(tree, settings)
+    return Files(list_images(tree, settings.split))
 
 
-def _read_file(path: Path, split: str, work: Path) -> Content:
+def _read_file(path: Path, settings: Settings, work: Path) -> Content:
     for recognised, read in FILES:
         if recognised(path):
-            return read(path, split, work)
+            return read(path, settings, work)
     if path.suffix.lower() in EXTENSIONS:
         raise UserError(f"{path} is a single file; give the folder that holds the images")
     raise UserError(f"{path} is none of: zip, tar, npz, npy, IDX images")
@@ -153,20 +189,19 @@ def _is_npy(path: Path) -> bool:
         return file.read(6) == b"\x93NUMPY"
 
 
-def _is_npz(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
+def _read_zip(path: Path, settings: Settings, work: Path) -> Content:
+    return read_tree(zip_tree(path), settings)
+
+
+def _read_tar(path: Path, settings: Settings, work: Path) -> Content:
+    return read_tree(tar_tree(path, work), settings)
+
+
+def _is_tar(path: Path) -> bool:
+    try:
+        return tarfile.is_tarfile(path)
+    except (OSError, EOFError, ValueError, zlib.error, LZMAError):  # what its decompressors raise on damage
         return False
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-    return bool(names) and all(name.endswith(".npy") for name in names)
-
-
-def _read_zip(path: Path, split: str, work: Path) -> Content:
-    return read_tree(zip_tree(path), split)
-
-
-def _read_tar(path: Path, split: str, work: Path) -> Content:
-    return read_tree(tar_tree(path, work), split)
 
 
 def _digits(options: str, settings: Settings, cache: Path, shown: bool) -> Origin:
@@ -197,19 +232,22 @@ def _named(content: Content, classes: tuple[str, ...]) -> Content:
     return replace(content, classes=classes) if classes and isinstance(content, Arrays) else content
 
 
+EXPLICIT = "builtin:"
+"""Before a name that means the built-in set even where a file or folder is called so."""
+
 BUILT_IN: dict[str, Callable[[str, Settings, Path, bool], Origin]] = {
     "digits": _digits,
     "glyphs": _glyphs,
     **{name: partial(_public, name) for name in PUBLIC},
 }
-TREES: tuple[tuple[Callable[[Tree], bool], Callable[[Tree, str], Content]], ...] = (
+TREES: tuple[tuple[Callable[[Tree], bool], Callable[[Tree, Settings], Content]], ...] = (
     (is_idx_tree, read_idx_tree),
     (is_cifar, read_cifar),
 )
-FILES: tuple[tuple[Callable[[Path], bool], Callable[[Path, str, Path], Content]], ...] = (
+FILES: tuple[tuple[Callable[[Path], bool], Callable[[Path, Settings, Path], Content]], ...] = (
     (_is_npy, read_npy),
-    (_is_npz, read_npz),
+    (is_npz, read_npz),
     (zipfile.is_zipfile, _read_zip),
     (is_idx_file, read_idx_file),
-    (tarfile.is_tarfile, _read_tar),
+    (_is_tar, _read_tar),
 )

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from unnoise.editing.image_files import write_strip
+from unnoise.editing.image_files import FittedPicture, write_strip
 from unnoise.errors import UserError
 from unnoise.files import ends_in
 from unnoise.models import Diffusion
@@ -51,16 +51,39 @@ class Editor:
 
 @dataclass(frozen=True, kw_only=True)
 class Edit(ABC):
-    """One task on one picture. steps: of the sampler."""
+    """One task on one picture.
+
+    Attributes:
+        fits: whether what comes out is the picture that went in, and so can be given back at its own size.
+        image: the picture's file.
+        fit: how a picture of another size comes to the run's, one of `image_files.FITS`.
+        own_size: whether versions are written at the picture's own size.
+        steps: of the sampler.
+    """
 
     name: ClassVar[str]
+    fits: ClassVar[bool] = True
 
+    image: Path
+    fit: str = "crop"
+    own_size: bool = False
     steps: int = 100
 
     @property
     def calls(self) -> int:
         """How often the denoiser is asked about each image."""
         return self.steps
+
+    def original(self, model: Diffusion) -> FittedPicture | None:
+        """The picture into which versions are laid, where its own size is asked for.
+
+        Raises UserError where the task makes a picture of another size.
+        """
+        if not self.own_size:
+            return None
+        if not self.fits:
+            raise UserError(f"unnoise edit {self.name} makes a picture of the run's size; leave out --own-size")
+        return FittedPicture.read(self.image, model, self.fit)
 
     @abstractmethod
     def apply(self, editor: Editor) -> tuple[Tensor, Tensor]:
@@ -89,6 +112,7 @@ def edit(
     out = ends_in(out or run.folder / "samples" / f"{work.name}-{seeds[0]}.png", ".png")
     model = run.diffusion(f"unnoise edit {work.name}", device)
     cond = (conditions or SampleConditions()).for_model(model, run.classes)
+    fitted = work.original(model)
     guide = (guidance or GuidanceOptions()).for_model(model, cond)
     begun = time.perf_counter()
     with counted_calls(model) as calls, progress_bar() as progress:
@@ -101,7 +125,7 @@ def edit(
         "task": work.name,
         "images": len(after),
         "out": str(out),
-        "files": write_strip(before, after, seeds, out),
+        "files": write_strip(before, after, seeds, out, fitted),
         "seconds": seconds,
         "network_calls": calls[0],
         "seeds": [seeds[0], seeds[-1]],

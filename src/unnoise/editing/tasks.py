@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from unnoise.editing.edit import Edit, Editor
-from unnoise.editing.image_files import read_image, read_mask, read_picture
+from unnoise.editing.image_files import FittedPicture, read_at_own_size, read_image
 from unnoise.editing.margins import margins
 from unnoise.errors import UserError
 from unnoise.guidance.clipping import Clipped
@@ -19,8 +19,8 @@ from unnoise.inverse import Downsampling, colourise, deblur, inpaint, outpaint, 
 from unnoise.samplers import DDIM
 
 NOISE = 0.01
-"""The deviation of the noise that pictures in [-1, 1] are taken to have. Rounding to 256 levels gives 0.0023; with as
-little, the solves of MMPS amplify what the network gets wrong."""
+"""The standard deviation of the noise that pictures in [-1, 1] are taken to have. Rounding to 256 levels gives 0.0023;
+with as little, the solves of MMPS amplify what the network gets wrong."""
 
 REPEATS = 5
 """How often RePaint draws every stretch of steps."""
@@ -28,11 +28,13 @@ REPEATS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Inpaint(Edit):
-    """White pixels of the mask are drawn anew, black ones are kept. method: of `restore`, as below, or repaint."""
+    """The pixels that the mask marks (white ones; see `data.masks`) are drawn anew, the others are kept.
+
+    method: of `restore`, as below, or 'repaint'.
+    """
 
     name: ClassVar[str] = "inpaint"
 
-    image: Path
     mask: Path
     method: str | None = None
 
@@ -41,7 +43,8 @@ class Inpaint(Edit):
         return self.steps * (REPEATS if self.method == "repaint" else 1)
 
     def apply(self, editor: Editor) -> tuple[Tensor, Tensor]:
-        given, known = read_image(self.image, editor.model), read_mask(self.mask, editor.model)
+        fitted = FittedPicture.read(self.image, editor.model, self.fit)
+        given, known = fitted.tensor(editor.model.device), fitted.known(self.mask, editor.model.device)
         before = torch.where(known, given, 1.0)
         if self.method == "repaint":
             options = {"steps": self.steps, "repeats": REPEATS, **editor.drawing()}
@@ -55,14 +58,14 @@ class Outpaint(Edit):
     """A smaller picture, and all around it drawn. at: 'X,Y' of its left top corner; or anchor: a name in `ANCHORS`."""
 
     name: ClassVar[str] = "outpaint"
+    fits: ClassVar[bool] = False
 
-    image: Path
     at: str | None = None
     anchor: str | None = None
     method: str | None = None
 
     def apply(self, editor: Editor) -> tuple[Tensor, Tensor]:
-        given = read_picture(self.image, editor.model)
+        given = read_at_own_size(self.image, editor.model)
         room = margins(given.shape[-2:], editor.model.shape[1:], self.at, self.anchor, str(self.image))
         options = editor.restoring(self.method, self.steps)
         return F.pad(given, room, value=1.0), outpaint(editor.denoiser, given, room, noise=NOISE, **options)
@@ -73,13 +76,13 @@ class Upscale(Edit):
     """The picture at a `factor`-th of the model's size, or one of the model's size that is shrunk first."""
 
     name: ClassVar[str] = "upscale"
+    fits: ClassVar[bool] = False
 
-    image: Path
     factor: int = 4
     method: str | None = None
 
     def apply(self, editor: Editor) -> tuple[Tensor, Tensor]:
-        small = Downsampling(self.factor).forward(read_image(self.image, editor.model, self.factor))
+        small = Downsampling(self.factor).forward(read_image(self.image, editor.model, self.factor, fit=self.fit))
         options = editor.restoring(self.method, self.steps)
         after = upscale(editor.denoiser, small, self.factor, noise=NOISE, **options)
         return F.interpolate(small, scale_factor=self.factor), after
@@ -91,31 +94,29 @@ class Colourise(Edit):
 
     name: ClassVar[str] = "colourise"
 
-    image: Path
     method: str | None = None
 
     def apply(self, editor: Editor) -> tuple[Tensor, Tensor]:
         channels = editor.model.shape[0]
         if channels != 3:
             raise UserError(f"colourising needs a run of RGB images, and this one has {channels} channel(s)")
-        grey = read_image(self.image, editor.model, mode="L")
+        grey = read_image(self.image, editor.model, channels=1, fit=self.fit)
         options = editor.restoring(self.method, self.steps)
         return grey.expand(-1, 3, -1, -1), colourise(editor.denoiser, grey, noise=NOISE, **options)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deblur(Edit):
-    """A picture that a Gaussian of `std` pixels has blurred; noise: its deviation on the scale [-1, 1]."""
+    """A picture that a Gaussian of `std` pixels has blurred; noise: its standard deviation on the scale [-1, 1]."""
 
     name: ClassVar[str] = "deblur"
 
-    image: Path
     std: float
     noise: float = NOISE
     method: str | None = None
 
     def apply(self, editor: Editor) -> tuple[Tensor, Tensor]:
-        blurred = read_image(self.image, editor.model)
+        blurred = read_image(self.image, editor.model, fit=self.fit)
         options = editor.restoring(self.method, self.steps)
         return blurred, deblur(editor.denoiser, blurred, self.std, noise=self.noise, **options)
 
@@ -126,7 +127,6 @@ class Vary(Edit):
 
     name: ClassVar[str] = "vary"
 
-    image: Path
     strength: float = 0.5
 
     @property
@@ -134,7 +134,7 @@ class Vary(Edit):
         return round(self.strength * self.steps)
 
     def apply(self, editor: Editor) -> tuple[Tensor, Tensor]:
-        given = read_image(self.image, editor.model)
+        given = read_image(self.image, editor.model, fit=self.fit)
         denoiser = Clipped(editor.denoiser) if editor.model.clip else editor.denoiser
         options = {"sampler": DDIM(steps=self.steps), **editor.drawing()}
         return given, vary(denoiser, given, self.strength, **options)

@@ -170,8 +170,8 @@ class Diffusion(ImageModel, CanDenoise):
         return denoised if var_mix is None else replace(denoised, var_mix=var_mix)
 
     def encoded(self, batch: Batch) -> Tensor:
-        """What is diffused of a batch: the codes it brings, or those that the codec makes of its images."""
-        return self.codec.encode(batch.image) if batch.code is None else batch.code
+        """What is diffused of a batch: the latents it brings, or those that the codec makes of its images."""
+        return self.codec.encode(batch.image) if batch.latents is None else batch.latents
 
     @property
     def condition_names(self) -> tuple[str, ...]:
@@ -184,6 +184,9 @@ class Diffusion(ImageModel, CanDenoise):
     def prepare_conditions(self, cond: Mapping[str, Iterable[Any]], folder: Path) -> None:
         if self.conditioner is not None:
             self.conditioner.prepare(cond, folder)
+
+    def condition_notes(self, cond: Mapping[str, Iterable[Any]]) -> tuple[str, ...]:
+        return () if self.conditioner is None else self.conditioner.notes(cond)
 
     def conditions(self, batch: Batch) -> Conditions | None:
         """What a batch tells the network: its conditions, and what the conditioner makes of the images themselves."""

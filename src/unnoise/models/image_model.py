@@ -68,6 +68,10 @@ class ImageModel(nn.Module):
     def prepare_conditions(self, cond: Mapping[str, Iterable[Any]], folder: Path) -> None:
         """Called before training with the conditions of the whole set; `folder` keeps what is expensive to make."""
 
+    def condition_notes(self, cond: Mapping[str, Iterable[Any]]) -> tuple[str, ...]:
+        """What a user should know about conditions: what of them the model does not use."""
+        return ()
+
     def check_conditions(self, cond: Conditions | None, guidance: Guidance | None = None) -> None:
         """Raises UserError for conditions that neither the model nor its guidance takes."""
         known = {*self.condition_names, *getattr(guidance, "condition_names", ())}

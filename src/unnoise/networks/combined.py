@@ -48,12 +48,12 @@ class Combined(Conditioner):
 
     def _joined(self, given: list[Conditioning], count: int) -> Conditioning:
         vectors = [one.vector for one in given if one.vector is not None]
-        told = next((one for one in given if one.tokens is not None), Conditioning())
+        with_tokens = next((one for one in given if one.tokens is not None), Conditioning())
         return Conditioning(
             vector=torch.cat(vectors, dim=1) if vectors else None,
-            tokens=told.tokens,
+            tokens=with_tokens.tokens,
             spatial=self._spatial(given, count),
-            token_mask=told.token_mask,
+            token_mask=with_tokens.token_mask,
         )
 
     def _spatial(self, given: list[Conditioning], count: int) -> Tensor | None:
@@ -79,6 +79,9 @@ class Combined(Conditioner):
         for part in self._parts:
             part.prepare(cond, folder)
 
+    def notes(self, cond: Mapping[str, Iterable[Any]]) -> tuple[str, ...]:
+        return tuple(note for part in self._parts for note in part.notes(cond))
+
 
 def build_conditioner(spec: str | Mapping[str, Any], **found: Any) -> Conditioner:
     """The conditioner a spec describes: 'class', {kind = 'text', dim = 64}, or several together as
@@ -91,6 +94,32 @@ def build_conditioner(spec: str | Mapping[str, Any], **found: Any) -> Conditione
         for name, options in spec.get("parts", {}).items()
     }
     return Combined(parts, **{name: value for name, value in spec.items() if name == "dropout"})
+
+
+def with_widths(spec: str | Mapping[str, Any], cond: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The spec of a conditioner with the widths that it takes from the data (`Conditioner.widths`) written out.
+
+    Args:
+        spec: as `build_conditioner` takes it.
+        cond: the conditions of a batch of the data.
+
+    Raises:
+        UserError: where the data does not have a condition whose width is needed.
+    """
+    spec = {"kind": spec} if isinstance(spec, str) else spec
+    if spec.get("kind") == COMBINED:
+        parts = {name: with_widths({"kind": name, **part}, cond) for name, part in spec.get("parts", {}).items()}
+        plain = {name: {key: value for key, value in part.items() if key != "kind"} for name, part in parts.items()}
+        return {**spec, "parts": plain}
+    cls = CONDITIONERS.get(str(spec.get("kind")))
+    wanted = {} if cls is None else {option: key for option, key in cls.widths.items() if option not in spec}
+    for key in wanted.values():
+        if key not in cond:
+            raise UserError(
+                f"model.conditioner needs a {key} for every image, and the data has none; see docs/data.md for how a "
+                "source carries them"
+            )
+    return {**spec, **{option: int(cond[key].shape[-1]) for option, key in wanted.items()}}
 
 
 def conditioner_spec(conditioner: Conditioner, without: Iterable[str] = ("classes", "channels")) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a network may be told beside the noise level, and who makes it from a batch's conditions."""
+"""What a network is given beside the noise level, and what makes it from a batch's conditions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -34,9 +34,14 @@ class Conditioner(nn.Module, ABC):
     In training a row's condition is dropped with probability `dropout`, so that one network learns the conditional and
     the unconditional model (Ho & Salimans 2022, algorithm 1). The draws come from torch's global generator of the
     conditioner's device; nothing is drawn outside of training.
-    vector_dim, token_dim, spatial_channels: how wide the channels are that it fills, 0 for those it leaves empty.
-    needs: the conditions that training data must bring.
+
+    Attributes:
+        vector_dim, token_dim, spatial_channels: how wide the channels are that it fills, 0 for those it leaves empty.
+        needs: the conditions that training data must bring.
+        widths: keyword of the constructor -> the condition of the data whose last dimension it is.
     """
+
+    widths: ClassVar[Mapping[str, str]] = {}
 
     vector_dim: int = 0
     token_dim: int = 0
@@ -81,6 +86,10 @@ class Conditioner(nn.Module, ABC):
     def prepare(self, cond: Mapping[str, Iterable[Any]], folder: Path) -> None:
         """Called once before training with the conditions of the whole set: the place to compute and keep in `folder`
         what is expensive and never changes."""
+
+    def notes(self, cond: Mapping[str, Iterable[Any]]) -> tuple[str, ...]:
+        """What a user should know about these conditions: what of them is not used."""
+        return ()
 
 
 class SingleConditioner(Conditioner):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +47,7 @@ class TextConditioner(SingleConditioner):
 
     Reads cond['caption'], B texts. encoder: 'words' or 'characters', small and trained with the model;
     'transformers:NAME' or 'sentence-transformers:NAME', frozen (extra `text`). dim: width of vector and tokens.
-    length: how many tokens at most; longer texts are cut.
+    length: how many tokens at most, the start token among them; longer texts are cut.
     """
 
     key = "caption"
@@ -63,7 +64,9 @@ class TextConditioner(SingleConditioner):
         return self.embed([""] * count, all_dropped(count, self.device), {})
 
     def embed(self, value: Sequence[str], dropped: Tensor, cond: Mapping[str, Any]) -> Conditioning:
-        (features, mask), (blank, blank_mask) = (self.text.read(texts, self.device) for texts in (value, [""]))
+        (features, mask), (blank, blank_mask) = (
+            self.text.read(texts, self.device) for texts in (composed(value), [""])
+        )
         features = torch.where(rows(dropped, features), blank, features)
         mask = torch.where(rows(dropped, mask), blank_mask, mask)
         tokens = self.text(features, mask)
@@ -73,7 +76,13 @@ class TextConditioner(SingleConditioner):
 
     def prepare(self, cond: Mapping[str, Iterable[Any]], folder: Path) -> None:
         """Embeds the captions of a set with a frozen encoder, once per set, encoder and `folder`."""
-        self.text.prepare(cond.get(self.key, ()), folder)
+        self.text.prepare(composed(cond.get(self.key, ())), folder)
+
+    def notes(self, cond: Mapping[str, Iterable[Any]]) -> tuple[str, ...]:
+        cut = self.text.too_long(composed(cond.get(self.key, ())))
+        if not cut:
+            return ()
+        return (f"{cut} captions have more than the {self.length} tokens of model.conditioner.length, and are cut",)
 
 
 class MapConditioner(SingleConditioner):
@@ -140,10 +149,15 @@ class ImageConditioner(SingleConditioner):
 
 
 class VectorConditioner(SingleConditioner):
-    """Any vector per image, such as an embedding of a sound. Reads cond['vector'] (B, features); fills `vector`."""
+    """Any vector per image, such as an embedding of a sound or a row of measurements. Reads cond['vector']
+    (B, features); fills `vector`.
+
+    features: how many numbers; found from the data where it is not given.
+    """
 
     key = "vector"
     needs = ("vector",)
+    widths: ClassVar[Mapping[str, str]] = {"features": "vector"}
 
     def __init__(self, features: int, dim: int = 128, dropout: float = 0.1) -> None:
         super().__init__(dropout)
@@ -156,6 +170,8 @@ class VectorConditioner(SingleConditioner):
         return Conditioning(vector=self.nothing.expand(count, -1))
 
     def embed(self, value: Tensor, dropped: Tensor, cond: Mapping[str, Any]) -> Conditioning:
+        if value.shape[1:] != (self.features,):
+            raise UserError(f"a vector of this model has {self.features} numbers; got {tuple(value.shape[1:])}")
         return Conditioning(vector=torch.where(dropped[:, None], self.nothing, self.project(value)))
 
 
@@ -166,6 +182,11 @@ CONDITIONERS: dict[str, type[Conditioner]] = {
     "image": ImageConditioner,
     "vector": VectorConditioner,
 }
+
+
+def composed(texts: Iterable[str]) -> list[str]:
+    """Texts in Unicode's composed form (NFC), so that one text has one meaning however its accents are written."""
+    return [unicodedata.normalize("NFC", text) for text in texts]
 
 
 def augmented(image: Tensor, s: Tensor, eps: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Pretrained text encoders of other libraries, and a store of what they have said."""
+"""Pretrained text encoders of other libraries, and a store of their embeddings."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ class Embeddings:
     def __init__(self, name: str, length: int) -> None:
         self.name, self.length = name, length
         self._known: dict[str, Tensor] = {}
+        self._cut: set[str] = set()
 
     @property
     def width(self) -> int:
@@ -72,12 +73,20 @@ class Embeddings:
         parts = stored["tokens"].split(stored["lengths"].tolist())
         self._known.update(zip(ordered, parts, strict=True))
 
+    def too_long(self, texts: Iterable[str], device: torch.device) -> int:
+        """How many of the texts have more than `length` tokens, of those that were embedded in this process."""
+        given = list(texts)
+        self._learn(given, device)
+        return sum(text in self._cut for text in given)
+
     def _learn(self, texts: Iterable[str], device: torch.device) -> None:
         new = [text for text in dict.fromkeys(texts) if text not in self._known]
         for start in range(0, len(new), BATCH):
             part = new[start : start + BATCH]
             for text, tokens in zip(part, load_backend(self.name).encode(part, device), strict=True):
                 self._known[text] = tokens[: self.length].to("cpu", torch.float16)
+                if len(tokens) > self.length:
+                    self._cut.add(text)
 
 
 def split_name(name: str) -> tuple[str, str]:

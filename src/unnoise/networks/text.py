@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
@@ -27,16 +28,25 @@ BUCKETS = 4096
 """Rows of the trained encoder's table: enough that two words of a data set rarely share both of theirs."""
 START = "\x02"
 HEAD_WIDTH = 32
+SPACE, MARK, WORD, SIGN = "space", "mark", "word", "sign"
+JOINER = "\u200d"
+UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+"""Letters of scripts without spaces between words: Thai, Lao, Burmese, Khmer, kana, Chinese characters."""
 
 
 class TextEncoder(Protocol):
-    """read: B texts -> features (B, L, ...) and mask (B, L), both constants; forward: those -> tokens (B, L, dim)."""
+    """read: B texts -> features (B, L, ...) and mask (B, L), both constants; forward: those -> tokens (B, L, dim).
+    too_long: how many of some texts are cut."""
 
     def read(self, texts: Sequence[str], device: torch.device) -> tuple[Tensor, Tensor]: ...
 
     def __call__(self, features: Tensor, mask: Tensor) -> Tensor: ...
 
     def prepare(self, texts: Iterable[str], folder: Path) -> None: ...
+
+    def too_long(self, texts: Iterable[str]) -> int: ...
 
 
 class TrainedEncoder(nn.Module):
@@ -47,14 +57,14 @@ class TrainedEncoder(nn.Module):
     Texts begin with a start token and are cut at `length` tokens.
     """
 
-    places: Tensor
+    positions: Tensor
 
     def __init__(self, split: Callable[[str], list[str]], dim: int, length: int, depth: int = 2) -> None:
         super().__init__()
         self.split, self.length = split, length
         self.table = nn.Embedding(BUCKETS, dim)
         self.transformer = Transformer(dim, depth, heads=_heads(dim))
-        self.register_buffer("places", _places(length, dim), persistent=False)
+        self.register_buffer("positions", _positions(length, dim), persistent=False)
 
     def read(self, texts: Sequence[str], device: torch.device) -> tuple[Tensor, Tensor]:
         """Buckets (B, length, 2) int64 and mask (B, length)."""
@@ -67,10 +77,14 @@ class TrainedEncoder(nn.Module):
         return buckets.to(device, non_blocking=True), mask.to(device, non_blocking=True)
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        return self.transformer(self.table(features).sum(2) + self.places, mask)
+        return self.transformer(self.table(features).sum(2) + self.positions, mask)
 
     def prepare(self, texts: Iterable[str], folder: Path) -> None:
         """Nothing: reading a text costs nothing here."""
+
+    def too_long(self, texts: Iterable[str]) -> int:
+        """How many texts have more pieces than fit behind the start token."""
+        return sum(len(self.split(text)) >= self.length for text in texts)
 
 
 class FrozenEncoder(nn.Module):
@@ -98,6 +112,10 @@ class FrozenEncoder(nn.Module):
         """Embeds all texts of a set, once: they are kept in `folder`."""
         self._embeddings.prepare(texts, folder, self.norm.weight.device)
 
+    def too_long(self, texts: Iterable[str]) -> int:
+        """How many texts have more tokens than are kept."""
+        return self._embeddings.too_long(texts, self.norm.weight.device)
+
 
 @lru_cache(maxsize=100_000)
 def hashed(piece: str) -> tuple[int, int]:
@@ -107,8 +125,31 @@ def hashed(piece: str) -> tuple[int, int]:
 
 
 def words(text: str) -> list[str]:
-    """'a red A, twice' -> ['a', 'red', 'A', ',', 'twice']."""
-    return re.findall(r"\w+|[^\w\s]", text)
+    """'a red A, twice' -> ['a', 'red', 'A', ',', 'twice'].
+
+    Marks such as the vowels of Hindi stay with their letter. In scripts that are written without spaces between words
+    (Chinese, Japanese, Thai, Lao, Khmer, Burmese) each character is a piece.
+    """
+    pieces: list[str] = []
+    before = SPACE
+    for character in text:
+        kind = _kind(character)
+        if pieces and ((kind == MARK and before != SPACE) or (kind == before == WORD)):
+            pieces[-1] += character
+        elif kind != SPACE:
+            pieces.append(character)
+        before = before if kind == MARK and before != SPACE else kind
+    return pieces
+
+
+def _kind(character: str) -> str:
+    if character.isspace():
+        return SPACE
+    if character == JOINER or unicodedata.category(character).startswith("M"):
+        return MARK
+    if (character.isalnum() or character == "_") and not UNSPACED.match(character):
+        return WORD
+    return SIGN
 
 
 SPLITS: dict[str, Callable[[str], list[str]]] = {"words": words, "characters": list}
@@ -128,8 +169,8 @@ def build_encoder(name: str, dim: int, length: int) -> TrainedEncoder | FrozenEn
     raise UserError(f"unknown text encoder {name!r}; {suggest(name, allowed)}")
 
 
-def _places(length: int, dim: int) -> Tensor:
-    """The sinusoidal embedding of the places 0, 1, ... (Vaswani et al. 2017): (length, dim)."""
+def _positions(length: int, dim: int) -> Tensor:
+    """The sinusoidal embedding of the positions 0, 1, ... (Vaswani et al. 2017): (length, dim)."""
     return circle(torch.arange(length)[:, None] * frequencies(dim), dim)
 
 

@@ -55,7 +55,7 @@ def with_latents(model: ImageModel, images: Images, device: str, keep: bool) -> 
     codec.to(device)
     latents = _latents(codec, images, device)
     codec.measure(latents)
-    return replace(images, codes=codec.normalised(latents.to(device)).cpu().numpy()) if keep else images
+    return replace(images, latents=codec.normalised(latents.to(device)).cpu().numpy()) if keep else images
 
 
 def _fill(codec: Latents) -> None:

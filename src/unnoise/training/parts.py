@@ -15,4 +15,4 @@ def split_batch(batch: Batch, parts: int) -> list[Batch]:
 def rows_of(batch: Batch, rows: slice) -> Batch:
     """Some rows of a batch, with their conditions and latents."""
     cond = {name: value[rows] for name, value in batch.cond.items()}
-    return Batch(batch.image[rows], cond, None if batch.code is None else batch.code[rows])
+    return Batch(batch.image[rows], cond, None if batch.latents is None else batch.latents[rows])

@@ -23,6 +23,13 @@ class DataSettings:
     flip: bool = False
     strict: bool = False
     limit: int | None = None
+    max_pixels: int | None = None
+    background: str = "white"
+    levels: tuple[float, float] | None = None
+
+    def reading(self) -> dict[str, Any]:
+        """The options of `unnoise.open_source`."""
+        return {name: value for name, value in vars(self).items() if name != "flip"}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,9 +13,11 @@ import torch
 import unnoise
 from unnoise.data import Batch, Images, Loader, open_source
 from unnoise.data.cache import cache_folder
+from unnoise.data.fields import present
 from unnoise.errors import NoSplit, UserError
 from unnoise.models import CanDenoise, ImageModel
 from unnoise.models.assembly import build_model, model_spec
+from unnoise.networks.combined import with_widths
 from unnoise.objectives import Objective
 from unnoise.objectives.assembly import build_objective, objective_spec
 from unnoise.registry import build, spec_of
@@ -83,6 +86,7 @@ def prepare(source: Any, recipe: str, config: Config, seed: int, base: Run | Non
     engine = choose_engine(settings, device)
     images = open_split(source, data, "train")
     torch.manual_seed(seed)  # of the initial weights
+    config = {**config, "model": _with_widths(config.get("model", {}), images)}
     model, objective = build_parts(config, images.shape, len(images.classes))
     _prepare_conditions(model, images)
     sampler = _sampler(model, config.get("sampler"))
@@ -113,14 +117,22 @@ def build_parts(config: Config, shape: tuple[int, int, int], classes: int) -> tu
 
 def open_split(source: Any, data: DataSettings, split: str) -> Images:
     """A split of a source, read as [data] says."""
-    return open_source(
-        source, split=split, size=data.size, channels=data.channels, strict=data.strict, limit=data.limit
-    )
+    return open_source(source, split=split, **data.reading())
+
+
+def _with_widths(spec: Mapping[str, Any], images: Images) -> Mapping[str, Any]:
+    """The [model] section with what its conditioner takes from the data."""
+    if spec.get("conditioner") is None:
+        return spec
+    return {**spec, "conditioner": with_widths(spec["conditioner"], images.batch([0]).cond)}
 
 
 def _prepare_conditions(model: ImageModel, images: Images) -> None:
     """Computes once what the model wants of the whole set; UserError for conditions that the data lacks."""
-    model.prepare_conditions({"caption": images.captions or ()}, cache_folder())
+    cond = {kind.condition: values for kind, values in present(images.fields)}
+    model.prepare_conditions(cond, cache_folder())
+    for note in model.condition_notes(cond):
+        print(f"{images.source}: {note}", file=sys.stderr)
     has = images.batch([0]).cond
     for name in model.needed_conditions:
         if name not in has:

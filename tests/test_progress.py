@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from unnoise.data import progress as module
-from unnoise.data.progress import progress
+import unnoise.progress as module
+from unnoise.progress import progress
 
 
 def test_a_pipe_gets_plain_lines_on_standard_error(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
