@@ -110,8 +110,10 @@ class Session:
     def _finished(self) -> bool:
         if self.trainer.step >= self.settings.steps:
             return True
-        minutes = self.settings.minutes
-        return bool(minutes) and self.trainer.step > 0 and self.trainer.seconds + self._closing() >= minutes * 60
+        if not self.settings.minutes or self.trainer.step == 0:
+            return False
+        step = 0.0 if not self._steps else self._stepping / self._steps
+        return self.trainer.seconds + step + self._closing() > self.settings.minutes * 60
 
     def _closing(self) -> float:
         """Seconds that the last checkpoint and the last grid will take."""
