@@ -290,6 +290,9 @@ def test_everything_counts_towards_the_minutes(tmp_path: Path, monkeypatch: pyte
     assert run.summary["seconds"] <= 120
     assert run.summary["steps"] == 7  # 30 + 70 + 5 + 5 + 8 = 118
     assert len(drawn) == 1
+    again = tiny(tmp_path / "run", 1000, **options)
+    assert again.summary is not None
+    assert again.summary["steps"] == 7  # it had come to its end
 
 
 @pytest.mark.parametrize(
