@@ -84,15 +84,20 @@ def test_a_folder_that_is_replaced_is_never_half_there(tmp_path: Path, monkeypat
     """While the new one is written, and when writing fails, the old one stands."""
     path = tmp_path / "folder"
     _fill(path)
-    with pytest.raises(ZeroDivisionError), new_folder(path) as partial:
-        (partial / "file").write_text("new")
-        assert (path / "file").read_text() == "x"
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        _fail_to_fill(path)
     assert (path / "file").read_text() == "x"
     with new_folder(path) as partial:
         (partial / "file").write_text("new")
     assert (path / "file").read_text() == "new"
     assert [file.name for file in tmp_path.iterdir()] == ["folder"]
+
+
+def _fail_to_fill(path: Path) -> None:
+    with new_folder(path) as partial:
+        (partial / "file").write_text("new")
+        assert (path / "file").read_text() == "x"
+        raise ZeroDivisionError
 
 
 def test_what_is_there_is_claimed_with_permission_only(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from PIL.Image import Image
 from unnoise.data import image_grid, open_source, save_png, to_uint8
 from unnoise.files import write_atomic
 from unnoise.models.diffusion import Diffusion
+from unnoise.runs.metrics_file import read_metrics
 from unnoise.runs.run import Run
 from unnoise.samplers import DDIM, Ancestral, Sampler
 from unnoise.sampling.generate import sample_in_batches
@@ -53,7 +53,7 @@ def run_demo(out: Path, minutes: float = 2.0, seed: int = 0) -> dict[str, Any]:
 
 
 def reverse_strip(model: Diffusion, sampler: Sampler) -> Image:
-    """Noise becoming images, left to right: rows are seeds, columns equal shares of the sampler's steps."""
+    """Noise becoming images, left to right: rows are seeds, columns equal parts of the sampler's steps."""
     seeds = range(STRIP_ROWS)
     points = list(model.stream(seeds, sampler=sampler))
     columns = [points[round(i)] for i in np.linspace(0, len(points) - 1, STRIP_COLUMNS)]
@@ -72,7 +72,7 @@ def loss_curve(run: Run) -> Image:
     """The training loss against steps, each point and its running mean, and the validation loss at checkpoints."""
     from matplotlib.figure import Figure
 
-    lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    lines = read_metrics(run.folder)
     losses = [(line["step"], line["loss"]) for line in lines if "loss" in line]
     validation = [(line["step"], line["validation_loss"]) for line in lines if "validation_loss" in line]
     figure = Figure(figsize=(6.4, 3.2), dpi=110, layout="constrained")
@@ -91,8 +91,8 @@ def loss_curve(run: Run) -> Image:
     return images.open(stream).convert("RGB")
 
 
-def _running_mean(values: np.ndarray, share: float = 0.05) -> np.ndarray:
-    width = max(1, int(len(values) * share))
+def _running_mean(values: np.ndarray, fraction: float = 0.05) -> np.ndarray:
+    width = max(1, int(len(values) * fraction))
     sums = np.concatenate([[0.0], np.cumsum(values)])
     starts = np.maximum(np.arange(1, len(values) + 1) - width, 0)
     return np.array([(sums[stop] - sums[start]) / (stop - start) for stop, start in enumerate(starts, 1)])

@@ -12,7 +12,7 @@ from unnoise.networks.conditioner import Conditioning
 from unnoise.networks.lora import add_lora, layers, merge_lora
 
 LEVEL = torch.tensor([3.0, 700.0])
-TOLD = Conditioning(vector=torch.ones(2, 3), tokens=torch.ones(2, 4, 5))
+CONDITIONING = Conditioning(vector=torch.ones(2, 3), tokens=torch.ones(2, 4, 5))
 
 
 def unet() -> nn.Module:
@@ -49,8 +49,8 @@ def answer(network: nn.Module) -> Tensor:
     x = torch.linspace(-1, 1, 256, dtype=torch.float64).reshape(2, 2, 8, 8)
     if isinstance(network, nn.Sequential):
         return network(x)
-    told = Conditioning(vector=torch.ones(2, 3).double(), tokens=torch.ones(2, 4, 5).double())
-    return network(x, LEVEL.double(), told) if isinstance(network, DiT) else network(x, LEVEL, told)
+    conditioning = Conditioning(vector=torch.ones(2, 3).double(), tokens=torch.ones(2, 4, 5).double())
+    return network(x, LEVEL.double(), conditioning) if isinstance(network, DiT) else network(x, LEVEL, conditioning)
 
 
 def learned(network: nn.Module) -> nn.Module:
@@ -109,7 +109,7 @@ def test_adapters_learn() -> None:
     optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], 0.02)
     losses = []
     for _ in range(40):
-        loss = (network(x, LEVEL, TOLD) - x).square().mean()
+        loss = (network(x, LEVEL, CONDITIONING) - x).square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -45,7 +45,7 @@ def inputs(rows: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     return torch.randn(rows, 1, 8, 8, generator=draws), 1000 * torch.rand(rows, generator=draws)
 
 
-def told(rows: int) -> list[Conditioning | None]:
+def conditionings(rows: int) -> list[Conditioning | None]:
     draws = torch.Generator().manual_seed(1)
     vector, spatial = torch.randn(rows, 4, generator=draws), torch.randn(rows, 2, 8, 8, generator=draws)
     return [None, Conditioning(vector), Conditioning(vector, spatial=spatial), Conditioning(spatial=spatial)]
@@ -57,7 +57,7 @@ def test_answers_as_the_network_for_every_conditioning_and_fewer_rows() -> None:
     plain, recorder = network(), Recorder()
     recording = Captured(plain.forward, recorder)
     for seed, rows in enumerate((5, 5, 3)):
-        for conditioning in told(rows):
+        for conditioning in conditionings(rows):
             x, level = inputs(rows, seed)
             torch.testing.assert_close(recording(x, level, conditioning), plain(x, level, conditioning))
     assert recorder.rows == [5] * 4

@@ -93,8 +93,8 @@ def test_what_cannot_be_distilled_is_refused(teacher: Path, tmp_path: Path) -> N
     student = distill(teacher, out=tmp_path / "student", steps=1, device="cpu")
     refused(student, "a consistency model already")
     tiny = {"train.samples": 0, "train.batch_size": 4, "data.limit": 16}
-    codes = train("digits", "autoencoder", tmp_path / "ae", steps=1, overrides=tiny, device="cpu")
-    refused(codes, "is of kind autoencoder")
+    autoencoder = train("digits", "autoencoder", tmp_path / "ae", steps=1, overrides=tiny, device="cpu")
+    refused(autoencoder, "is of kind autoencoder")
     pixels = np.zeros((9, 8, 8), np.uint8)
     array = train(pixels, "ddpm-digits", tmp_path / "array", steps=1, overrides={**SMALL, "data.limit": 9})
     refused(array, "trained on an array")

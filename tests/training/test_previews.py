@@ -1,4 +1,4 @@
-"""What a training's pictures tell: copies of a small training set are seen and said."""
+"""What a training sees in its own sample grids: copies of a small training set."""
 
 from __future__ import annotations
 

@@ -190,13 +190,7 @@ def test_a_damaged_line_of_the_metrics_costs_that_line(tmp_path: Path) -> None:
     run = tiny(tmp_path / "run", 3)
     file = run.folder / "metrics.jsonl"
     lines = file.read_text().splitlines()
-    damaged = [
-        lines[0],
-        '{"step": 2, "lo',
-        "[1]",
-        "\udcff".encode("utf-8", "surrogateescape").decode("latin-1"),
-        *lines[1:],
-    ]
+    damaged = [lines[0], '{"step": 2, "lo', "[1]", "\xff", *lines[1:]]
     file.write_text("\n".join(damaged) + "\n", encoding="latin-1")
     assert read_metrics(run.folder) == [json.loads(line) for line in lines]
     tiny(tmp_path / "run", 4)
@@ -221,9 +215,10 @@ def test_an_interrupt_during_the_plan_leaves_nothing_that_refuses(
     def interrupted(_: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr("unnoise.training.train.measure", interrupted)
-        tiny(tmp_path / "run", 1)
+        with pytest.raises(KeyboardInterrupt):
+            tiny(tmp_path / "run", 1)
     assert tiny(tmp_path / "run", 1, **{"train.batch_size": 2}).summary is not None
 
 
@@ -295,6 +290,9 @@ def test_everything_counts_towards_the_minutes(tmp_path: Path, monkeypatch: pyte
     assert run.summary["seconds"] <= 120
     assert run.summary["steps"] == 7  # 30 + 70 + 5 + 5 + 8 = 118
     assert len(drawn) == 1
+    again = tiny(tmp_path / "run", 1000, **options)
+    assert again.summary is not None
+    assert again.summary["steps"] == 7  # it had come to its end
 
 
 @pytest.mark.parametrize(

@@ -58,9 +58,13 @@ def test_a_run_is_a_folder_that_loads(tmp_path: Path) -> None:
     assert run.summary["steps"] == 6
     assert run.summary["images"] == 48
     assert run.summary["resumed_from"] is None
+    assert run.next_commands() == [f"unnoise sample {run.folder} -n 16", f"unnoise evaluate {run.folder}"]
+    assert repr(run) == f"Run('{run.folder}', ddpm-digits, 8x8x1, 6 steps)"
     lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3, 4, 5, 6]
     assert (run.folder / "samples" / "6.png").is_file()
+    for given in (run, str(run.folder)):
+        assert torch.equal(unnoise.load(given, "cpu").sample([3]), unnoise.load(run.folder, "cpu").sample([3]))
     model = unnoise.load(run.folder, "cpu")
     assert not model.training
     saved = weights(run, "ema")

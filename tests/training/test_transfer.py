@@ -39,9 +39,9 @@ def test_another_size_and_class_count_take_what_fits_and_say_what_does_not(
 ) -> None:
     options = {"train.learning_rate": 1e-9}
     run = train(two_classes(tmp_path), out=tmp_path / "run", steps=1, overrides=options, start=base, device="cpu")
-    said = capfd.readouterr().err
-    assert f"starting from {base}" in said
-    assert "conditioner.table.weight" in said
+    printed = capfd.readouterr().err
+    assert f"starting from {base}" in printed
+    assert "conditioner.table.weight" in printed
     assert run.config["model"]["network"]["channels"] == 8  # the base's recipe
     first, second = (unnoise.load(folder, device="cpu").state_dict() for folder in (base, run.folder))
     torch.testing.assert_close(first["network.first.weight"], second["network.first.weight"], atol=1e-6, rtol=0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from unnoise.runs.metrics_file import read_metrics
 
 INK = "#010203"
 """Stands for the page's text colour in a figure; no line of data uses it."""
@@ -61,7 +62,7 @@ def plain(text: str) -> str:
 
 def loss_curve(folder: Path, points: int = 300) -> Curve:
     """The training loss of a run against its steps, averaged to at most `points` values."""
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    lines = read_metrics(folder)
     found = np.array([(line["step"], line["loss"]) for line in lines if "loss" in line])
     if not len(found):
         return [], []

@@ -55,7 +55,7 @@ class Plan:
         return [*self.known(), *self.found()]
 
     def known(self) -> list[str]:
-        """What arithmetic tells."""
+        """The lines that are known without measuring."""
         channels, height, width = self.shape
         classes = f", {self.classes} classes" if self.classes else ""
         files = "file" if self.broken == 1 else "files"
@@ -72,7 +72,7 @@ class Plan:
         ]
 
     def found(self) -> list[str]:
-        """What measuring told."""
+        """The lines of what was measured."""
         if self.measured is None:
             return []
         parts = f", a batch in {self.measured.parts} parts" if self.measured.parts > 1 else ""

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from filelock import FileLock, Timeout
 
 from unnoise.data import Images
 from unnoise.errors import UserError
+from unnoise.models import MODELS
 from unnoise.models.assembly import build_model
 from unnoise.models.diffusion import Diffusion
-from unnoise.models.image_model import ImageModel
+from unnoise.models.image_model import CanDenoise, CanSample, ImageModel, require
 from unnoise.networks.lora import merge_lora
-from unnoise.registry import build
+from unnoise.registry import build, lookup
 from unnoise.runs.checkpoint import Checkpoint, checkpoints, newest_valid
 from unnoise.runs.config import Config, read_config
 from unnoise.runs.data import open_split
@@ -97,10 +99,13 @@ class Run:
 
     def diffusion(self, purpose: str, device: str | None = None) -> Diffusion:
         """`load` for what only a diffusion model can do; UserError says so for other runs."""
-        model = self.load(device)
-        if not isinstance(model, Diffusion):
-            raise UserError(f"{purpose} needs a diffusion model; {self.folder} is a {self.config['model']['kind']}")
-        return model
+        return cast(Diffusion, require(self.load(device), CanDenoise, purpose))
+
+    def next_commands(self) -> list[str]:
+        """What to do with a trained run: commands to type."""
+        kind, folder = lookup(MODELS, self.config["model"]["kind"], "model"), shlex.quote(str(self.folder))
+        sample = [f"unnoise sample {folder} -n 16"] if issubclass(kind, CanSample) else []
+        return [*sample, f"unnoise evaluate {folder}"]
 
     def weights(self) -> dict[str, Any]:
         """Which weights `load` gives: the step of the newest sound checkpoint and the digest of its averages."""

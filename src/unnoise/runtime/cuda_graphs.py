@@ -108,10 +108,10 @@ class Captured:
 
     def _recorded(self, given: list[Tensor | None], plain: bool) -> _Recording:
         inputs = [None if value is None else value.clone(memory_format=torch.contiguous_format) for value in given]
-        x, noise_level, *told = inputs
+        x, noise_level, *parts = inputs
         assert x is not None
         assert noise_level is not None
-        conditioning = None if plain else Conditioning(*told)
+        conditioning = None if plain else Conditioning(*parts)
         again, output = self._record(lambda: self._forward(x, noise_level, conditioning))
         return _Recording(inputs, again, output)
 
@@ -129,9 +129,9 @@ class _Recording:
         return len(self.output)
 
     def repeat(self, given: list[Tensor | None]) -> Tensor:
-        for place, value in zip(self.inputs, given, strict=True):
-            if place is not None and value is not None:
-                place[: len(value)].copy_(value)
+        for recorded, value in zip(self.inputs, given, strict=True):
+            if recorded is not None and value is not None:
+                recorded[: len(value)].copy_(value)
         self.again()
         assert given[0] is not None
         return self.output[: len(given[0])].clone()

@@ -29,7 +29,7 @@ METHODS: dict[str, dict[str, Any]] = {
 
 
 def distill(
-    run: str | Path,
+    run: Run | str | Path,
     method: str = "consistency",
     out: str | Path | None = None,
     steps: int | None = None,
@@ -39,13 +39,23 @@ def distill(
     *,
     device: str | None = None,
 ) -> Run:
-    """Trains a new run that says in one network call what a diffusion run says in many; the same call resumes.
+    """Trains a new run that draws in one or a few network calls what a diffusion run draws in many; the same call
+    resumes.
 
-    run: the teacher, which stays as it is. The new one begins with its weights and has its data, schedule,
-    parametrization and conditions. out: by default runs/RUN-METHOD. steps, minutes: when to stop; by default the
-    teacher's own steps. overrides: dotted keys, such as {'train.learning_rate': 1e-4}.
-    Raises UserError for a run that is no diffusion model, for one that is distilled already, and for one trained on an
-    array.
+    Args:
+        run: the teacher, which stays as it is. The new run begins with its weights and has its data, schedule,
+            parametrization and conditions.
+        method: a name in METHODS.
+        out: by default runs/RUN-METHOD.
+        steps: when to stop, over all sessions; by default the teacher's own steps.
+        minutes: the same, in minutes.
+        seed: everything random follows from it.
+        overrides: dotted keys, such as {'train.learning_rate': 1e-4}.
+        device: by default the best there is.
+
+    Raises:
+        UserError: for a run that is no diffusion model, for one that is distilled already, and for one trained on an
+            array.
     """
     changes = lookup(METHODS, method, "method")
     base = Run.open(run)

@@ -32,7 +32,7 @@ class Engine:
         return autocast(self.device, self.bf16)
 
     def prepare(self, model: nn.Module) -> None:
-        """Moves the model to the device and layout, and compiles its network in place where chosen."""
+        """Moves the model to the device and the memory layout, and compiles its network where that was chosen."""
         model.to(self.device)
         if self.channels_last:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

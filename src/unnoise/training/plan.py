@@ -28,7 +28,7 @@ BACKWARD = 3.0
 
 
 def known_plan(trainer: Trainer, images: Images, folder: Path, advice: tuple[str, ...] = ()) -> Plan:
-    """The plan as far as arithmetic tells. advice: more notes."""
+    """The plan as far as it is known without measuring. advice: more notes."""
     settings, engine = trainer.settings, trainer.engine
     precision = "bf16 autocast" if engine.bf16 else "fp32"
     layout = ", channels last" if engine.channels_last else ""

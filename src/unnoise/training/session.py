@@ -81,6 +81,8 @@ class Session:
                     self._one_step()
                 if interrupt.asked:
                     self.log.say(f"{interrupt.asked}: finished step {self.trainer.step}, saving")
+                elif self._steps:
+                    self.trainer.finished_minutes = self.settings.minutes
                 if not self._steps or self._save() or interrupt.asked:
                     break  # otherwise the run went back and is not at its end
             if self._steps and not interrupt.asked:
@@ -110,8 +112,12 @@ class Session:
     def _finished(self) -> bool:
         if self.trainer.step >= self.settings.steps:
             return True
-        minutes = self.settings.minutes
-        return bool(minutes) and self.trainer.step > 0 and self.trainer.seconds + self._closing() >= minutes * 60
+        if not self.settings.minutes or self.trainer.step == 0:
+            return False
+        if self.trainer.finished_minutes >= self.settings.minutes:
+            return True
+        step = 0.0 if not self._steps else self._stepping / self._steps
+        return self.trainer.seconds + step + self._closing() > self.settings.minutes * 60
 
     def _closing(self) -> float:
         """Seconds that the last checkpoint and the last grid will take."""

@@ -92,7 +92,7 @@ def default_folder(source: Any, recipe: str) -> Path:
 
 
 def _configuration(recipe: str | None, base: Run | None, overrides: Mapping[str, Any]) -> tuple[str, Config]:
-    """The recipe's name, and the recipe with what was given in its place."""
+    """The recipe's name, and the recipe with the overrides."""
     if base is not None and recipe is None:
         return f"from-{base.folder.resolve().name}", override(recipe_of(base), overrides)
     return recipe or "ddpm", override(read_recipe(recipe or "ddpm"), overrides)
@@ -120,6 +120,8 @@ def _sit(run: Run, setup: Setup, base: Run | None, begun: float) -> None:
         log.drop_after(trainer.step)
         _note_changes(changes, trainer, log)
         summary = _session(run, setup, trainer, log, checkpoint, begun).run()
+        for command in run.next_commands():
+            log.say(f"next    {command}")
     resumed_from = None if checkpoint is None else checkpoint.step
     run.summary = {"run": str(run.folder), **summary, "resumed_from": resumed_from}
 

@@ -48,6 +48,7 @@ class Trainer:
 
     rate_factor: of the learning rate, below 1 after a session went back from numbers that were not finite.
     accumulate: the parts in which a batch is computed; as many as the settings ask for, or more where memory is short.
+    finished_minutes: the limit in minutes that the run has come to the end of.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Trainer:
         self.best: tuple[float, int | None] = (math.inf, None)
         self.rate_factor = 1.0
         self.accumulate = settings.accumulate
+        self.finished_minutes = 0.0
 
     def advance(self) -> dict[str, StepResult]:
         """One step: every phase in turn, then the objective's own work and the average."""
@@ -128,6 +130,7 @@ class Trainer:
             "learning_rate": self.settings.learning_rate,
             "rate_factor": self.rate_factor,
             "accumulate": self.accumulate,
+            "finished_minutes": self.finished_minutes,
             "threads": torch.get_num_threads(),
         }
 
@@ -145,6 +148,7 @@ class Trainer:
         same_rate = state.get("learning_rate", self.settings.learning_rate) == self.settings.learning_rate
         self.rate_factor = state.get("rate_factor", 1.0) if same_rate else 1.0
         self.accumulate = max(self.settings.accumulate, state.get("accumulate", 1))
+        self.finished_minutes = state.get("finished_minutes", 0.0)
 
 
 class Snapshot:
