@@ -60,7 +60,7 @@ def test_figures_take_the_pages_ink() -> None:
     svg = curves({"a": ([1, 2], [1, 2]), "b": ([1, 2], [2, 1])}, x="x", y="y", level=1.5)
     assert svg.startswith("<svg")
     assert "currentColor" in svg
-    assert "<svg" in bars({"data": [0.5, 0.5]}, ["a", "b"], y="share")
+    assert "<svg" in bars({"data": [0.5, 0.5]}, ["a", "b"], y="fraction")
 
 
 def test_binning_keeps_a_constant_curve_constant() -> None:

@@ -61,9 +61,9 @@ class ByLabel:
     schedule: Schedule
 
     def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised:
-        said = [mixture.denoiser(self.schedule)(x_t, t) for mixture in self.classes]
+        one, two = (mixture.denoiser(self.schedule)(x_t, t) for mixture in self.classes)
         second = cond["label"][:, None] == 1
-        parts = [torch.where(second, b, a) for a, b in ((said[0].x_0, said[1].x_0), (said[0].eps, said[1].eps))]
+        parts = [torch.where(second, b, a) for a, b in ((one.x_0, two.x_0), (one.eps, two.eps))]
         return Denoised(x_t, *parts, schedule=self.schedule, t=t)
 
 

@@ -27,8 +27,8 @@ def test_native_steps_are_the_default() -> None:
 def test_samples_are_stratified_over_the_grid_and_over_images() -> None:
     places = visits(10, torch.zeros(1000, 2), 1, 4, seed=0)
     assert places.shape == (1000, 4)
-    share = torch.bincount(places.flatten(), minlength=10) / 4000
-    torch.testing.assert_close(share, torch.full((10,), 0.1), rtol=0.02, atol=0)
+    fraction = torch.bincount(places.flatten(), minlength=10) / 4000
+    torch.testing.assert_close(fraction, torch.full((10,), 0.1), rtol=0.02, atol=0)
     assert (places.diff(dim=1) >= 2).all()
     assert torch.equal(visits(10, torch.zeros(1000, 2), 1, 10, seed=0)[7], torch.arange(10))
 

@@ -46,8 +46,8 @@ def test_the_error_is_that_of_repeated_draws() -> None:
     for seed in range(200):
         draws = torch.Generator().manual_seed(seed)
         found.append(squared_mmd(torch.randn(80, 4, generator=draws), 0.7 + torch.randn(90, 4, generator=draws)))
-    spread = float(np.std([each.value for each in found]))
-    assert np.mean([each.stderr for each in found]) == pytest.approx(spread, rel=0.2)
+    actual = float(np.std([each.value for each in found]))
+    assert np.mean([each.stderr for each in found]) == pytest.approx(actual, rel=0.2)
 
 
 def test_unbiased_for_one_distribution() -> None:

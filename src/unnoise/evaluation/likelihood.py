@@ -24,7 +24,7 @@ from unnoise.seeding import StepNoise
 SCORE_TIMES = 10
 """Noise levels at which the denoising-error score looks."""
 NETWORK_CALLS = 20_000
-"""How many denoised images a bound is estimated from unless told otherwise: about a minute for 28x28 on two cores."""
+"""Denoised images that a bound is estimated from by default: about a minute for 28x28 on two cores."""
 SCORED_TIMES = 50
 """Times per image when images are ranked by their bound."""
 OOD_SETS = ("glyphs", "noise")
@@ -199,23 +199,23 @@ def denoising_errors(model: CanDenoise, x_0: Tensor, seed: int = 0, batch_size: 
 
 def auroc_of_scores(model: CanDenoise, known: Images, n: int, seed: int = 0) -> Result:
     """How well each score tells images the model should know from glyphs and from uniform noise: AUROC, 1 is perfectly,
-    0.5 not at all, below that the others look more familiar than the known. n: images of each kind.
+    0.5 not at all, below that the others look more likely than the known ones. n: images of each kind.
     """
     own = scores_of(model, known.batch(range(min(n, len(known))), model.device).image, seed)
     result: Result = {"n": min(n, len(known))}
     for name in OOD_SETS:
-        strange = scores_of(model, _ood_images(name, known, n, seed).batch(range(n), model.device).image, seed)
-        result[name] = {score: auroc(own[score], strange[score]) for score in own}
+        other = scores_of(model, _ood_images(name, known, n, seed).batch(range(n), model.device).image, seed)
+        result[name] = {score: auroc(own[score], other[score]) for score in own}
     worst = {score: min(result[name][score] for name in OOD_SETS) for score in own}
     result["works"] = max(worst, key=lambda score: worst[score])
     return result
 
 
-def auroc(known: Tensor, strange: Tensor) -> float:
-    """The probability that a strange image scores higher than a known one, ties counting half."""
-    ranks = rankdata(torch.cat([strange, known]).numpy())
-    wins = ranks[: len(strange)].sum() - len(strange) * (len(strange) + 1) / 2
-    return float(wins / (len(strange) * len(known)))
+def auroc(known: Tensor, other: Tensor) -> float:
+    """The probability that an image of another kind scores higher than a known one, ties counting half."""
+    ranks = rankdata(torch.cat([other, known]).numpy())
+    wins = ranks[: len(other)].sum() - len(other) * (len(other) + 1) / 2
+    return float(wins / (len(other) * len(known)))
 
 
 def _ood_images(name: str, known: Images, n: int, seed: int) -> Images:

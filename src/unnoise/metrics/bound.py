@@ -114,7 +114,7 @@ def transition_kl(
     """KL(q(x_s | x_t, x_0) || p(x_s | x_t)), (B,) float64, nats per dimension, for s > 0."""
     denoised, x_0 = _widened(denoised), wide(x_0)
     back = posterior(schedule, t, s)
-    weight = per_row(back.weight_0, x_0)  # both means share weight_t x_t, which is left out of both
+    weight = per_row(back.weight_0, x_0)  # weight_t x_t is in both means and left out of both
     log_var = variance.log_var(denoised, schedule, t, s)
     kl = gaussian_kl(weight * x_0, per_row(back.var.log(), x_0), weight * denoised.x_0, log_var)
     return kl.flatten(1).mean(1)
@@ -147,13 +147,13 @@ class _Walk:
         per_image, sums, counts = torch.zeros(images).double(), *torch.zeros(2, len(times) - 1).double()
         for rows in blocks(images, self.batch):
             for columns, draw in product(blocks(visits_each, max(1, self.batch // len(rows))), range(self.draws)):
-                place = visited[rows.start : rows.stop, columns.start : columns.stop].T.flatten()
-                t, s = times[place + 1], times[place]
+                index = visited[rows.start : rows.stop, columns.start : columns.stop].T.flatten()
+                t, s = times[index + 1], times[index]
                 x_0, denoised = self._denoise(rows, columns, draw, t)
                 kl = transition_kl(self.denoiser.schedule, denoised, self.variance, x_0, t, s).cpu()
                 per_image[rows.start : rows.stop] += kl.reshape(-1, len(rows)).sum(0)
-                sums.index_add_(0, place, kl)
-                counts.index_add_(0, place, torch.ones_like(kl))
+                sums.index_add_(0, index, kl)
+                counts.index_add_(0, index, torch.ones_like(kl))
         return per_image * (len(sums) / max(1, visits_each * self.draws)), sums / counts
 
     def decoding(self, t: Tensor, log_prob: LogProb) -> Tensor:

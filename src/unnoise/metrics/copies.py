@@ -1,4 +1,4 @@
-"""Copies of training images among samples, told by the second nearest: needs no held-out images."""
+"""Copies of training images among samples, found by the second nearest image: needs no held-out images."""
 
 from __future__ import annotations
 

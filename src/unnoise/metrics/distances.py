@@ -11,7 +11,7 @@ from torch import Tensor
 TILE = (512, 1024)
 """Rows and columns of a tile: 4 MiB of float64, which a processor's cache holds."""
 SLACK = 1e-12
-"""Rounding of a squared distance, as a share of the largest squared norm."""
+"""Rounding of a squared distance, as a fraction of the largest squared norm."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,10 @@ def nearest(queries: Tensor, references: Tensor) -> Nearest:
     squared = torch.full((len(queries),), torch.inf, dtype=torch.float64)
     index = torch.zeros(len(queries), dtype=torch.int64)
     for tile in tiles(queries, references):
-        least, place = tile.squared.min(1)
+        least, column = tile.squared.min(1)
         nearer = least < squared[tile.rows]
         squared[tile.rows] = torch.where(nearer, least, squared[tile.rows])
-        index[tile.rows] = torch.where(nearer, place + tile.columns.start, index[tile.rows])
+        index[tile.rows] = torch.where(nearer, column + tile.columns.start, index[tile.rows])
     return Nearest(_exact(queries, references, index), index)
 
 
@@ -77,7 +77,7 @@ def neighbour_radii(x: Tensor, ks: tuple[int, ...]) -> list[Tensor]:
 def _exact(queries: Tensor, references: Tensor, index: Tensor) -> Tensor:
     """The distances of the queries to their references by subtraction, so that a copy is at zero."""
     parts = zip(queries.split(TILE[0]), index.split(TILE[0]), strict=True)
-    return torch.cat([(part.double() - references[place].double()).norm(dim=1) for part, place in parts])
+    return torch.cat([(part.double() - references[rows].double()).norm(dim=1) for part, rows in parts])
 
 
 def _slices(count: int, size: int) -> Iterator[slice]:

@@ -13,7 +13,7 @@ from unnoise.metrics.statistics import Array, FeatureStatistics
 
 ASYMMETRY = 1e-5
 NEGATIVE = 1e-4
-"""The largest negative eigenvalue, as a share of the largest one, that passes for rounding (float32 covariances)."""
+"""The largest negative eigenvalue, as a fraction of the largest one, that passes for rounding (float32 covariances)."""
 
 
 @dataclass(frozen=True)

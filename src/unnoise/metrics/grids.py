@@ -41,8 +41,9 @@ def angles(schedule: Schedule, steps: int) -> Tensor:
 def visits(transitions: int, x_0: Tensor, draws: int, sampled: int | None, seed: int) -> Tensor:
     """Which transitions 0..K - 1 each image visits, (N, m).
 
-    All K, or a systematic sample of m: column j takes one of the j-th m-th of the grid, at a share that is stratified
-    over the images, so that each transition is visited m / K times on average and an image's mean is unbiased.
+    All K, or a systematic sample of m: column j takes one of the j-th m-th of the grid, at a fraction that is
+    stratified over the images, so that each transition is visited m / K times on average and an image's mean
+    is unbiased.
     """
     images = len(x_0)
     if sampled is not None and sampled < 1:
@@ -53,9 +54,9 @@ def visits(transitions: int, x_0: Tensor, draws: int, sampled: int | None, seed:
         return torch.arange(transitions).expand(images, transitions)
     random = generator(seed, images)
     jitter = torch.rand(images, generator=random, dtype=torch.float64)
-    share = (torch.randperm(images, generator=random) + jitter) / images
-    places = (torch.arange(visits_each) + share[:, None]) * (transitions / visits_each)
-    return places.floor().long().clamp(max=transitions - 1)
+    fraction = (torch.randperm(images, generator=random) + jitter) / images
+    indices = (torch.arange(visits_each) + fraction[:, None]) * (transitions / visits_each)
+    return indices.floor().long().clamp(max=transitions - 1)
 
 
 def _checked(schedule: Schedule, given: Tensor) -> Tensor:

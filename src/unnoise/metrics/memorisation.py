@@ -1,4 +1,4 @@
-"""Copies of training images among samples, told from likeness by what held-out images show."""
+"""Copies of training images among samples, as against mere likeness, which held-out images have too."""
 
 from __future__ import annotations
 

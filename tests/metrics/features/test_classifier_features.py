@@ -84,7 +84,7 @@ def test_a_damaged_folder_is_refused(trained: ClassifierFeatures, tmp_path: Path
 
 
 def test_colour_images(tmp_path: Path) -> None:
-    """Red, green and blue pictures: told apart by colour alone."""
+    """Red, green and blue pictures: that differ in colour alone."""
     labels = torch.arange(90) % 3
     pixels = torch.zeros(90, 3, 16, 16, dtype=torch.uint8)
     pixels[torch.arange(90), labels] = torch.randint(

@@ -23,7 +23,7 @@ class Need(Enum):
 
 
 def lacking(need: Need, context: Context) -> str | None:
-    """Why the context has not got what is needed: the end of a sentence whose subject is the metric."""
+    """Why the context has not got what is needed: the end of a sentence that begins with the metric."""
     return CHECKS[need](context)
 
 

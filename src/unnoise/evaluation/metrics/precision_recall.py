@@ -8,7 +8,7 @@ from unnoise.evaluation.column import Column
 from unnoise.evaluation.context import Context
 from unnoise.evaluation.entry import Result
 from unnoise.evaluation.metrics.metric import Line, Metric
-from unnoise.metrics.manifold import manifold
+from unnoise.metrics.precision_recall import precision_recall
 
 
 class PrecisionRecall(Metric):
@@ -23,7 +23,7 @@ class PrecisionRecall(Metric):
 
     def compute(self, context: Context) -> Result:
         reference = context.as_many(context.reference)
-        found = manifold(context.samples, reference)
+        found = precision_recall(context.samples, reference)
         parts = {name: getattr(found, name) for name in self.names}
         return {
             **{name: estimate.value for name, estimate in parts.items()},

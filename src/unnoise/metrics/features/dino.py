@@ -21,8 +21,8 @@ class Dino(FeatureExtractor):
     """The class token after DINOv2's last norm.
 
     Images are resized to 224x224 (bicubic, antialiased, clipped), scaled to [0, 1], and standardised with ImageNet's
-    mean and deviation; grey is repeated. model: timm's name; the quoted FD-DINOv2 is the large one's, smaller ones
-    ('vit_small_patch14_dinov2.lvd142m') are other feature spaces. weights: a local file instead of timm's download.
+    mean and standard deviation; grey is repeated. model: timm's name; the quoted FD-DINOv2 is the large one's, smaller
+    ones ('vit_small_patch14_dinov2.lvd142m') are other feature spaces. weights: a local file instead of a download.
     Raises UserError when timm cannot be imported, knows no such model, or cannot get its weights.
     """
 

@@ -68,13 +68,13 @@ def tensorflow_resize(x: Tensor, side: int) -> Tensor:
 
     Output pixel i lies at i H / side of the input, between its floor and the next pixel (the last one repeats).
     """
-    low, high, share = _between(x.shape[3], side, x.device)
-    rows = torch.lerp(x[..., low], x[..., high], share)
-    low, high, share = _between(x.shape[2], side, x.device)
-    return torch.lerp(rows[..., low, :], rows[..., high, :], share[:, None])
+    low, high, weight = _between(x.shape[3], side, x.device)
+    rows = torch.lerp(x[..., low], x[..., high], weight)
+    low, high, weight = _between(x.shape[2], side, x.device)
+    return torch.lerp(rows[..., low, :], rows[..., high, :], weight[:, None])
 
 
 def _between(old: int, new: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    place = torch.arange(new, dtype=torch.float32, device=device) * (old / new)
-    low = place.long()
-    return low, (low + 1).clamp(max=old - 1), place - low
+    position = torch.arange(new, dtype=torch.float32, device=device) * (old / new)
+    low = position.long()
+    return low, (low + 1).clamp(max=old - 1), position - low

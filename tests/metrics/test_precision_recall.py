@@ -6,7 +6,7 @@ import torch
 from scipy.spatial.distance import cdist
 
 from unnoise.metrics import distances
-from unnoise.metrics.manifold import Manifold, manifold
+from unnoise.metrics.precision_recall import PrecisionRecall, precision_recall
 
 
 def sets(n: int = 150, m: int = 200, dim: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
@@ -14,7 +14,7 @@ def sets(n: int = 150, m: int = 200, dim: int = 6) -> tuple[torch.Tensor, torch.
     return 1.3 * torch.randn(n, dim, generator=draws).double() + 0.4, torch.randn(m, dim, generator=draws).double()
 
 
-def values(result: Manifold) -> list[float]:
+def values(result: PrecisionRecall) -> list[float]:
     return [result.precision.value, result.recall.value, result.density.value, result.coverage.value]
 
 
@@ -32,44 +32,44 @@ def test_equals_the_definitions(k: int, tile: tuple[int, int], monkeypatch: pyte
     monkeypatch.setattr(distances, "TILE", tile)
     x, y = sets()
     np.testing.assert_allclose(
-        values(manifold(x, y, k=k, density_k=k)), by_definition(x.numpy(), y.numpy(), k), rtol=1e-12
+        values(precision_recall(x, y, k=k, density_k=k)), by_definition(x.numpy(), y.numpy(), k), rtol=1e-12
     )
 
 
 def test_each_pair_of_metrics_has_its_own_k() -> None:
     x, y = sets()
-    mixed = values(manifold(x, y))
-    assert mixed[:2] == values(manifold(x, y, k=3, density_k=3))[:2]
-    assert mixed[2:] == values(manifold(x, y, k=5, density_k=5))[2:]
+    mixed = values(precision_recall(x, y))
+    assert mixed[:2] == values(precision_recall(x, y, k=3, density_k=3))[:2]
+    assert mixed[2:] == values(precision_recall(x, y, k=5, density_k=5))[2:]
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-4, 1e4])
 def test_a_set_covers_itself_also_with_duplicates(scale: float) -> None:
     x = scale * torch.randn(90, 5, generator=torch.Generator().manual_seed(0)) + 3
-    assert values(manifold(x, x.flip(0))) == pytest.approx([1, 1, 1, 1])
+    assert values(precision_recall(x, x.flip(0))) == pytest.approx([1, 1, 1, 1])
     twins = x[:9].repeat(10, 1)
-    got = manifold(twins, twins)
+    got = precision_recall(twins, twins)
     assert [got.precision.value, got.recall.value, got.coverage.value] == [1, 1, 1]
 
 
 def test_order_changes_nothing() -> None:
     x, y = sets()
-    assert values(manifold(x.flip(0), y.flip(0))) == values(manifold(x, y))
+    assert values(precision_recall(x.flip(0), y.flip(0))) == values(precision_recall(x, y))
 
 
 def test_what_the_four_tell_apart() -> None:
     x, y = sets(400, 400)
     collapsed = y[:5].repeat(80, 1) + 1e-3 * x
-    dropped = values(manifold(collapsed, y))
+    dropped = values(precision_recall(collapsed, y))
     assert dropped[0] == 1
     assert dropped[1] < 0.1
     assert dropped[3] < 0.2
-    assert values(manifold(y + 100, y)) == [0, 0, 0, 0]
+    assert values(precision_recall(y + 100, y)) == [0, 0, 0, 0]
 
 
 def test_the_error_of_a_share_is_binomial() -> None:
     x, y = sets()
-    precision = manifold(x, y).precision
+    precision = precision_recall(x, y).precision
     assert precision.stderr == pytest.approx((precision.value * (1 - precision.value) / 149) ** 0.5)
 
 
@@ -79,7 +79,7 @@ def test_agrees_with_torch_fidelity(torch_fidelity) -> None:
     x, y = sets()
     for full in (True, False):
         want = prc_features_to_metric(x, y, save_cpu_ram=not full, verbose=False)
-        got = manifold(x, y)
+        got = precision_recall(x, y)
         assert got.precision.value == pytest.approx(want[KEY_METRIC_PRECISION], rel=1e-6)
         assert got.recall.value == pytest.approx(want[KEY_METRIC_RECALL], rel=1e-6)
 
@@ -87,17 +87,17 @@ def test_agrees_with_torch_fidelity(torch_fidelity) -> None:
 def test_agrees_with_prdc(prdc) -> None:
     x, y = sets()
     want = prdc.compute_prdc(y.numpy(), x.numpy(), nearest_k=5)
-    got = values(manifold(x, y, k=5))
+    got = values(precision_recall(x, y, k=5))
     assert got == pytest.approx([want[name] for name in ("precision", "recall", "density", "coverage")], rel=1e-9)
 
 
 def test_faults_are_named() -> None:
     x, y = sets()
     with pytest.raises(ValueError, match="at least 6 images for samples, got 1"):
-        manifold(x[:1], y)
+        precision_recall(x[:1], y)
     with pytest.raises(ValueError, match="k must be at least 1, got 0 and 5"):
-        manifold(x, y, k=0)
+        precision_recall(x, y, k=0)
     with pytest.raises(ValueError, match="samples have 5 dimensions but references 6"):
-        manifold(x[:, :5], y)
+        precision_recall(x[:, :5], y)
     with pytest.raises(ValueError, match="NaN"):
-        manifold(x, y * torch.nan)
+        precision_recall(x, y * torch.nan)

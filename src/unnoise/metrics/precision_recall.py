@@ -1,4 +1,4 @@
-"""Precision and recall, density and coverage: fidelity and variety told apart by nearest-neighbour balls."""
+"""Precision and recall, density and coverage: fidelity and variety apart, by nearest-neighbour distances."""
 
 from __future__ import annotations
 
@@ -21,10 +21,16 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Manifold:
-    """precision, recall and coverage are shares in [0, 1]; density is at least 0 and about 1 for the same distribution.
+class PrecisionRecall:
+    """Fidelity and variety of samples.
 
-    k: the neighbour whose distance is the radius of precision's and recall's balls; density_k: of the others'.
+    Args:
+        precision: a fraction in [0, 1].
+        recall: a fraction in [0, 1].
+        density: at least 0, about 1 for equal distributions.
+        coverage: a fraction in [0, 1].
+        k: the neighbour whose distance is the radius in precision and recall.
+        density_k: the same in density and coverage.
     """
 
     precision: Estimate
@@ -35,15 +41,22 @@ class Manifold:
     density_k: int
 
 
-def manifold(samples: Array, references: Array, *, k: int = 3, density_k: int = 5) -> Manifold:
-    """Balls around each image reach to its k-th nearest neighbour in its own set.
+def precision_recall(samples: Array, references: Array, *, k: int = 3, density_k: int = 5) -> PrecisionRecall:
+    """Four numbers from the neighbourhoods of images, which reach to the k-th nearest neighbour in an image's own set.
 
-    precision: share of the samples in some reference's ball; recall: share of the references in some sample's ball
-    (Kynkaanniemi et al. 2019, equations 1-2, closed balls, k = 3). density: mean number of references' balls that a
-    sample lies in, over k; coverage: share of the references whose ball holds a sample (Naeem et al. 2020, section 3,
-    open balls, k = 5; a sample that equals a reference covers it).
-    samples (N, D), references (M, D): they fall in recall and coverage as N falls, so quote N and M.
-    Raises UserError when a set has no k-th neighbour, and for NaN and widths that differ.
+    precision: fraction of the samples in a reference's neighbourhood; recall: fraction of the references in a sample's
+    (Kynkaanniemi et al. 2019, equations 1-2, borders included, k = 3). density: mean number of references whose
+    neighbourhood a sample lies in, over k; coverage: fraction of the references whose neighbourhood holds a sample
+    (Naeem et al. 2020, section 3, borders excluded, k = 5; a sample that equals a reference covers it).
+
+    Args:
+        samples: features (N, D). Recall and coverage fall as N falls, so quote N and M.
+        references: features (M, D).
+        k: of precision and recall.
+        density_k: of density and coverage.
+
+    Raises:
+        UserError: when a set has no k-th neighbour, and for NaN and widths that differ.
     """
     if min(k, density_k) < 1:
         raise UserError(f"k must be at least 1, got {k} and {density_k}")
@@ -62,7 +75,7 @@ def manifold(samples: Array, references: Array, *, k: int = 3, density_k: int = 
         closest[own] = torch.minimum(closest[own], tile.squared.min(1).values)
     covered = (closest < density_radii - slack_y) | (closest <= slack_y)
     precision, recall = _estimate(inside_y), _estimate(inside_x)
-    return Manifold(precision, recall, _estimate(holders, density_k), _estimate(covered), k, density_k)
+    return PrecisionRecall(precision, recall, _estimate(holders, density_k), _estimate(covered), k, density_k)
 
 
 def _estimate(values: Tensor, unit: int = 1) -> Estimate:
