@@ -178,7 +178,10 @@ def odd_arrays(draw: st.DrawFn) -> bytes:
     names = st.sampled_from(
         ("images", "labels", "x_train", "y_train", "x_test", "maps", "captions", "class_names", "a/b")
     )
-    parts = draw(st.dictionaries(names, hnp.arrays(kinds, shapes), max_size=4))
+    parts = draw(st.dictionaries(names, hnp.arrays(kinds, shapes), max_size=3))
+    if draw(st.booleans()):
+        sides = hnp.array_shapes(min_dims=3, max_dims=4, max_side=5)
+        parts["images"] = draw(hnp.arrays(draw(st.sampled_from((np.uint8, np.uint16, np.bool_))), sides))
     np.savez(buffer := io.BytesIO(), **parts)
     return buffer.getvalue()
 
@@ -291,6 +294,12 @@ def sampler_built(folder: Path, spec: Any) -> object:
     return build(SAMPLERS, spec, "sampler").times(LinearBetas())
 
 
+def sampler_parsed(folder: Path, text: str) -> object:
+    from unnoise.samplers.spec import parse_sampler
+
+    return sampler_built(folder, parse_sampler(text))
+
+
 def run_changes() -> st.SearchStrategy[tuple[str, bytes]]:
     return st.sampled_from(sorted(run_files())).flatmap(
         lambda name: st.tuples(st.just(name), damaged((run_files()[name],)))
@@ -329,6 +338,19 @@ def sampler_specs() -> st.SearchStrategy[dict[str, Any]]:
     )
 
 
+def sampler_texts() -> st.SearchStrategy[str]:
+    """Such as ddim@50:eta=0.5, with pieces in any order."""
+    from unnoise.samplers import SAMPLERS
+
+    pieces = st.one_of(
+        st.sampled_from((*SAMPLERS, "@", ":", ",", "=", "eta", "grid", "steps", "karras", "order", "(", ")")),
+        st.integers(-1, 2000).map(str),
+        st.text(max_size=4),
+    )
+    sound = st.sampled_from(("ddim@50:eta=0.5", "heun@18:churn=40,grid=karras", "unipc@10"))
+    return st.one_of(sound, st.lists(pieces, max_size=6).map("".join), st.tuples(sound, pieces).map("".join))
+
+
 JOBS: dict[str, Job] = {
     "pictures": Job(lambda: damaged(pictures()), opened_folder("b.png", "a.png")),
     "zip": Job(lambda: damaged(zips()), opened_file("set.zip")),
@@ -342,6 +364,7 @@ JOBS: dict[str, Job] = {
     "recipe": Job(recipes, recipe_read),
     "set": Job(assignments, planned),
     "sampler": Job(sampler_specs, sampler_built),
+    "sampler text": Job(sampler_texts, sampler_parsed),
     "run": Job(run_changes, loaded),
 }
 

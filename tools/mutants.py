@@ -24,6 +24,7 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -74,30 +75,32 @@ TINY = 1e-6
 
 @dataclass(frozen=True)
 class Mutant:
-    """path, from the root; line; before and after: the changed expression; source: the whole changed file."""
+    """One change of a file: path, from the root; index of the expression; which of its changes; what is read of it."""
 
     path: Path
+    index: int
+    choice: int
     line: int
     before: str
     after: str
-    source: str
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}: {self.before}  ->  {self.after}"
 
+    def source(self, whole: str) -> str:
+        """The file's text with the change."""
+        tree = ast.parse(whole)
+        target = next(islice(formulas(tree), self.index, None))
+        return ast.unparse(_Replace(target, changes(target)[self.choice]).visit(tree))
+
 
 def mutants_of(path: Path) -> list[Mutant]:
     """Every mutant of one file."""
-    source = (ROOT / path).read_text()
-    found = []
-    for index, node in enumerate(formulas(ast.parse(source))):
-        for choice, _ in enumerate(changes(node)):
-            tree = ast.parse(source)
-            target = next(other for place, other in enumerate(formulas(tree)) if place == index)
-            changed = changes(target)[choice]
-            whole = ast.unparse(_Replace(target, changed).visit(tree))
-            found.append(Mutant(path, node.lineno, ast.unparse(node), ast.unparse(changed), whole))
-    return found
+    return [
+        Mutant(path, index, choice, node.lineno, ast.unparse(node), ast.unparse(changed))
+        for index, node in enumerate(formulas(ast.parse((ROOT / path).read_text())))
+        for choice, changed in enumerate(changes(node))
+    ]
 
 
 def formulas(tree: ast.AST) -> Iterator[ast.expr]:
@@ -239,7 +242,7 @@ def _survivors(folder: Path, drawn: list[Mutant], seconds: float) -> list[Mutant
     for count, mutant in enumerate(drawn, 1):
         file, began = project / mutant.path, time.monotonic()
         whole = file.read_text()
-        file.write_text(mutant.source)
+        file.write_text(mutant.source(whole))
         found = noticed(project, tests_of(mutant.path), seconds)
         file.write_text(whole)
         if not found:
