@@ -100,6 +100,10 @@ class VAE(OneStep):
         """The expected image (B, C, H, W) in [-1, 1] of codes (B, *code)."""
         return self.pixels.mean(self(z))
 
+    def draw(self, z: Tensor, noise: Noise) -> Tensor:
+        """x ~ p(x | z) (B, C, H, W) in [-1, 1] of codes (B, *code), whose mean is `decode`."""
+        return self.pixels.draw(self(z), noise)
+
     def unclamped(self, z: Tensor) -> Tensor:
         """`decode`, without a clamp where the likelihood has one."""
         return self.pixels.unclamped(self(z))
