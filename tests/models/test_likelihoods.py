@@ -8,6 +8,7 @@ import torch
 from unnoise.models.likelihoods import (
     LIKELIHOODS,
     Bernoulli,
+    DiagonalGaussian,
     DiscretisedLogistic,
     Gaussian,
     clipped_logistic_mean,
@@ -89,3 +90,31 @@ def test_mean_is_an_image(name: str) -> None:
 def test_levels_are_explained_as_they_are() -> None:
     image = LEVELS.reshape(1, 1, 16, 16)
     assert DiscretisedLogistic().target(image, StepNoise(0)) is image
+
+
+def test_a_diagonal_gaussian_has_a_variance_for_every_pixel() -> None:
+    likelihood, x = DiagonalGaussian(), torch.randn(2, 3, 4, 4)
+    mean, log_scale = torch.randn(2, 3, 4, 4), torch.randn(2, 3, 4, 4)
+    expected = torch.distributions.Normal(mean, log_scale.exp()).log_prob(x).flatten(1).sum(1)
+    torch.testing.assert_close(likelihood.log_prob(x, torch.cat([mean, log_scale], 1)), expected)
+    assert not list(likelihood.parameters())
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_draws_have_the_mean_that_is_shown(name: str) -> None:
+    """With outputs that keep nearly all draws within [-1, 1], where clamping does not move the mean."""
+    likelihood = LIKELIHOODS[name]()
+    output = torch.full((20_000, likelihood.outputs, 1, 1), -2.5)
+    output[:, 0] = 0.2
+    drawn = likelihood.draw(output, StepNoise(0))
+    assert drawn.abs().max() <= 1
+    assert drawn.mean().item() == pytest.approx(float(likelihood.mean(output[:1])), abs=0.02)
+
+
+def test_drawn_levels_are_levels_as_probable_as_the_likelihood_says() -> None:
+    output = torch.tensor([0.1, -3.0]).view(1, 2, 1, 1).expand(50_000, 2, 1, 1)
+    drawn = DiscretisedLogistic().draw(output, StepNoise(0)).double().flatten()
+    index = ((drawn + 1) * 127.5).round()
+    assert torch.allclose(index / 127.5 - 1, drawn, atol=1e-6)
+    mass = discretised_logistic(LEVELS, torch.tensor(0.1).double(), torch.tensor(-3.0).double()).exp()
+    assert (torch.bincount(index.long(), minlength=256) / 50_000 - mass).abs().max() < 0.004

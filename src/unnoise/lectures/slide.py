@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -46,6 +47,12 @@ class Drawn(NamedTuple):
     figure: Figure
     numbers: dict[str, Any]
     frames: Callable[[], Iterator[Figure]] | None = None
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows."""
+        stream = io.BytesIO()
+        render(self.figure, GIF_DPI).save(stream, format="PNG")
+        return stream.getvalue()
 
 
 def style() -> AbstractContextManager[None]:

@@ -34,8 +34,21 @@ class Likelihood(nn.Module, ABC):
         """log p(x | z) (B,) in nats per image, of what `target` gave."""
 
     @abstractmethod
+<<<<<<< HEAD
     def mean(self, output: Tensor, clamp: bool = True) -> Tensor:
         """The expected image (B, C, H, W) in [-1, 1]. clamp: where it would not be in that range by itself."""
+=======
+    def mean(self, output: Tensor) -> Tensor:
+        """The expected image (B, C, H, W), in [-1, 1]."""
+
+    @abstractmethod
+    def draw(self, output: Tensor, noise: Noise) -> Tensor:
+        """x ~ p(x | z) (B, C, H, W), in [-1, 1]: each pixel on its own, so it is as grainy as the decoder is unsure."""
+
+    def unclamped(self, output: Tensor) -> Tensor:
+        """`mean`, before it is clamped where it has to be."""
+        return self.mean(output)
+>>>>>>> canon
 
 
 class Bernoulli(Likelihood):
@@ -57,6 +70,9 @@ class Bernoulli(Likelihood):
     def mean(self, output: Tensor, clamp: bool = True) -> Tensor:
         return output.sigmoid() * 2 - 1
 
+    def draw(self, output: Tensor, noise: Noise) -> Tensor:
+        return torch.where(_uniform(output, noise).to(output) < output.sigmoid(), 1.0, -1.0).to(output.dtype)
+
 
 class Gaussian(Likelihood):
     """N(x; output, s^2), s learned, one for all pixels (sigma-VAE: Rybkin et al. 2021).
@@ -72,14 +88,47 @@ class Gaussian(Likelihood):
         self.log_scale = nn.Parameter(torch.tensor(-1.0))
 
     def target(self, image: Tensor, noise: Noise) -> Tensor:
-        return image + ((2 * _uniform(image, noise) - 1) / 255).to(image)
+        return _dequantised(image, noise)
 
     def log_prob(self, x: Tensor, output: Tensor) -> Tensor:
-        log_var = 2 * self.log_scale.clamp(min=SMALLEST_LOG_SCALE)
-        return gaussian_log_prob(x, output, log_var).flatten(1).sum(1)
+        return gaussian_log_prob(x, output, 2 * self._log_scale()).flatten(1).sum(1)
 
     def mean(self, output: Tensor, clamp: bool = True) -> Tensor:
         return output.clamp(-1, 1) if clamp else output
+
+    def draw(self, output: Tensor, noise: Noise) -> Tensor:
+        return (output + self._log_scale().exp() * noise.normal(output)).clamp(-1, 1)
+
+    def _log_scale(self) -> Tensor:
+        return self.log_scale.clamp(min=SMALLEST_LOG_SCALE)
+
+
+class DiagonalGaussian(Likelihood):
+    """N(x; mean, s^2), mean and log s of every pixel from the decoder: the output's first and second half.
+
+    What the decoder is not sure of, such as edges, gets a large s and costs little (Kingma & Welling 2014, appendix C).
+    Pixels are dequantised as by `Gaussian`.
+    """
+
+    of = "density"
+    outputs = 2
+
+    def target(self, image: Tensor, noise: Noise) -> Tensor:
+        return _dequantised(image, noise)
+
+    def log_prob(self, x: Tensor, output: Tensor) -> Tensor:
+        mean, log_scale = _halves(output)
+        return gaussian_log_prob(x, mean, 2 * log_scale).flatten(1).sum(1)
+
+    def mean(self, output: Tensor) -> Tensor:
+        return self.unclamped(output).clamp(-1, 1)
+
+    def unclamped(self, output: Tensor) -> Tensor:
+        return _halves(output)[0]
+
+    def draw(self, output: Tensor, noise: Noise) -> Tensor:
+        mean, log_scale = _halves(output)
+        return (mean + log_scale.exp() * noise.normal(mean)).clamp(-1, 1)
 
 
 class DiscretisedLogistic(Likelihood):
@@ -95,17 +144,30 @@ class DiscretisedLogistic(Likelihood):
         return image
 
     def log_prob(self, x: Tensor, output: Tensor) -> Tensor:
-        mean, log_scale = output.chunk(2, dim=1)
-        return discretised_logistic(x, mean, log_scale.clamp(min=SMALLEST_LOG_SCALE)).flatten(1).sum(1)
+        return discretised_logistic(x, *_halves(output)).flatten(1).sum(1)
 
+<<<<<<< HEAD
     def mean(self, output: Tensor, clamp: bool = True) -> Tensor:
         mean, log_scale = output.chunk(2, dim=1)
         return clipped_logistic_mean(mean, log_scale.clamp(min=SMALLEST_LOG_SCALE).exp()).clamp(-1, 1)  # rounding
+=======
+    def mean(self, output: Tensor) -> Tensor:
+        mean, log_scale = _halves(output)
+        return clipped_logistic_mean(mean, log_scale.exp()).clamp(-1, 1)  # rounding
+
+    def draw(self, output: Tensor, noise: Noise) -> Tensor:
+        """The nearest level to a draw of the logistic by the inverse of its distribution function."""
+        mean, log_scale = _halves(output)
+        u = _uniform(mean, noise).clamp(1e-12).to(mean)
+        drawn = (mean + log_scale.exp() * torch.special.logit(u, eps=1e-7)).clamp(-1, 1)
+        return ((drawn + 1) * 127.5).round() / 127.5 - 1
+>>>>>>> canon
 
 
 LIKELIHOODS: dict[str, type[Likelihood]] = {
     "bernoulli": Bernoulli,
     "gaussian": Gaussian,
+    "diagonal-gaussian": DiagonalGaussian,
     "discretised-logistic": DiscretisedLogistic,
 }
 
@@ -130,6 +192,17 @@ def clipped_logistic_mean(mean: Tensor, scale: Tensor) -> Tensor:
     black: with a large scale it says only that one of the two is likelier.
     """
     return scale * (F.softplus((mean + 1) / scale) - F.softplus((mean - 1) / scale)) - 1
+
+
+def _halves(output: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and log scale, of an output with twice the image's channels."""
+    mean, log_scale = output.chunk(2, dim=1)
+    return mean, log_scale.clamp(min=SMALLEST_LOG_SCALE)
+
+
+def _dequantised(image: Tensor, noise: Noise) -> Tensor:
+    """Uniform within each pixel's level."""
+    return image + ((2 * _uniform(image, noise) - 1) / 255).to(image)
 
 
 def _uniform(like: Tensor, noise: Noise) -> Tensor:
