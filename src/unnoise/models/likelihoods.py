@@ -34,21 +34,12 @@ class Likelihood(nn.Module, ABC):
         """log p(x | z) (B,) in nats per image, of what `target` gave."""
 
     @abstractmethod
-<<<<<<< HEAD
     def mean(self, output: Tensor, clamp: bool = True) -> Tensor:
         """The expected image (B, C, H, W) in [-1, 1]. clamp: where it would not be in that range by itself."""
-=======
-    def mean(self, output: Tensor) -> Tensor:
-        """The expected image (B, C, H, W), in [-1, 1]."""
 
     @abstractmethod
     def draw(self, output: Tensor, noise: Noise) -> Tensor:
         """x ~ p(x | z) (B, C, H, W), in [-1, 1]: each pixel on its own, so it is as grainy as the decoder is unsure."""
-
-    def unclamped(self, output: Tensor) -> Tensor:
-        """`mean`, before it is clamped where it has to be."""
-        return self.mean(output)
->>>>>>> canon
 
 
 class Bernoulli(Likelihood):
@@ -120,11 +111,9 @@ class DiagonalGaussian(Likelihood):
         mean, log_scale = _halves(output)
         return gaussian_log_prob(x, mean, 2 * log_scale).flatten(1).sum(1)
 
-    def mean(self, output: Tensor) -> Tensor:
-        return self.unclamped(output).clamp(-1, 1)
-
-    def unclamped(self, output: Tensor) -> Tensor:
-        return _halves(output)[0]
+    def mean(self, output: Tensor, clamp: bool = True) -> Tensor:
+        mean, _ = _halves(output)
+        return mean.clamp(-1, 1) if clamp else mean
 
     def draw(self, output: Tensor, noise: Noise) -> Tensor:
         mean, log_scale = _halves(output)
@@ -146,12 +135,7 @@ class DiscretisedLogistic(Likelihood):
     def log_prob(self, x: Tensor, output: Tensor) -> Tensor:
         return discretised_logistic(x, *_halves(output)).flatten(1).sum(1)
 
-<<<<<<< HEAD
     def mean(self, output: Tensor, clamp: bool = True) -> Tensor:
-        mean, log_scale = output.chunk(2, dim=1)
-        return clipped_logistic_mean(mean, log_scale.clamp(min=SMALLEST_LOG_SCALE).exp()).clamp(-1, 1)  # rounding
-=======
-    def mean(self, output: Tensor) -> Tensor:
         mean, log_scale = _halves(output)
         return clipped_logistic_mean(mean, log_scale.exp()).clamp(-1, 1)  # rounding
 
@@ -161,7 +145,6 @@ class DiscretisedLogistic(Likelihood):
         u = _uniform(mean, noise).clamp(1e-12).to(mean)
         drawn = (mean + log_scale.exp() * torch.special.logit(u, eps=1e-7)).clamp(-1, 1)
         return ((drawn + 1) * 127.5).round() / 127.5 - 1
->>>>>>> canon
 
 
 LIKELIHOODS: dict[str, type[Likelihood]] = {

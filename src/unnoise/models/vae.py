@@ -96,24 +96,14 @@ class VAE(OneStep):
         """The mean of q(z | x), (B, *code)."""
         return self.posterior(image).mean
 
-<<<<<<< HEAD
     def decode(self, z: Tensor, clamp: bool = True) -> Tensor:
         """The expected image (B, C, H, W) in [-1, 1] of latents (B, *latent_shape); clamp: where the likelihood's mean
         is not in that range by itself."""
         return self.pixels.mean(self(z), clamp)
-=======
-    def decode(self, z: Tensor) -> Tensor:
-        """The expected image (B, C, H, W) in [-1, 1] of codes (B, *code)."""
-        return self.pixels.mean(self(z))
 
     def draw(self, z: Tensor, noise: Noise) -> Tensor:
-        """x ~ p(x | z) (B, C, H, W) in [-1, 1] of codes (B, *code), whose mean is `decode`."""
+        """x ~ p(x | z) (B, C, H, W) in [-1, 1] of latents (B, *latent_shape), whose mean is `decode`."""
         return self.pixels.draw(self(z), noise)
-
-    def unclamped(self, z: Tensor) -> Tensor:
-        """`decode`, without a clamp where the likelihood has one."""
-        return self.pixels.unclamped(self(z))
->>>>>>> canon
 
     def forward(self, z: Tensor) -> Tensor:
         return self.decoder(z).float()
