@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from unnoise.models.assembly import build_model
 from unnoise.networks.embedding import FourierEmbedding, SinusoidalEmbedding
 
 
@@ -39,3 +40,22 @@ def test_fourier_features_turn_with_the_scale() -> None:
     level = torch.tensor([0.05])
     expected = torch.cat([(0.05 * features.frequencies).cos(), (0.05 * features.frequencies).sin()])
     torch.testing.assert_close(features(level)[0], expected)
+
+
+@pytest.mark.parametrize(("parametrization", "near", "far"), [("eps", 1.0, 300.0), ("edm", 0.004, 1.2)])
+def test_fourier_features_tell_near_levels_alike_and_far_ones_apart(
+    parametrization: str, near: float, far: float
+) -> None:
+    """They were made for levels of -2 to 2 and were given 0 to 1000: neighbours had nothing to do with each other."""
+    network = {"kind": "unet", "channels": 64, "multipliers": [1], "blocks": 1, "time_features": "fourier"}
+    spec = {"network": network, "parametrization": parametrization, "schedule": "ve"}
+    features = build_model(spec, (1, 8, 8), 0).network.embed_time[0]  # type: ignore[union-attr, index]
+    here, close, away = features(torch.tensor([0.0, near, far]))
+    assert float(here @ close / 32) > 0.85 > 0.5 > abs(float(here @ away / 32))
+
+
+def test_fourier_features_come_from_the_checkpoint() -> None:
+    """Those of a run trained with other frequencies stay what they were."""
+    old, new = FourierEmbedding(16), FourierEmbedding(16, span=1000.0)
+    new.load_state_dict(old.state_dict())
+    assert torch.equal(new(torch.tensor([0.3])), old(torch.tensor([0.3])))

@@ -108,3 +108,15 @@ def test_analytic_is_exact_for_a_gaussian() -> None:
     var_s, var_t = ((schedule.alpha(x) * std) ** 2 + schedule.sigma(x) ** 2 for x in (s, t))
     covariance = schedule.alpha(t) / schedule.alpha(s) * var_s
     torch.testing.assert_close(got.exp(), var_s - covariance**2 / var_t, rtol=5e-3, atol=0)
+
+
+def test_the_discrete_decoder_has_the_variance_of_the_papers_codes() -> None:
+    """'fixedlarge' of Ho et al.'s code: beta_t, and beta-tilde_2 for the first step; a learned variance mixes from
+    beta_1 to beta-tilde_2 there, as Nichol & Dhariwal's does."""
+    schedule, first = LinearBetas(), torch.ones(()).double()
+    alpha_bar, betas = schedule.alpha_bar, schedule.betas
+    tilde_2 = float((betas[1] * (1 - alpha_bar[0]) / (1 - alpha_bar[1])).log())
+    assert float(Beta().decoder_log_var(denoised(), schedule, first)) == pytest.approx(tilde_2, rel=1e-9)
+    assert float(BetaTilde().decoder_log_var(denoised(), schedule, first)) == pytest.approx(tilde_2, rel=1e-9)
+    got = Learned().decoder_log_var(denoised(1.0), schedule, first)
+    torch.testing.assert_close(got, torch.full_like(got, float(betas[0].log())))

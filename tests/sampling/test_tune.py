@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from unnoise.process.variance import Analytic
 from unnoise.runs.run import Run
+from unnoise.samplers import Ancestral
+from unnoise.samplers.spec import sampler_text
 from unnoise.sampling.generate import choose_sampler, draw
 from unnoise.sampling.tune import tune_run
 from unnoise.training.train import train
@@ -37,3 +41,23 @@ def test_the_tuned_sampler_is_kept_in_the_run_and_taken_for_its_steps_alone(run:
     assert choose_sampler(opened, "ddim", {"steps": 3}).grid == "trailing"
     drawn = draw(run, range(2), options={"steps": 3}, out=run / "two.npy", device="cpu")
     assert drawn["network_calls"] == 3
+
+
+def test_the_analytic_variance_is_estimated_once_for_a_checkpoint_and_kept_in_the_run(run: Path) -> None:
+    """It was in the table of variances and could be given to no command."""
+    opened, spec = Run.open(run), {"steps": 10, "variance": "analytic"}
+    sampler = choose_sampler(opened, "ddpm", spec)
+    assert isinstance(sampler, Ancestral)
+    assert isinstance(sampler.variance, Analytic)
+    assert all(0 <= gamma < 1 for gamma in sampler.variance.gammas[5:])
+    file = run / "tuned" / "variance.json"
+    kept = file.read_bytes()
+    assert choose_sampler(opened, "ddpm", spec) == sampler
+    assert file.read_bytes() == kept
+    file.write_text(json.dumps({**json.loads(kept), "step": -1}))
+    assert choose_sampler(opened, "ddpm", spec) == sampler
+    assert file.read_bytes() == kept
+    assert sampler_text(sampler) == "ddpm@10:variance=analytic"
+    assert len(repr(sampler)) < 100
+    drawn = draw(run, range(2), sampler="ddpm", options=spec, out=run / "a.npy", device="cpu")
+    assert drawn["network_calls"] == 10

@@ -123,10 +123,17 @@ def transition_kl(
 def decoder_nll(
     schedule: Schedule, denoised: Denoised, variance: Variance, x_0: Tensor, t: Tensor, log_prob: LogProb
 ) -> Tensor:
-    """-log p(x_0 | x_t) with p's mean and variance those of the step from t to 0, (B,) float64, nats per dimension."""
+    """-log p(x_0 | x_t) with p's mean and variance those of the step from t to 0, (B,) float64, nats per dimension.
+
+    The discrete decoder has the variance's own `decoder_log_var`.
+    """
     denoised, s = _widened(denoised), torch.zeros_like(t)
     mean = posterior(schedule, t, s).mean(denoised.x_t, denoised.x_0)
-    return -log_prob(wide(x_0), mean, variance.log_var(denoised, schedule, t, s)).flatten(1).mean(1)
+    if log_prob is discretised_log_prob:
+        log_var = variance.decoder_log_var(denoised, schedule, t)
+    else:
+        log_var = variance.log_var(denoised, schedule, t, s)
+    return -log_prob(wide(x_0), mean, log_var).flatten(1).mean(1)
 
 
 @dataclass(frozen=True)

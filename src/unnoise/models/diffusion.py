@@ -42,7 +42,15 @@ PARTS: dict[str, dict[str, type]] = {
 DEFAULTS = {"network": "unet", "schedule": "linear-betas", "parametrization": "eps", "codec": "pixels"}
 
 FOUND = {
-    "network": ("in_channels", "out_channels", "image_size", "vector_dim", "token_dim", "spatial_channels"),
+    "network": (
+        "in_channels",
+        "out_channels",
+        "image_size",
+        "vector_dim",
+        "token_dim",
+        "spatial_channels",
+        "level_span",
+    ),
     "codec": ("image_shape",),
 }
 """Arguments that come from the data or from another part, and are not keys of a configuration."""
@@ -97,6 +105,7 @@ class Diffusion(ImageModel, CanDenoise):
         conditioner = _conditioner(spec, shape, classes)
         learned_variance = bool(spec.get("learned_variance", False))
         channels, *size = codec.latent_shape
+        parametrization = build(PARAMETRIZATIONS, parts["parametrization"], "parametrization")
         network = build(
             NETWORKS,
             parts["network"],
@@ -104,6 +113,7 @@ class Diffusion(ImageModel, CanDenoise):
             in_channels=channels,
             out_channels=channels * (2 if learned_variance else 1),
             image_size=tuple(size),
+            level_span=parametrization.level_span,
             vector_dim=0 if conditioner is None else conditioner.vector_dim,
             token_dim=0 if conditioner is None else conditioner.token_dim,
             spatial_channels=0 if conditioner is None else conditioner.spatial_channels,
@@ -111,7 +121,7 @@ class Diffusion(ImageModel, CanDenoise):
         return cls(
             network,
             build(SCHEDULES, parts["schedule"], "schedule"),
-            build(PARAMETRIZATIONS, parts["parametrization"], "parametrization"),
+            parametrization,
             shape=shape,
             codec=codec,
             conditioner=conditioner,

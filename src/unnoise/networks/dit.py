@@ -9,9 +9,8 @@ from torch.nn import functional as F
 from unnoise.errors import UserError
 from unnoise.networks.attention import Attention, FeedForward
 from unnoise.networks.conditioner import Conditioning
-from unnoise.networks.embedding import TIME_FEATURES, circle, frequencies
+from unnoise.networks.embedding import circle, frequencies, time_embedding
 from unnoise.networks.layers import concat_spatial, padded, zeroed
-from unnoise.registry import lookup
 
 TIME_DIM = 256
 """Width of the noise level's features."""
@@ -76,6 +75,7 @@ class DiT(nn.Module):
         ratio: float = 4.0,
         dropout: float = 0.0,
         time_features: str = "sinusoidal",
+        level_span: float = 4.0,
         vector_dim: int = 0,
         spatial_channels: int = 0,
         token_dim: int = 0,
@@ -86,10 +86,11 @@ class DiT(nn.Module):
         self.in_channels, self.out_channels, self.patch, self.dim = in_channels, out_channels, patch, dim
         self.depth, self.heads, self.ratio, self.dropout = depth, heads, ratio, dropout
         self.time_features = time_features
+        self.level_span = level_span
         self.vector_dim, self.spatial_channels, self.token_dim = vector_dim, spatial_channels, token_dim
 
         self.embed_time = nn.Sequential(
-            lookup(TIME_FEATURES, time_features, "time_features")(TIME_DIM),
+            time_embedding(time_features, TIME_DIM, level_span),
             nn.Linear(TIME_DIM, dim),
             nn.SiLU(),
             nn.Linear(dim, dim),

@@ -8,11 +8,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unnoise.registry import lookup
+
 
 class SinusoidalEmbedding(nn.Module):
-    """(cos, sin)(level / max_period^(i / (dim / 2))), i < dim / 2 (Vaswani et al. 2017; Ho et al. 2020).
+    """(cos, sin)(level / max_period^(i / (dim / 2))), i < dim / 2.
 
-    level (B,) -> (B, dim); an odd dim ends in a zero. Made for levels of 0 to 1000.
+    level (B,) -> (B, dim); an odd dim ends in a zero. Made for levels of 0 to 1000; the DDPM++ networks of Karras et
+    al. 2022 are given log(sigma) / 4 in it all the same.
+
+    Reference:
+        `timestep_embedding` in the code of Nichol & Dhariwal 2021: cosines first, exponents i / (dim / 2). The code of
+        Ho et al. 2020 has sines first and exponents i / (dim / 2 - 1); Vaswani et al. 2017 interleave the two.
     """
 
     frequencies: Tensor
@@ -27,18 +34,24 @@ class SinusoidalEmbedding(nn.Module):
 
 
 class FourierEmbedding(nn.Module):
-    """(cos, sin)(2 pi level w), w ~ N(0, scale^2), fixed and saved with the weights (Song et al. 2021, appendix C).
+    """(cos, sin)(2 pi level w), w ~ N(0, (4 scale / span)^2), fixed and saved with the weights (Song et al. 2021,
+    appendix C).
 
-    level (B,) -> (B, dim); an odd dim ends in a zero. Made for levels of about -2 to 2, such as log(sigma) / 4.
+    level (B,) -> (B, dim); an odd dim ends in a zero.
+
+    Args:
+        dim: numbers per level.
+        scale: the paper's, for levels of about -2 to 2 such as log(sigma) / 4.
+        span: how wide the range of levels is. Levels of 0 to 1000 turn as far as those of -2 to 2.
     """
 
     frequencies: Tensor
 
-    def __init__(self, dim: int, scale: float = 16.0) -> None:
+    def __init__(self, dim: int, scale: float = 16.0, span: float = 4.0) -> None:
         super().__init__()
         self.dim = dim
         draws = torch.Generator().manual_seed(0)
-        self.register_buffer("frequencies", scale * 2 * math.pi * torch.randn(dim // 2, generator=draws))
+        self.register_buffer("frequencies", 4 / span * scale * 2 * math.pi * torch.randn(dim // 2, generator=draws))
 
     def forward(self, level: Tensor) -> Tensor:
         return circle(level.float()[:, None] * self.frequencies, self.dim)
@@ -57,3 +70,9 @@ def circle(angles: Tensor, dim: int) -> Tensor:
 
 
 TIME_FEATURES: dict[str, type[nn.Module]] = {"sinusoidal": SinusoidalEmbedding, "fourier": FourierEmbedding}
+
+
+def time_embedding(name: str, dim: int, span: float) -> nn.Module:
+    """The features called `name`, for levels in a range as wide as `span`."""
+    kind = lookup(TIME_FEATURES, name, "time_features")
+    return FourierEmbedding(dim, span=span) if kind is FourierEmbedding else kind(dim)

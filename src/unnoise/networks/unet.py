@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from unnoise.errors import UserError
 from unnoise.networks.attention import CrossAttention
 from unnoise.networks.conditioner import Conditioning
-from unnoise.networks.embedding import TIME_FEATURES
+from unnoise.networks.embedding import time_embedding
 from unnoise.networks.layers import (
     TIME_INJECTIONS,
     Downsample,
@@ -65,6 +65,7 @@ class UNet(nn.Module):
         dropout: float = 0.0,
         time_features: str = "sinusoidal",
         time_injection: str = "add",
+        level_span: float = 4.0,
         vector_dim: int = 0,
         spatial_channels: int = 0,
         token_dim: int = 0,
@@ -74,12 +75,13 @@ class UNet(nn.Module):
         self.channels, self.multipliers, self.blocks, self.attention = channels, multipliers, blocks, attention
         self.heads, self.dropout = heads, dropout
         self.time_features, self.time_injection = time_features, time_injection
+        self.level_span = level_span
         self.vector_dim, self.token_dim, self.spatial_channels = vector_dim, token_dim, spatial_channels
         lookup(TIME_INJECTIONS, time_injection, "time_injection")
 
         width = 4 * channels
         self.embed_time = nn.Sequential(
-            lookup(TIME_FEATURES, time_features, "time_features")(channels),
+            time_embedding(time_features, channels, level_span),
             nn.Linear(channels, width),
             nn.SiLU(),
             nn.Linear(width, width),

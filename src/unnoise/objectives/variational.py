@@ -29,7 +29,8 @@ class Variational(Objective):
     L_vlb = T E_t[L_{t-1}] in nats per dimension: the KL of the step from t to t - 1, and at t = 1 minus the log
     probability of the discrete decoder (Ho et al. 2020, equations 5 and 13). With a learned variance it is the hybrid
     of Nichol & Dhariwal 2021 (equation 16: simple = 1, bound = 0.001), where L_vlb trains the variance alone
-    (`detach_mean`); with simple = 0, bound = 1 it is the bound.
+    (`detach_mean`); with simple = 0, bound = 1 it is the bound. Their code has L_vlb in bits: its weight of 0.001 is
+    bound = 0.001 / log 2 = 0.00144 here.
     times: 'uniform', or 'importance', which draws the times whose L_{t-1} were large more often and weighs them less,
     so that the expectation stays and the noise falls (their equation 18).
     """

@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Generic, NamedTuple
+from typing import ClassVar, Generic, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,6 +26,9 @@ Row = tuple[Tensor, Tensor]
 
 class Parametrization(ABC):
     """A linear prediction target, and what the network is given of the noise level. t: () or (B,), float64."""
+
+    level_span: ClassVar[float] = 1000.0
+    """How wide the range of noise levels is."""
 
     @abstractmethod
     def row(self, schedule: Schedule, t: Tensor) -> Row:
@@ -145,6 +148,8 @@ class EDM(Parametrization):
     """
 
     sigma_data: float = 0.5
+
+    level_span: ClassVar[float] = 4.0
 
     def row(self, schedule: Schedule, t: Tensor) -> Row:
         alpha, sigma, c_in = schedule.alpha(t), schedule.sigma(t), self.input_scale(schedule, t)

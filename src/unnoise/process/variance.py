@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,10 @@ class Variance(ABC):
     @abstractmethod
     def log_var(self, denoised: Denoised, schedule: Schedule, t: Tensor, s: Tensor) -> Tensor: ...
 
+    def decoder_log_var(self, denoised: Denoised, schedule: Schedule, t: Tensor) -> Tensor:
+        """That of the discrete decoder p(x_0 | x_t) at the first step t, in L_0."""
+        return self.log_var(denoised, schedule, t, torch.zeros_like(t))
+
 
 class OfTime(Variance):
     """A variance that depends on the two times alone."""
@@ -44,10 +48,17 @@ class OfTime(Variance):
 
 @dataclass(frozen=True)
 class Beta(OfTime):
-    """sigma_{t|s}^2, the variance of q(x_t | x_s): beta_t on native steps."""
+    """sigma_{t|s}^2, the variance of q(x_t | x_s): beta_t on native steps.
+
+    The discrete decoder has beta-tilde's first value, beta-tilde_2 on native steps, as in the codes of Ho et al. 2020
+    and Nichol & Dhariwal 2021 ('fixedlarge').
+    """
 
     def var(self, here: LevelOf[Number], there: LevelOf[Number]) -> Number:
         return transition_between(here, there)[1]
+
+    def decoder_log_var(self, denoised: Denoised, schedule: Schedule, t: Tensor) -> Tensor:
+        return BetaTilde().decoder_log_var(denoised, schedule, t)
 
 
 @dataclass(frozen=True)
@@ -87,8 +98,8 @@ class Analytic(Variance):
     Before the first time gamma stays as it is; after the last one var_0 does, which nears that of the data there.
     """
 
-    times: tuple[float, ...]
-    gammas: tuple[float, ...]
+    times: tuple[float, ...] = field(repr=False)
+    gammas: tuple[float, ...] = field(repr=False)
 
     def __post_init__(self) -> None:
         if not self.gammas or len(self.gammas) != len(self.times) or max(self.gammas) >= 1:

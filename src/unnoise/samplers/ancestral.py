@@ -27,8 +27,8 @@ OF_TIME: dict[Any, OfTime] = {"beta": Beta(), "beta-tilde": BetaTilde()}
 class Ancestral(Sampler):
     """x_s ~ N(mu-tilde(x_t, x_0), exp(log_var)), and the mean alone at s = 0 (Ho et al. 2020, algorithm 2).
 
-    variance: 'beta-tilde' (that of q(x_s | x_t, x_0)), 'beta' (that of q(x_t | x_s)), 'learned', or a `Variance` such
-    as `estimate_gammas` gives, which 'analytic' stands for where a run keeps one.
+    variance: 'beta-tilde' (that of q(x_s | x_t, x_0)), 'beta' (that of q(x_t | x_s)), 'learned', 'analytic' (the best
+    for a run, estimated from its own images: `sampling.analytic`), or a `Variance` itself.
     """
 
     steps: int = 1000
@@ -55,6 +55,10 @@ class Ancestral(Sampler):
         return Step(mean + self._std(denoised, denoiser.schedule, t, s) * noise.normal(x), denoised, None)
 
     def _std(self, denoised: Denoised, schedule: Schedule, t: Tensor, s: Tensor) -> Tensor:
+        if self.variance == "analytic":
+            raise UserError(
+                "the analytic variance is estimated for a run: give Ancestral(variance=estimate_gammas(...))"
+            )
         variance = build(VARIANCES, self.variance, "variance") if isinstance(self.variance, str) else self.variance
         return (0.5 * variance.log_var(denoised, schedule, t, s)).exp().to(denoised.x_t.dtype)
 

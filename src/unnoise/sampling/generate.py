@@ -25,6 +25,7 @@ from unnoise.runtime.batch_size import batch_that_fits
 from unnoise.runtime.cuda_graphs import compiles
 from unnoise.runtime.precision import autocast, takes_bf16
 from unnoise.samplers import DDIM, SAMPLERS, Sampler
+from unnoise.sampling.analytic import with_analytic_variance
 from unnoise.sampling.conditions import SampleConditions, rows_of, taken_by
 from unnoise.sampling.gif import GifFrames
 from unnoise.sampling.guidance_options import GuidanceOptions
@@ -135,7 +136,7 @@ def choose_sampler(run: Run, name: str | None, options: Mapping[str, Any]) -> Sa
         raise UserError(f"{run.folder} has no tuned sampler of these steps: run 'unnoise tune {run.folder} --steps K'")
     spec = spec_of(SAMPLERS, run.sampler())
     same = name is None or name == spec["kind"]
-    return build(SAMPLERS, {**(spec if same else {"kind": name}), **options}, "sampler")
+    return with_analytic_variance(run, build(SAMPLERS, {**(spec if same else {"kind": name}), **options}, "sampler"))
 
 
 def _how(run: Run, name: str | None, sampler: Sampler | None) -> str:
