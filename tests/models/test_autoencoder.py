@@ -29,7 +29,7 @@ def test_claims_no_sampling_and_says_why() -> None:
     model = make()
     assert not isinstance(model, CanSample)
     assert not isinstance(model, CanScore)
-    with pytest.raises(AttributeError, match=r"no prior to draw codes from.*train a vae, a gan or a diffusion model"):
+    with pytest.raises(AttributeError, match=r"no prior to draw latents from.*train a vae, a gan or a diffusion model"):
         model.sample(range(3))
     with pytest.raises(AttributeError, match="smaple"):
         model.smaple  # noqa: B018

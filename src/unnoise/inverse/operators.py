@@ -134,7 +134,7 @@ class Grey(Operator):
 
 @dataclass(frozen=True)
 class Blur(Operator):
-    """y = x convolved with a Gaussian of deviation `std` pixels.
+    """y = x convolved with a Gaussian of standard deviation `std` pixels.
 
     border: 'periodic' (diagonal under the Fourier transform) or 'reflected' (the image mirrored at its edges, pixels at
     the edge doubled: diagonal under the cosine transform). Both make A symmetric.

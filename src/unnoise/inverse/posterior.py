@@ -9,7 +9,7 @@ any sampler then draws from (roughly) p(x_0 | y). They differ in what they take 
 * `DPS`: a number fitted to the residual: for operators with no known decomposition; biased.
 
 None is exact for other data, nor where A is not linear: they then take A for its derivative at x_0 (Gauss and Newton).
-r_t^2 = sigma_t^2 s^2 / (alpha_t^2 s^2 + sigma_t^2), with s the data's deviation data_std.
+r_t^2 = sigma_t^2 s^2 / (alpha_t^2 s^2 + sigma_t^2), with s = data_std, the data's standard deviation.
 Applied to a Denoiser they give a Denoiser, so they pass for a guidance: `model.sample(seeds, guidance=DDNM(A, y))`.
 """
 
@@ -33,7 +33,7 @@ from unnoise.process.schedule import Schedule
 
 @dataclass(frozen=True, eq=False)
 class PosteriorSampler(ABC):
-    """operator: A. observation: y, one row per image, or one for all. noise: its deviation, in the units of images,
+    """operator: A. observation: y, one row per image, or one for all. noise: its standard deviation, as of images,
     a number or one per row (B, 1, 1, 1)."""
 
     operator: Measurement
@@ -42,7 +42,7 @@ class PosteriorSampler(ABC):
 
     def __post_init__(self) -> None:
         if torch.as_tensor(self.noise).min() < 0:
-            raise UserError(f"the deviation of the observation's noise is at least 0, got {self.noise}")
+            raise UserError(f"the standard deviation of the observation's noise is at least 0, got {self.noise}")
 
     def __call__(self, denoiser: Denoiser) -> Denoiser:
         return _Conditioned(denoiser, self)
@@ -131,7 +131,7 @@ class DPS(PosteriorSampler):
     """score - scale / (2 v) grad |y - A x_0(x_t)|^2, v = max(|y - A x_0|^2 / m, noise^2) with m observed numbers.
 
     Chung et al. 2023 (equation 16 and section 3.3) divide the gradient by the residual's norm and apply it once a step
-    of DDPM; here the residual's own variance takes that place, as the likeliest v of N(y; A x_0, v I), so that the
+    of DDPM; here the residual's own variance is used instead, as the likeliest v of N(y; A x_0, v I), so that the
     method is a score and works with every sampler and number of steps.
     """
 

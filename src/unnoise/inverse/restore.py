@@ -18,7 +18,7 @@ from unnoise.inverse.latent import Decoded
 from unnoise.inverse.operators import Blur, Downsampling, Grey, Inpainting, Measurement, Operator
 from unnoise.inverse.posterior import METHODS
 from unnoise.inverse.repaint import RePaint
-from unnoise.inverse.sdedit import spread_rows
+from unnoise.inverse.sdedit import repeated_rows
 from unnoise.process.codec import Codec
 from unnoise.process.denoiser import Denoiser
 from unnoise.registry import build
@@ -50,7 +50,7 @@ def restore(
     Raises UserError for an unknown method or option, and for observations that are not one per seed.
     """
     seeds = range(len(observation)) if seeds is None else seeds
-    rows = spread_rows(observation, len(seeds))
+    rows = repeated_rows(observation, len(seeds))
     seen, total = _through(codec, operator, rows, noise)
     method = method or ("pigdm" if codec is None else "mmps")
     conditioned = build(METHODS, method, "method", operator=seen, observation=rows, noise=total)(denoiser)
@@ -90,7 +90,7 @@ def repaint(
     that was encoded is grey where nothing is known, which latents near the edge of the mask see.
     """
     seeds = range(len(image)) if seeds is None else seeds
-    image = torch.where(known.to(image.device), spread_rows(image, len(seeds)), 0.0)
+    image = torch.where(known.to(image.device), repeated_rows(image, len(seeds)), 0.0)
     given, shown = (image, known) if codec is None else _coded(codec, image, known)
     sampler = RePaint(steps=steps, jump=jump, repeats=repeats, image=given, known=shown)
     clipped = Clipped(denoiser) if clip and codec is None else denoiser

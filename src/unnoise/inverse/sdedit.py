@@ -59,7 +59,7 @@ def vary(
             varied = vary(denoiser, codec.encode(image), strength, sampler=sampler, seeds=seeds, cond=cond)
             return codec.decode(varied)
     seeds = range(len(image)) if seeds is None else seeds
-    sampler, image = sampler or DDIM(), spread_rows(image, len(seeds))
+    sampler, image = sampler or DDIM(), repeated_rows(image, len(seeds))
     times = sampler.times(denoiser.schedule)
     start = len(times) - 1 - round(strength * (len(times) - 1))
     if start == len(times) - 1:
@@ -69,7 +69,7 @@ def vary(
     return Tail(sampler=sampler, start=start).run(denoiser, x_t, seeds, cond)
 
 
-def spread_rows(x: Tensor, count: int) -> Tensor:
+def repeated_rows(x: Tensor, count: int) -> Tensor:
     """(count, *): x itself, or its only row repeated. Raises UserError for any other number of rows."""
     if len(x) not in (1, count):
         raise UserError(f"need one row for all {count} seeds, or one each; got {len(x)}")

@@ -1,4 +1,4 @@
-"""The autoencoder: images to codes and back, without a prior on the codes."""
+"""The autoencoder: images to latents and back, without a prior on the latents."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from unnoise.models.image_model import ImageModel
 from unnoise.networks.autoencoder import Decoder, Encoder, latent_shape
 
 NO_PRIOR = (
-    "an autoencoder has no prior to draw codes from, so it cannot sample; use encode and decode, or train a vae, "
+    "an autoencoder has no prior to draw latents from, so it cannot sample; use encode and decode, or train a vae, "
     "a gan or a diffusion model on the same images"
 )
 
@@ -18,9 +18,9 @@ NO_PRIOR = (
 class Autoencoder(ImageModel):
     """x -> decoder(encoder(x)) (Hinton & Salakhutdinov 2006; trained on corrupted images: Vincent et al. 2008).
 
-    latent: numbers of a code, or, when spatial, channels of a code that is a small image; channels, multipliers,
+    latent: how many numbers, or, when spatial, how many channels of a small image; channels, multipliers,
     blocks, patch: of the encoder and the decoder (`networks.autoencoder`). It claims no sampling: nothing says which
-    codes occur.
+    latents occur.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class Autoencoder(ImageModel):
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
-        """The shape of one code."""
+        """The shape of one image's latents."""
         return latent_shape(self.latent, self.shape[1:], self.patch, self.multipliers, self.spatial)
 
     def encode(self, image: Tensor) -> Tensor:
-        """Latents (B, *code) of images (B, C, H, W) in [-1, 1]."""
+        """Latents (B, *latent_shape) of images (B, C, H, W) in [-1, 1]."""
         return self.encoder(image).float()
 
     def decode(self, z: Tensor, clamp: bool = True) -> Tensor:

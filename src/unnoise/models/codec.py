@@ -65,8 +65,8 @@ class Latents(nn.Module):
         self.network = kind.build(options, image_shape, 0).requires_grad_(False).eval()
         if len(self.network.latent_shape) != 3:
             raise UserError(
-                "codec 'latents' needs an autoencoder whose code is an image: train it with --set model.spatial=true, "
-                "or the recipe vae-latent"
+                "codec 'latents' needs an autoencoder whose latents are an image: train it with "
+                "--set model.spatial=true, or the recipe vae-latent"
             )
         self.register_buffer("shift", torch.zeros(self.latent_shape[0], 1, 1))
         self.register_buffer("scale", torch.ones(()))

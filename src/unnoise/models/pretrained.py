@@ -14,7 +14,7 @@ from unnoise.networks.taesd import STAGES, tiny_decoder, tiny_encoder
 
 
 class PretrainedAutoencoder(ImageModel):
-    """Images (B, C, H, W) to codes (B, latent, H/factor, W/factor) and back.
+    """Images (B, C, H, W) to latents (B, latent, H/factor, W/factor) and back.
 
     channels: of the images that it was trained on. Raises UserError for other images, and for sides that `factor` does
     not divide.
@@ -51,10 +51,10 @@ class PretrainedAutoencoder(ImageModel):
 
 
 class AutoencoderKL(PretrainedAutoencoder):
-    """The first stage of latent diffusion (Rombach et al. 2022); a code is the mean of q(z | x).
+    """The first stage of latent diffusion (Rombach et al. 2022); latents are the mean of q(z | x).
 
     widths: channels of each level, from the largest resolution down; blocks: residual blocks of each; groups: of the
-    norms; attention: in the middle; quantised: whether 1x1 convolutions stand on both sides of the code.
+    norms; attention: in the middle; quantised: whether 1x1 convolutions stand on both sides of the latents.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class AutoencoderKL(PretrainedAutoencoder):
 
 
 class TAESD(PretrainedAutoencoder):
-    """The tiny autoencoder of a published latent space (Bohan 2023). wide: with bottlenecks next to the code."""
+    """The tiny autoencoder of a published latent space (Bohan 2023). wide: with bottlenecks next to the latents."""
 
     def __init__(self, shape: tuple[int, int, int], *, channels: int = 3, latent: int = 4, wide: bool = False) -> None:
         super().__init__(shape, channels, latent, 2**STAGES)

@@ -1,4 +1,4 @@
-"""The variational autoencoder: a prior on codes, a decoder that gives a distribution of images, an encoder that
+"""The variational autoencoder: a prior on latents, a decoder that gives a distribution of images, an encoder that
 approximates the posterior."""
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from unnoise.registry import lookup
 from unnoise.seeding import Noise, StepNoise
 
 ROWS = 256
-"""Images that are scored at once; fixed, so that a score is a function of the image, its place and the seed."""
+"""Images that are scored at once; fixed, so that a score is a function of the image, its index and the seed."""
 
 
 class Posterior(NamedTuple):
-    """q(z | x) = N(mean, exp(log_var)), both (B, *code)."""
+    """q(z | x) = N(mean, exp(log_var)), both (B, *latent_shape)."""
 
     mean: Tensor
     log_var: Tensor
@@ -37,15 +37,15 @@ class Posterior(NamedTuple):
         return gaussian_log_prob(z, self.mean, self.log_var).flatten(1).sum(1)
 
     def kl(self) -> Tensor:
-        """KL(q(z | x) || N(0, I)) of each number of the code (B, *code), in nats."""
+        """KL(q(z | x) || N(0, I)) of each latent (B, *latent_shape), in nats."""
         zero = torch.zeros_like(self.mean)
         return gaussian_kl(self.mean, self.log_var, zero, zero)
 
 
 class ElboTerms(NamedTuple):
-    """log p(x | z) (B,) for one z ~ q(z | x), KL(q || p) (B, *code), both in nats, and what the decoder said of z.
+    """log p(x | z) (B,) for one z ~ q(z | x), KL(q || p) (B, *latent_shape), both in nats, and the decoder's output.
 
-    The ELBO is the difference of the first two, summed over the code.
+    The ELBO is the difference of the first two, summed over the latents.
     """
 
     log_prob: Tensor
@@ -56,9 +56,9 @@ class ElboTerms(NamedTuple):
 class VAE(OneStep):
     """p(z) = N(0, I), p(x | z) = likelihood(decoder(z)), q(z | x) = N(mean, var) (Kingma & Welling 2014).
 
-    latent: numbers of a code, or, when spatial, channels of a code that is a small image (Rombach et al. 2022);
+    latent: how many numbers, or, when spatial, how many channels of a small image (Rombach et al. 2022);
     channels, multipliers, blocks, patch: of the encoder and the decoder (`networks.autoencoder`); likelihood: a name in
-    LIKELIHOODS. Calling the model on codes gives the likelihood's parameters.
+    LIKELIHOODS. Calling the model on latents gives the likelihood's parameters.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class VAE(OneStep):
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
-        """The shape of one code."""
+        """The shape of one image's latents."""
         return latent_shape(self.latent, self.shape[1:], self.patch, self.multipliers, self.spatial)
 
     def posterior(self, image: Tensor) -> Posterior:
@@ -93,7 +93,7 @@ class VAE(OneStep):
         return Posterior(mean, log_var.clamp(-30, 20))
 
     def encode(self, image: Tensor) -> Tensor:
-        """The mean of q(z | x), (B, *code)."""
+        """The mean of q(z | x), (B, *latent_shape)."""
         return self.posterior(image).mean
 
     def decode(self, z: Tensor, clamp: bool = True) -> Tensor:

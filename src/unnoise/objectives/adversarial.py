@@ -74,7 +74,7 @@ class Adversarial(Objective):
     """Two phases: the generator against the discriminator, and the discriminator against data and samples.
 
     game: a name in GAMES; penalty: a name in PENALTIES, times penalty_weight; the rest describes the discriminator
-    (`networks.gan`). The parts say how the game stands: the share of data (accuracy_real) and of samples
+    (`networks.gan`). The parts say how the game stands: the fraction of data (accuracy_real) and of samples
     (accuracy_fake) that the discriminator tells for what they are, and the penalty. Near 1 and 1 it has won, and the
     minimax generator learns nothing any more; near 1/2 they are level. diversity: how much samples vary from image to
     image, relative to data; a collapsed generator draws one picture, and its diversity is near 0.

@@ -105,8 +105,8 @@ class Consistency(Objective):
     def pair(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """The ends t > s of the intervals that the timestep distribution's quantiles at u (B,) in [0, 1) fall into."""
         rising = path(self.model.schedule, self.count())
-        place = torch.searchsorted(rising, self.timesteps.quantile(self.model.schedule, u)).clamp(1, len(rising) - 1)
-        return rising[place], rising[place - 1]
+        right = torch.searchsorted(rising, self.timesteps.quantile(self.model.schedule, u)).clamp(1, len(rising) - 1)
+        return rising[right], rising[right - 1]
 
     def _taught(self, x_t: Tensor, t: Tensor, s: Tensor, cond: Any) -> Tensor:
         teacher = self._teacher
@@ -167,7 +167,7 @@ def _ratio(schedule: Schedule, t: Tensor) -> Tensor:
 
 
 def _inside(t: Tensor, otherwise: float) -> Tensor:
-    """t, and another time where t = 0, at which networks are not asked: some are told log(sigma)."""
+    """t, and another time where t = 0, at which networks are not asked: some are given log(sigma)."""
     return torch.where(t > 0, t, otherwise)
 
 

@@ -16,9 +16,9 @@ from unnoise.seeding import Noise
 class Elbo(Objective):
     """-E[log p(x | z)] + beta KL(q(z | x) || p(z)), in nats per dimension (Kingma & Welling 2014, equation 3).
 
-    beta = 1 is the bound of log p(x); other values trade reconstruction for a code nearer to the prior (Higgins et al.
-    2017). free_bits: bits that each number of the code may carry, on average over the batch, at no cost (Kingma et al.
-    2016, equation 15). The parts are in nats per image: `bound` = -ELBO = distortion + rate.
+    beta = 1 is the bound of log p(x); other values trade reconstruction for latents nearer to the prior (Higgins et al.
+    2017). free_bits: bits that each latent may carry, on average over the batch, at no cost (Kingma et al. 2016,
+    equation 15). The parts are in nats per image: `bound` = -ELBO = distortion + rate.
     """
 
     def __init__(self, model: VAE, beta: float = 1.0, free_bits: float = 0.0) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 class LossHistory(nn.Module):
     """Importance sampling of the native steps 1..T by their recent losses (Nichol & Dhariwal 2021, equation 18).
 
-    p_t is proportional to sqrt(E[L_t^2]) over the last `kept` losses of each t, mixed with a share `uniform` of the
+    p_t is proportional to sqrt(E[L_t^2]) over the last `kept` losses of each t, mixed with a fraction `uniform` of the
     uniform distribution, which keeps every t in sight; until every t has `kept` losses it is uniform. A loss divided
     by T p_t has the expectation that uniform times give. The buffers live on the CPU and are part of a checkpoint.
     """
@@ -33,7 +33,7 @@ class LossHistory(nn.Module):
         return flat if total == 0 else torch.lerp(size / total, flat, self.uniform)
 
     def draw(self, u: Tensor) -> tuple[Tensor, Tensor]:
-        """The times below which a share u (B,) in [0, 1) lies, (B,) float64, and their factors 1 / (T p_t) (B,)."""
+        """The times below which a fraction u (B,) in [0, 1) lies, (B,) float64, and their factors 1 / (T p_t) (B,)."""
         p = self.probabilities()
         rows = torch.searchsorted(p.cumsum(0), u, right=True).clamp(max=self.steps - 1)
         return (rows + 1).double(), 1 / (self.steps * p[rows])

@@ -22,7 +22,7 @@ class Loss(NamedTuple):
 
 @dataclass(frozen=True)
 class Phase:
-    """One optimizer's share of a step: what it trains, and on which loss."""
+    """What one optimizer does in a step: what it trains, and on which loss."""
 
     name: str
     parameters: list[nn.Parameter]

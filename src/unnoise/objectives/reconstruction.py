@@ -29,12 +29,12 @@ def gaussian(image: Tensor, amount: float, noise: Noise) -> Tensor:
 
 
 def masking(image: Tensor, amount: float, noise: Noise) -> Tensor:
-    """A share `amount` of the positions, over all channels, becomes 0, which is mid-grey."""
+    """A fraction `amount` of the positions, over all channels, becomes 0, which is mid-grey."""
     return image * (_positions(image, noise) >= amount)
 
 
 def salt_pepper(image: Tensor, amount: float, noise: Noise) -> Tensor:
-    """A share `amount` of the positions, over all channels, becomes black or white, each as often."""
+    """A fraction `amount` of the positions, over all channels, becomes black or white, each as often."""
     u = _positions(image, noise)
     return torch.where(u < amount / 2, -1.0, torch.where(u < amount, 1.0, image))
 

@@ -76,9 +76,9 @@ class MixtureDenoiser:
         x = x_t.to(torch.float64).flatten(1)
         alpha, sigma = (f(t).reshape(-1, 1) for f in (self.schedule.alpha, self.schedule.sigma))
         means, var = alpha[..., None] * self.mixture.means, (alpha * self.mixture.stds) ** 2 + sigma**2
-        share = self.mixture._log_joint(x, means, var).softmax(dim=1)
+        posterior = self.mixture._log_joint(x, means, var).softmax(dim=1)
         offset = x[:, None, :] - means
         x_0 = self.mixture.means + (alpha * self.mixture.stds**2 / var)[..., None] * offset
         eps = (sigma / var)[..., None] * offset
-        split = [torch.einsum("bk,bkd->bd", share, part).reshape(x_t.shape).to(x_t.dtype) for part in (x_0, eps)]
+        split = [torch.einsum("bk,bkd->bd", posterior, part).reshape(x_t.shape).to(x_t.dtype) for part in (x_0, eps)]
         return Denoised(x_t, *split, schedule=self.schedule, t=t)

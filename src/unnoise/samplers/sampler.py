@@ -20,7 +20,7 @@ from unnoise.seeding import Noise, SeededNoise
 
 
 class Step(NamedTuple):
-    """What a step gives: x at the next time, what the denoiser said at this one, and the sampler's state."""
+    """What a step gives: x at the next time, the denoiser's answer at this one, and the sampler's state."""
 
     x: Tensor
     denoised: Denoised

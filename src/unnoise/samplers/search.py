@@ -29,7 +29,7 @@ SOLVERS: tuple[Sampler, ...] = (
     AdamsBashforth(order=2),
     AdamsBashforth(order=3),
 )
-"""What competes unless told otherwise: all cost one network call a step."""
+"""What competes unless others are given: all cost one network call a step."""
 
 FINE = DPMSolver(order=3)
 
@@ -72,8 +72,8 @@ def tune(
     return Tuned(race.sampler(solver, grid), error, named, race.calls)
 
 
-Places = tuple[int, ...]
-"""A grid: the places of its times among the candidates, rising; the first is 0, t_max."""
+Indices = tuple[int, ...]
+"""A grid: the indices of its times among the candidates, rising; the first is 0, t_max."""
 
 
 class _Race:
@@ -87,16 +87,16 @@ class _Race:
         self.fine: list[Point] = list(fine.stream(denoiser, x_T, cond=cond))
         self.calls = len(candidates)
 
-    def sampler(self, solver: Sampler, grid: Places) -> Sampler:
+    def sampler(self, solver: Sampler, grid: Indices) -> Sampler:
         return replace(solver, steps=self.steps, grid=tuple(self.candidates[list(grid)].tolist()))
 
-    def error(self, solver: Sampler, grid: Places) -> float:
+    def error(self, solver: Sampler, grid: Indices) -> float:
         """The mean over rows of the root mean square distance from the fine trajectory's end."""
         end = self.sampler(solver, grid).run(self.denoiser, self.x_T, cond=self.cond)
         self.calls += self.steps
         return float((end - self.fine[-1].x).flatten(1).square().mean(1).sqrt().mean())
 
-    def nearest(self, falling: Tensor) -> Places:
+    def nearest(self, falling: Tensor) -> Indices:
         """The candidates nearest to the given times in log-SNR, all distinct."""
         clock = self.denoiser.schedule.log_snr
         gaps = (clock(falling)[:, None] - clock(self.candidates)).abs().nan_to_num()
@@ -104,8 +104,8 @@ class _Race:
         distinct = (gaps.argmin(1) - order).clamp(0, last).cummax(0).values + order
         return (0, *distinct[1:].tolist())
 
-    def proposed(self) -> Places:
-        """The places of least summed first-order step errors, each as a share of the spread of x at its end."""
+    def proposed(self) -> Indices:
+        """The indices of least summed first-order step errors, each over the standard deviation of x at its end."""
         costs = self._step_costs()
         count = len(self.candidates)
         best, parents = costs[:, count], []
@@ -119,22 +119,22 @@ class _Race:
         return tuple(grid)
 
     def _step_costs(self) -> Tensor:
-        """[i, j]: the error of a first-order step from place i to j of the fine trajectory; the last j is t = 0.
+        """[i, j]: the error of a first-order step from index i to j of the fine trajectory; the last j is t = 0.
         Infinite unless i < j."""
         schedule, count = self.denoiser.schedule, len(self.candidates)
         ends = torch.cat([self.candidates, torch.zeros(1, dtype=torch.float64)])
         fine = torch.stack([self.x_T, *(point.x for point in self.fine)])
         alpha, sigma = (per_row(f(ends), fine) for f in (schedule.alpha, schedule.sigma))
-        spread = ((alpha.flatten() * self.fine[-1].x.std()) ** 2 + sigma.flatten() ** 2).sqrt()
+        std = ((alpha.flatten() * self.fine[-1].x.std()) ** 2 + sigma.flatten() ** 2).sqrt()
         costs = torch.full((count, count + 1), torch.inf, dtype=torch.float64)
         for i, point in enumerate(self.fine):
             reached = alpha[i + 1 :] * point.denoised.x_0 + sigma[i + 1 :] * point.denoised.eps
             gaps = (reached - fine[i + 1 :]).flatten(2).square().mean(2).sqrt().mean(1)
-            costs[i, i + 1 :] = (gaps / spread[i + 1 :]).double().cpu()
+            costs[i, i + 1 :] = (gaps / std[i + 1 :]).double().cpu()
         return costs
 
-    def refined(self, solver: Sampler, grid: Places, error: float, sweeps: int) -> tuple[Places, float]:
-        """Coordinate descent: each place moves by a stride where that lowers the error; when none does, the stride
+    def refined(self, solver: Sampler, grid: Indices, error: float, sweeps: int) -> tuple[Indices, float]:
+        """Coordinate descent: each index moves by a stride where that lowers the error; when none does, the stride
         halves."""
         stride = max(1, len(self.candidates) // 16)
         for _ in range(sweeps):
@@ -149,7 +149,7 @@ class _Race:
             stride = stride if error < before else max(1, stride // 2)
         return grid, error
 
-    def _rises(self, grid: Places) -> bool:
+    def _rises(self, grid: Indices) -> bool:
         return grid[-1] < len(self.candidates) and all(a < b for a, b in pairwise(grid))
 
 
