@@ -42,7 +42,7 @@ def encoded(kind: str) -> bytes:
 
 def array_file() -> bytes:
     stream = io.BytesIO()
-    np.save(stream, np.arange(4.0))
+    np.save(stream, np.arange(4.0)[None])
     return stream.getvalue()
 
 
@@ -106,4 +106,4 @@ def test_damage_becomes_a_line(name: str) -> None:
 @pytest.mark.parametrize("name", parsers.PARSERS)
 def test_whole_files_meet_every_parser(name: str) -> None:
     taken = [parsers.quiet(parsers.PARSERS[name], data) for data in (*SEEDS, b"")]
-    assert any(taken), "some file is read, or the parser refuses all"
+    assert any(taken), "every parser reads some of them"
