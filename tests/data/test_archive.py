@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unnoise.data import open_source, tree
+from unnoise.data import open_source
+from unnoise.data.files import tree
 
 
 def picture(seed: int) -> bytes:
@@ -64,7 +65,7 @@ def test_members_beyond_the_size_limit_are_named(kind: str, tmp_path: Path, monk
     else:
         write_tar(path, members)
     monkeypatch.setattr(tree, "MAX_MEMBER", 5000)
-    monkeypatch.setattr("unnoise.data.archive.MAX_MEMBER", 5000)
+    monkeypatch.setattr("unnoise.data.files.archive.MAX_MEMBER", 5000)
     images = open_source(path, progress=False)
     assert len(images) == 1
     assert [item.name for item in images.broken] == ["big.png"]

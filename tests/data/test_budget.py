@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unnoise.data import budget, open_source
+from unnoise.data import open_source
+from unnoise.data.files import budget
 from unnoise.errors import UserError
 
 

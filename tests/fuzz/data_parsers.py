@@ -12,17 +12,17 @@ from pathlib import Path
 
 import numpy as np
 
-from unnoise.data.archive import tar_tree, zip_tree
 from unnoise.data.decode import ImageFile, Target, decode_chunk, probe_chunk
 from unnoise.data.fields import FIELDS, read_array
-from unnoise.data.folder import list_images
-from unnoise.data.idx import parse_idx
-from unnoise.data.masks import marked
-from unnoise.data.metadata import read_metadata
-from unnoise.data.npy_file import NpyFile
-from unnoise.data.picture_reader import read_picture
+from unnoise.data.files.archive import tar_tree, zip_tree
+from unnoise.data.files.masks import marked
+from unnoise.data.files.npy_file import NpyFile
+from unnoise.data.files.picture_reader import read_picture
+from unnoise.data.files.tree import Tree
+from unnoise.data.readers.folder import list_images
+from unnoise.data.readers.idx import parse_idx
+from unnoise.data.readers.metadata import read_metadata
 from unnoise.data.sources import open_source
-from unnoise.data.tree import Tree
 from unnoise.errors import UserError
 
 

@@ -59,6 +59,6 @@ def _rows(names: Sequence[str], whole: bool) -> dict[str, int]:
     rows: dict[str, int] = {}
     for row, stem in enumerate(stems):
         if stem in rows:
-            raise UserError(f"{names[rows[stem]]} and {names[row]} are both called {stem}, so pairs cannot be told")
+            raise UserError(f"{names[rows[stem]]} and {names[row]} are both called {stem}: rename one")
         rows[stem] = row
     return rows

@@ -14,9 +14,9 @@ from lzma import LZMAError
 from pathlib import Path
 from typing import BinaryIO
 
-from unnoise.data.budget import MAX_MEMBER, Budget
-from unnoise.data.formats import HEAD, is_wanted
-from unnoise.data.tree import DAMAGED_ZIP, Broken, FileRef, Slice, Tree, ZipMember, visible
+from unnoise.data.files.budget import MAX_MEMBER, Budget
+from unnoise.data.files.tree import DAMAGED_ZIP, Broken, FileRef, Slice, Tree, ZipMember, visible
+from unnoise.data.readers.formats import HEAD, is_wanted
 from unnoise.errors import DamagedSource, UserError
 from unnoise.files import naming
 

@@ -18,7 +18,7 @@ from lzma import LZMAError
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from unnoise.data.budget import MAX_MEMBER
+from unnoise.data.files.budget import MAX_MEMBER
 from unnoise.errors import UserError
 
 NOT_DATA = ("__MACOSX", "@eaDir")  # what macOS and Synology put beside files
