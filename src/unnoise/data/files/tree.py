@@ -100,7 +100,9 @@ class ZipMember:
             if info.flag_bits & 1:
                 raise UserError("encrypted")
             return io.BytesIO(archive.read(info))
-        except DAMAGED_ZIP as error:
+        except UserError:
+            raise
+        except (*DAMAGED_ZIP, OSError, ValueError) as error:
             raise UserError(f"damaged in the archive: {' '.join(str(error).split())}") from None
 
 
