@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from unnoise.data import Images
-from unnoise.data.glyphs import COLOURS
+from unnoise.data.readers.glyphs import COLOURS
 from unnoise.evaluation.feature_cache import open_features
 from unnoise.metrics.features import FeatureExtractor
 

@@ -1,4 +1,4 @@
-"""Every test of the data floor packs into a cache of its own."""
+"""Every test of the data package packs into a cache of its own."""
 
 from __future__ import annotations
 

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unnoise.data import open_source, tree
+from unnoise.data import open_source
+from unnoise.data.files import tree
+from unnoise.errors import UserError
 
 
 def picture(seed: int) -> bytes:
@@ -64,7 +66,7 @@ def test_members_beyond_the_size_limit_are_named(kind: str, tmp_path: Path, monk
     else:
         write_tar(path, members)
     monkeypatch.setattr(tree, "MAX_MEMBER", 5000)
-    monkeypatch.setattr("unnoise.data.archive.MAX_MEMBER", 5000)
+    monkeypatch.setattr("unnoise.data.files.archive.MAX_MEMBER", 5000)
     images = open_source(path, progress=False)
     assert len(images) == 1
     assert [item.name for item in images.broken] == ["big.png"]
@@ -94,3 +96,20 @@ def test_an_archive_replaced_in_place_is_read_anew(tmp_path: Path) -> None:
         images = open_source(tmp_path / "set.zip", progress=False)
         assert images.fingerprint != first
         first = images.fingerprint
+
+
+@pytest.mark.parametrize(
+    "error", [zipfile.BadZipFile("bad"), OSError(22, "Invalid argument"), ValueError("negative seek")]
+)
+def test_a_damaged_member_is_one_broken_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        archive.writestr("metadata.jsonl", "{}")
+    tree.close_archives()
+
+    def damaged(*arguments: object) -> bytes:
+        raise error
+
+    monkeypatch.setattr(zipfile.ZipFile, "read", damaged)
+    with pytest.raises(UserError, match="damaged in the archive"):
+        tree.ZipMember(str(tmp_path / "set.zip"), "metadata.jsonl").open()
+    tree.close_archives()

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unnoise.data import budget, open_source
+from unnoise.data import open_source
+from unnoise.data.files import budget
 from unnoise.errors import UserError
 
 
@@ -82,5 +83,6 @@ def test_only_what_is_data_is_unpacked_from_a_tar(tmp_path: Path, own_cache: Pat
 
 def test_a_source_has_a_largest_number_of_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "MAX_MEMBERS", 5)
+    monkeypatch.setattr(budget, "FREE", 1 << 30)
     with pytest.raises(UserError, match="more than 5 members"):
         open_source(zipped(tmp_path), progress=False)

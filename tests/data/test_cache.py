@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -112,3 +113,26 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, own
     monkeypatch.delenv("UNNOISE_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder() == tmp_path / "unnoise"
+
+
+@pytest.mark.parametrize("where", ["posix_fallocate", "write"])
+def test_a_full_disk_is_an_error_that_names_the_file(
+    folder: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Room is taken before rows are decoded, and rows are written, not mapped: no process is killed on the way."""
+
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    if where == "write":
+        monkeypatch.setattr(np, "save", full)
+        source: Path | str = "glyphs:size=16,n=4"
+    else:
+        if not hasattr(os, where):
+            pytest.skip("this system takes no room beforehand")
+        monkeypatch.setattr(os, where, full)
+        source = folder
+    with pytest.raises(OSError, match="disk is full") as caught:
+        open_source(source, progress=False)
+    assert str(own_cache) in str(caught.value.filename)
+    assert not [path for path in (own_cache / "packed").iterdir() if path.is_dir()]

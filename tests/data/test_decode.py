@@ -12,8 +12,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from unnoise.data.decode import ImageFile, Target, decode_chunk, probe_chunk
-from unnoise.data.npy_file import NpyFile
-from unnoise.data.picture_reader import to_mode
+from unnoise.data.files.npy_file import NpyFile
+from unnoise.data.files.picture_reader import to_mode
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ def encode(picture: Image.Image, kind: str = "PNG", **options) -> Memory:
     return Memory(stream.getvalue())
 
 
-def decode(place: Memory, folder: Path, shape: tuple[int, int, int], mask: Memory | None = None):
+def decode(file: Memory, folder: Path, shape: tuple[int, int, int], mask: Memory | None = None):
     """(pixels (C, H, W), map (H, W), grey or reason) of one file."""
     maps = {} if mask is None else {"maps": NpyFile.create(folder / "maps.npy", (1, *shape[1:]))}
     target = Target(NpyFile.create(folder / "pixels.npy", (1, *shape)), maps)
-    found = decode_chunk(0, [ImageFile(place, {} if mask is None else {"maps": mask})], target)
+    found = decode_chunk(0, [ImageFile(file, {} if mask is None else {"maps": mask})], target)
     return np.load(folder / "pixels.npy")[0], np.load(folder / "maps.npy")[0] if maps else None, found[0]
 
 
@@ -51,11 +51,11 @@ def test_exif_orientation_is_applied(orientation: int, kind: str, tmp_path: Path
     picture = Image.fromarray(noise(6, 10, 3))
     exif = Image.Exif()
     exif[0x0112] = orientation
-    place = encode(picture, kind, exif=exif)
-    assert probe_chunk([place]) == [(10, 6) if orientation < 5 else (6, 10)]
-    with Image.open(place.open()) as opened:
+    file = encode(picture, kind, exif=exif)
+    assert probe_chunk([file]) == [(10, 6) if orientation < 5 else (6, 10)]
+    with Image.open(file.open()) as opened:
         seen = np.asarray(ImageOps.exif_transpose(opened))
-    pixels, _, grey = decode(place, tmp_path, (3, *seen.shape[:2]))
+    pixels, _, grey = decode(file, tmp_path, (3, *seen.shape[:2]))
     np.testing.assert_array_equal(pixels.transpose(1, 2, 0), seen)
     assert grey is False
 
@@ -78,10 +78,10 @@ def test_palettes_with_transparency_are_laid_on_white(tmp_path: Path) -> None:
     picture = Image.new("P", (3, 1))
     picture.putpalette([255, 0, 0, 0, 0, 255, 0, 255, 0])
     picture.putdata([0, 1, 2])
-    place = encode(picture, transparency=bytes([255, 0, 128]))
-    pixels, _, _ = decode(place, tmp_path, (3, 1, 3))
+    file = encode(picture, transparency=bytes([255, 0, 128]))
+    pixels, _, _ = decode(file, tmp_path, (3, 1, 3))
     np.testing.assert_allclose(pixels[:, 0].T, [[255, 0, 0], [255, 255, 255], [127, 255, 127]], atol=1)
-    kept, _, _ = decode(place, tmp_path, (4, 1, 3))
+    kept, _, _ = decode(file, tmp_path, (4, 1, 3))
     assert kept[3, 0].tolist() == [255, 0, 128]
 
 
@@ -148,17 +148,17 @@ BAD = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_what_cannot_be_read_gets_a_reason(name: str, tmp_path: Path) -> None:
-    place, reason = BAD[name]
-    _, _, found = decode(place, tmp_path, (3, 8, 8))
+    file, reason = BAD[name]
+    _, _, found = decode(file, tmp_path, (3, 8, 8))
     assert isinstance(found, str)
     assert reason in found
 
 
 def test_pictures_beyond_the_pixel_limit_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = encode(Image.fromarray(noise(20, 20)))
+    file = encode(Image.fromarray(noise(20, 20)))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 300)
-    assert probe_chunk([place]) == ["more than 300 pixels (--max-pixels lifts the limit)"]
-    assert decode(place, tmp_path, (1, 8, 8))[2].startswith("more than 300 pixels")
+    assert probe_chunk([file]) == ["more than 300 pixels (--max-pixels lifts the limit)"]
+    assert decode(file, tmp_path, (1, 8, 8))[2].startswith("more than 300 pixels")
 
 
 WRONG_MASKS = {

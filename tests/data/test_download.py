@@ -75,12 +75,6 @@ def test_a_wrong_checksum_leaves_nothing(server, tmp_path: Path) -> None:
     assert list((tmp_path / "to").iterdir()) == []
 
 
-def test_file_addresses_work_too(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"abc")
-    remote = Remote("file", hashlib.md5(b"abc").hexdigest(), ((tmp_path / "file").as_uri(),))
-    assert fetch(remote, tmp_path / "to", shown=False).read_bytes() == b"abc"
-
-
 def test_offline_says_what_to_put_where(monkeypatch: pytest.MonkeyPatch, own_cache: Path) -> None:
     remote = Remote("cifar-10-binary.tar.gz", "0" * 32, ("http://127.0.0.1:9/cifar",))
     monkeypatch.setitem(download.PUBLIC, "cifar10", PublicSet((remote,)))

@@ -10,7 +10,7 @@ import pytest
 
 from unnoise.data import Images, open_source
 from unnoise.data.fields import FIELDS
-from unnoise.data.tree import Broken
+from unnoise.data.files.tree import Broken
 
 VECTORS = np.arange(9, dtype=np.float32).reshape(3, 3) / 4
 

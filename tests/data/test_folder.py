@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from unnoise.data import open_source
-from unnoise.data.tree import Broken
+from unnoise.data.files.tree import Broken
 from unnoise.errors import DamagedSource
 
 

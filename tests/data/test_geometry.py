@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unnoise.data.geometry import crop_box, plan_size
+from unnoise.data.files.geometry import crop_box, plan_size
 
 PLANS = {
     "one small size is kept": ([(28, 30)] * 3, None, (30, 28)),

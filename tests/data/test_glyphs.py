@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from unnoise.data import open_source
-from unnoise.data.glyphs import COLOURS, FONTS, Glyphs, draw_cover, paint
+from unnoise.data.readers.glyphs import COLOURS, FONTS, Glyphs, draw_cover, paint
 
 CAPTION = re.compile(r"a (\w+) (letter|digit) (\w) on a (\w+) background")
 

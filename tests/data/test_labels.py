@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from unnoise.data import open_source
-from unnoise.data.labels import class_table
+from unnoise.data.readers.labels import class_table
 
 TABLES = {
     "integers keep their numbers": ([2, 0, 2], [2, 0, 2], ("0", "1", "2")),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unnoise.data.masks import marked
+from unnoise.data.files.masks import marked
 from unnoise.errors import UserError
 
 RIGHT = np.zeros((6, 8), bool)

@@ -228,8 +228,8 @@ def test_the_digits_are_split_evenly() -> None:
     assert len(train) + len(test) == 1797
     assert train.shape == (1, 8, 8)
     assert (train.pixels.min(), train.pixels.max()) == (0, 255)
-    shares = np.bincount(test.labels) / (np.bincount(test.labels) + np.bincount(train.labels))
-    np.testing.assert_allclose(shares, 1 / 6, atol=0.004)
+    fractions = np.bincount(test.labels) / (np.bincount(test.labels) + np.bincount(train.labels))
+    np.testing.assert_allclose(fractions, 1 / 6, atol=0.004)
     seen = {row.tobytes() for row in train.pixels}
     assert not any(row.tobytes() in seen for row in test.pixels)
 

@@ -144,6 +144,22 @@ def test_deblurring_and_varying(runs: dict[str, Path], pictures: Path, tmp_path:
         assert (read(varied["files"][0]) != read(varied["files"][1])).any()
 
 
+@pytest.mark.parametrize("fit", ["crop", "pad", "resize"])
+def test_a_photograph_of_any_size_is_edited_and_given_back_at_its_own(
+    run: Path, pictures: Path, tmp_path: Path, fit: str
+) -> None:
+    levels = np.random.default_rng(2).integers(256, size=(30, 40, 3), dtype=np.uint8)
+    Image.fromarray(levels).save(tmp_path / "photo.jpg")
+    mask = np.zeros((30, 40), np.uint8)
+    mask[10:20, 15:25] = 1
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    options = {"image": tmp_path / "photo.jpg", "steps": 2, "fit": fit}
+    at_the_runs = edit(run, Vary(**options), [0], out=tmp_path / "a.png")
+    assert read(at_the_runs["files"][0]).shape == (8, 8)
+    work = Inpaint(mask=tmp_path / "mask.png", own_size=True, **options)
+    assert read(edit(run, work, [0], out=tmp_path / "b.png")["files"][0]).shape == (30, 40)
+
+
 def test_a_label_and_guidance_change_what_is_drawn(
     runs: dict[str, Path], pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,9 +200,9 @@ def test_the_commands_print_json(run: Path, pictures: Path, capsys: Any, tmp_pat
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda p: Inpaint(image=p / "wide.png", mask=p / "mask.png"), "9x8 pixels, and the run makes 8x8; resize it"),
-        (lambda p: Inpaint(image=p / "image.png", mask=p / "wide.png"), "9x8 pixels, the image 8x8"),
-        (lambda p: Upscale(image=p / "wide.png", factor=2), "4x4 to be enlarged"),
+        (lambda p: Inpaint(image=p / "image.png", mask=p / "wide.png"), "9x8 pixels, the picture .* 8x8"),
+        (lambda p: Vary(image=p / "image.png", fit="stretch", steps=2), "unknown fit 'stretch'"),
+        (lambda p: Upscale(image=p / "small.png", factor=2, own_size=True, steps=2), "leave out --own-size"),
         (lambda p: Outpaint(image=p / "wide.png"), "9x8 pixels, larger than the 8x8 that the run makes; resize it"),
         (lambda p: Outpaint(image=p / "image.png"), "nothing around it to draw"),
         (lambda p: Outpaint(image=p / "small.png", at="5,0"), "X goes to 4, Y to 4"),

@@ -42,11 +42,20 @@ def test_a_run_learns_from_vectors_and_draws_by_them(tmp_path: Path) -> None:
     draws = np.random.default_rng(0)
     pixels, vectors = draws.integers(0, 256, (8, 8, 8), dtype=np.uint8), draws.standard_normal((8, 5))
     np.savez(tmp_path / "set.npz", images=pixels, vectors=vectors)
-    small = {"model.network.channels": 8, "model.network.attention": [], "train.batch_size": 4, "sampler.steps": 2}
-    run = train(tmp_path / "set.npz", "ddpm-vector", tmp_path / "run", steps=1, overrides=small, device="cpu")
+    small = {
+        "model.network.channels": 8,
+        "model.network.attention": [],
+        "train.batch_size": 4,
+        "train.learning_rate": 1e-2,
+        "train.warmup": 0,
+        "train.ema": 0.0,
+        "train.samples": 0,
+        "sampler.steps": 2,
+    }
+    run = train(tmp_path / "set.npz", "ddpm-vector", tmp_path / "run", steps=2, overrides=small, device="cpu")
     assert run.config["model"]["conditioner"]["features"] == 5
-    again = train(tmp_path / "set.npz", "ddpm-vector", tmp_path / "run", steps=2, overrides=small, device="cpu")
-    assert again.summary["resumed_from"] == 1  # type: ignore[index]
+    again = train(tmp_path / "set.npz", "ddpm-vector", tmp_path / "run", steps=4, overrides=small, device="cpu")
+    assert again.summary["resumed_from"] == 2  # type: ignore[index]
     np.save(tmp_path / "rows.npy", 10 * vectors[:2])
     np.save(tmp_path / "short.npy", vectors[0, :4])
     drawn = draw(run.folder, [0, 0], conditions=SampleConditions(vector=tmp_path / "rows.npy"), out=tmp_path / "a.npy")

@@ -10,7 +10,7 @@ from typing import Any
 
 _HOMES = {
     "Batch": "unnoise.data.batch",
-    "Broken": "unnoise.data.tree",
+    "Broken": "unnoise.data.files.tree",
     "Images": "unnoise.data.images",
     "Loader": "unnoise.data.loader",
     "Report": "unnoise.data.inspect",

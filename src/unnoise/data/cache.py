@@ -1,7 +1,7 @@
 """Packed sets on disk: one folder per source and settings, complete or not there at all.
 
-An entry is built in a folder of its own beside its place and renamed when it is whole. `meta.json` holds the digests
-of the arrays; an entry that does not match them is built again. A lock lets several processes ask for one set.
+An entry is built in a folder of its own and renamed when it is whole. `meta.json` holds the digests of the arrays; an
+entry that does not match them is built again. A lock lets several processes ask for one set.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ import numpy as np
 from filelock import FileLock
 
 from unnoise.data.fields import FIELDS
+from unnoise.data.files.tree import Broken
 from unnoise.data.images import Images
-from unnoise.data.tree import Broken
 from unnoise.errors import UserError
 from unnoise.files import naming
 
 VERSION = 2  # of the entries' format and of what decoding means; a new one leaves old entries behind
-CHECKED = 64  # blocks of a file that are read to recognise damage: all of a file up to 64 MiB, spread over a longer one
+CHECKED = 64  # blocks of a file that are read to recognise damage: all of a file up to 64 MiB, evenly over a longer one
 CHECK_BLOCK = 1 << 20
 PIXELS = "pixels"
 
 
 def cache_folder(cache: str | Path | None = None) -> Path:
-    """The given folder, $UNNOISE_CACHE, or the platform's place for caches."""
+    """The given folder, $UNNOISE_CACHE, or the platform's folder for caches."""
     given = cache or os.environ.get("UNNOISE_CACHE")
     if given:
         return Path(given).expanduser().resolve()
@@ -101,7 +101,7 @@ def _save(images: Images, folder: Path) -> None:
 
 
 def _save_array(array: np.ndarray, path: Path) -> None:
-    # a memory map of a packed file shows in `base` or by itself: what lies at its place already is not written again
+    # a memory map of a packed file shows in `base` or by itself: what lies there already is not written again
     owner = array if isinstance(array, np.memmap) else array.base
     if isinstance(owner, np.memmap) and Path(str(owner.filename)) == path:
         return

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from unnoise.data.fields import FIELDS
-from unnoise.data.geometry import fit
-from unnoise.data.npy_file import NpyFile
-from unnoise.data.picture_reader import PLAIN, Rules, bounded, load, reason_of, size_of, to_mode
-from unnoise.data.tree import FileRef
+from unnoise.data.files.geometry import fit
+from unnoise.data.files.npy_file import NpyFile
+from unnoise.data.files.picture_reader import PLAIN, Rules, bounded, load, reason_of, size_of, to_mode
+from unnoise.data.files.tree import FileRef
 from unnoise.errors import UserError
 
 T = TypeVar("T")

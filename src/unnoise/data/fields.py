@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image
 
-from unnoise.data.geometry import fit
-from unnoise.data.picture_reader import load
-from unnoise.data.tree import FileRef
+from unnoise.data.files.geometry import fit
+from unnoise.data.files.picture_reader import load
+from unnoise.data.files.tree import FileRef
 from unnoise.errors import UserError
 
 Values = np.ndarray | list[str]

@@ -12,10 +12,10 @@ import numpy as np
 from PIL import Image
 
 from unnoise.data.fields import FIELDS, present
+from unnoise.data.files.tree import Broken
 from unnoise.data.images import Images
 from unnoise.data.pictures import image_grid
 from unnoise.data.sources import open_source
-from unnoise.data.tree import Broken
 from unnoise.files import write_atomic
 
 SHOWN = 12  # items of a list that people are shown
@@ -138,7 +138,7 @@ def range_notes(pixels: np.ndarray) -> tuple[str, ...]:
 
 
 def contact_sheet(images: Images, n: int = 64) -> Image.Image:
-    """A grid of n images spread over the set, as many of each class as of any other."""
+    """A grid of n images from all of the set, as many of each class as of any other."""
     return image_grid(images.pixels[_spread(images, n)])
 
 

@@ -1,4 +1,4 @@
-"""Image files to packed arrays: probed, decoded by worker processes, settled."""
+"""Image files to packed arrays: probed, decoded by worker processes, without the rows that failed."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 
 from unnoise.data.blocks import blocks
 from unnoise.data.decode import Target, decode_chunk, probe_chunk
-from unnoise.data.geometry import plan_size
+from unnoise.data.files.geometry import plan_size
+from unnoise.data.files.npy_file import NpyFile
+from unnoise.data.files.picture_reader import Rules
+from unnoise.data.files.tree import close_archives
 from unnoise.data.images import Images
-from unnoise.data.listing import Listing
-from unnoise.data.npy_file import NpyFile
-from unnoise.data.picture_reader import Rules
 from unnoise.data.pool import Workers
+from unnoise.data.readers.listing import Listing
 from unnoise.data.settings import Settings
-from unnoise.data.tree import close_archives
 from unnoise.errors import DamagedSource
 from unnoise.progress import Advance, progress
 

@@ -40,7 +40,7 @@ def pair_by_name(first: Sequence[str], second: Sequence[str]) -> Pairs:
         second: of the other.
 
     Raises:
-        UserError: where nothing matches, where a set has no names, and where one name stands for several of its files.
+        UserError: where nothing matches, a set has no names, or one name stands for several files of a set.
     """
     if not first or not second:
         raise UserError("pairs are found by the names of files, and one of the two sets has none")
@@ -59,6 +59,6 @@ def _rows(names: Sequence[str], whole: bool) -> dict[str, int]:
     rows: dict[str, int] = {}
     for row, stem in enumerate(stems):
         if stem in rows:
-            raise UserError(f"{names[rows[stem]]} and {names[row]} are both called {stem}, so pairs cannot be told")
+            raise UserError(f"{names[rows[stem]]} and {names[row]} are both called {stem}: rename one")
         rows[stem] = row
     return rows

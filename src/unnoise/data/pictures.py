@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from unnoise.data.picture_reader import GRID
+from unnoise.data.files.picture_reader import GRID
 from unnoise.errors import UserError
 from unnoise.files import write_atomic
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import ImageColor
 
-from unnoise.data.picture_reader import WHITE, Rules
+from unnoise.data.files.picture_reader import WHITE, Rules
 from unnoise.errors import UserError
 
 SPLITS = ("train", "test")
@@ -72,7 +72,7 @@ class Settings:
         return Rules(self.max_pixels, self.background, self.levels)
 
     def chosen(self, count: int) -> np.ndarray:
-        """The indices, rising, of the images that `limit` lets through: spread over all, so no class is cut off."""
+        """The indices, rising, of the images that `limit` lets through, from all, so that no class is cut off."""
         if self.limit is None or self.limit >= count:
             return np.arange(count)
         return np.sort(np.random.default_rng([0, count]).permutation(count)[: self.limit])

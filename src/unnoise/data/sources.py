@@ -15,22 +15,22 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from unnoise.data.archive import tar_tree, zip_tree
-from unnoise.data.arrays import Arrays, read_npy, standard
 from unnoise.data.cache import cache_folder, cached
-from unnoise.data.cifar import is_cifar, read_cifar
-from unnoise.data.digits import read_digits
 from unnoise.data.download import PUBLIC, locate
-from unnoise.data.folder import list_images
-from unnoise.data.formats import EXTENSIONS
-from unnoise.data.glyphs import parse_glyphs
-from unnoise.data.idx import is_idx_file, is_idx_tree, label_name, read_idx_file, read_idx_tree
+from unnoise.data.files.archive import tar_tree, zip_tree
+from unnoise.data.files.picture_reader import WHITE
+from unnoise.data.files.tree import Tree, Walk, folder_tree
 from unnoise.data.images import Images
-from unnoise.data.npz import is_npz, read_npz
 from unnoise.data.pack import Files, some
-from unnoise.data.picture_reader import WHITE
+from unnoise.data.readers.arrays import Arrays, read_npy, standard
+from unnoise.data.readers.cifar import is_cifar, read_cifar
+from unnoise.data.readers.digits import read_digits
+from unnoise.data.readers.folder import list_images
+from unnoise.data.readers.formats import EXTENSIONS
+from unnoise.data.readers.glyphs import parse_glyphs
+from unnoise.data.readers.idx import is_idx_file, is_idx_tree, label_name, read_idx_file, read_idx_tree
+from unnoise.data.readers.npz import is_npz, read_npz
 from unnoise.data.settings import Settings
-from unnoise.data.tree import Tree, Walk, folder_tree
 from unnoise.errors import NoSplit, UserError
 from unnoise.registry import suggest
 

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from unnoise.data import image_grid, save_png, to_uint8
-from unnoise.data.geometry import FILTER, crop_box
-from unnoise.data.masks import marked
-from unnoise.data.picture_reader import read_picture
+from unnoise.data.files.geometry import FILTER, crop_box
+from unnoise.data.files.masks import marked
+from unnoise.data.files.picture_reader import read_picture
 from unnoise.errors import UserError
 from unnoise.models import ImageModel
 from unnoise.registry import lookup
@@ -99,11 +99,11 @@ class FittedPicture:
         Raises UserError for a mask of another size, and for one that marks everything or nothing.
         """
         mask = read_picture(path, None)
-        where = Image.fromarray(marked(mask, str(path)).astype(np.uint8))
         if mask.size != self.picture.size and mask.size != self.canvas:
             raise UserError(
                 f"the mask {path} is {_by(mask.size)} pixels, the picture {self.name} {_by(self.picture.size)}"
             )
+        where = Image.fromarray(marked(mask, str(path)).astype(np.uint8))
         if mask.size == self.picture.size:
             where = self._placed(where, Image.Resampling.NEAREST, 0)
         redrawn = np.array(where, bool)

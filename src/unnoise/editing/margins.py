@@ -1,4 +1,4 @@
-"""Where a picture lies in a larger canvas."""
+"""The position of a picture in a larger canvas."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ANCHORS: dict[str, tuple[float, float]] = {
     "bottom-left": (0.0, 1.0),
     "bottom-right": (1.0, 1.0),
 }
-"""The shares of the free columns that lie to the left, and of the free rows above."""
+"""The fractions of the free columns that lie to the left, and of the free rows above."""
 
 
 def margins(
@@ -27,7 +27,7 @@ def margins(
     """The free pixels (left, right, top, bottom) around a picture of size (h, w) in a canvas (H, W).
 
     at: 'X,Y' of its left top corner; anchor: a name in ANCHORS, by default centre; name: of the picture, for errors.
-    Raises UserError for a picture that does not fit or leaves nothing free, and for a place that is none.
+    Raises UserError for a picture that does not fit or leaves nothing free, and for a position that is none.
     """
     (height, width), (rows, columns) = size, canvas
     picture, room = f"{name} is {width}x{height} pixels", f"the {columns}x{rows} that the run makes"

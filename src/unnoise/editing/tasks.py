@@ -28,7 +28,7 @@ REPEATS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Inpaint(Edit):
-    """The pixels that the mask marks (white ones; see `data.masks`) are drawn anew, the others are kept.
+    """The pixels that the mask marks (white ones; see `data.files.masks`) are drawn anew, the others are kept.
 
     method: of `restore`, as below, or 'repaint'.
     """

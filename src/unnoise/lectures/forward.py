@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from PIL import Image, ImageOps
 from torch import Tensor
 
 from unnoise.data import to_uint8
-from unnoise.data.decode import fit, to_mode
-from unnoise.errors import UserError
+from unnoise.data.files.geometry import fit
+from unnoise.data.files.picture_reader import read_picture
 from unnoise.lectures.slide import COLOURS, Drawn, picture_axes, slide
 from unnoise.process.gaussian import perturb
 from unnoise.process.schedule import SCHEDULES, Schedule
@@ -64,12 +63,7 @@ def noised(schedule: Schedule, x_0: Tensor, t: Tensor, seed: int) -> np.ndarray:
 
 def _read(photo: Path) -> Tensor:
     """(3, SIDE, SIDE) in [-1, 1]."""
-    try:
-        with Image.open(photo) as picture:
-            upright = ImageOps.exif_transpose(picture)
-            pixels = np.asarray(fit(to_mode(upright, 3), SIDE, SIDE))
-    except OSError as error:
-        raise UserError(f"cannot read the picture {photo}: {error}") from None
+    pixels = np.asarray(fit(read_picture(photo, 3), SIDE, SIDE))
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 127.5 - 1
 
 

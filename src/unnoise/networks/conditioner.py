@@ -84,7 +84,7 @@ class Conditioner(nn.Module, ABC):
         return cond
 
     def prepare(self, cond: Mapping[str, Iterable[Any]], folder: Path) -> None:
-        """Called once before training with the conditions of the whole set: the place to compute and keep in `folder`
+        """Called once before training with the conditions of the whole set: where to compute and keep in `folder`
         what is expensive and never changes."""
 
     def notes(self, cond: Mapping[str, Iterable[Any]]) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from unnoise.networks.frozen_text import FROZEN, Embeddings, split_name
 from unnoise.registry import suggest
 
 BUCKETS = 4096
-"""Rows of the trained encoder's table: enough that two words of a data set rarely share both of theirs."""
+"""Rows of the trained encoder's table: enough that two words of a data set rarely have both in common."""
 START = "\x02"
 HEAD_WIDTH = 32
 SPACE, MARK, WORD, SIGN = "space", "mark", "word", "sign"

@@ -104,7 +104,7 @@ def _prompt(prompt: str, model: ImageModel, classes: Sequence[str]) -> list[str]
 def _map(file: Path, model: ImageModel, classes: Sequence[str]) -> np.ndarray:
     """(1, H, W) int64, brought to the model's size; a palette picture of class numbers keeps its numbers."""
     from unnoise.data.fields import Maps
-    from unnoise.data.picture_reader import read_picture
+    from unnoise.data.files.picture_reader import read_picture
 
     height, width = model.shape[1:]
     picture = read_picture(file, None)
@@ -115,7 +115,7 @@ def _map(file: Path, model: ImageModel, classes: Sequence[str]) -> np.ndarray:
 
 def _image(file: Path, model: ImageModel, classes: Sequence[str]) -> np.ndarray:
     """(1, C, h, w) float32 in [-1, 1]."""
-    from unnoise.data.picture_reader import read_picture
+    from unnoise.data.files.picture_reader import read_picture
 
     pixels = np.array(read_picture(file, model.shape[0]))
     pixels = pixels.reshape(*pixels.shape[:2], -1).transpose(2, 0, 1)[None]
@@ -125,7 +125,7 @@ def _image(file: Path, model: ImageModel, classes: Sequence[str]) -> np.ndarray:
 def _vector(file: Path, model: ImageModel, classes: Sequence[str]) -> np.ndarray:
     """(1 or N, features) float32."""
     from unnoise.data.fields import Vectors, read_array
-    from unnoise.data.tree import DiskFile
+    from unnoise.data.files.tree import DiskFile
 
     try:
         with DiskFile(str(file)).open() as stream:

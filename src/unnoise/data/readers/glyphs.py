@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from unnoise.data.arrays import Arrays
+from unnoise.data.readers.arrays import Arrays
 from unnoise.data.settings import MAX_SIDE
 from unnoise.errors import UserError
 from unnoise.progress import progress

@@ -5,8 +5,8 @@ from __future__ import annotations
 import posixpath
 
 from unnoise.data.fields import FIELDS
-from unnoise.data.metadata import FILES as METADATA
-from unnoise.data.tree import FileRef
+from unnoise.data.files.tree import FileRef
+from unnoise.data.readers.metadata import FILES as METADATA
 
 EXTENSIONS = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from unnoise.data.fields import FIELDS
-from unnoise.data.tree import Broken, Tree
+from unnoise.data.files.tree import Broken, Tree
 from unnoise.errors import UserError
 
 MAX_METADATA = 1 << 28  # bytes of one metadata file

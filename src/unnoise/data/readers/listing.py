@@ -9,7 +9,7 @@ import numpy as np
 
 from unnoise.data.decode import ImageFile
 from unnoise.data.fields import Values, taken
-from unnoise.data.tree import Broken, FileRef
+from unnoise.data.files.tree import Broken, FileRef
 
 
 @dataclass(frozen=True)

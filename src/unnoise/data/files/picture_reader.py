@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from unnoise.data.tree import DiskFile, FileRef
+from unnoise.data.files.tree import DiskFile, FileRef
 from unnoise.errors import UserError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from unnoise.data.fields import FIELDS, Field, Values, read_array
-from unnoise.data.formats import EXTENSIONS, UNREADABLE, is_image
-from unnoise.data.labels import class_table
-from unnoise.data.listing import Listing
-from unnoise.data.metadata import Metadata, read_metadata
-from unnoise.data.splits import Splits, find_splits, prefix_of
-from unnoise.data.tree import Broken, FileRef, Tree
+from unnoise.data.files.tree import Broken, FileRef, Tree
+from unnoise.data.readers.formats import EXTENSIONS, UNREADABLE, is_image
+from unnoise.data.readers.labels import class_table
+from unnoise.data.readers.listing import Listing
+from unnoise.data.readers.metadata import Metadata, read_metadata
+from unnoise.data.readers.splits import Splits, find_splits, prefix_of
 from unnoise.errors import UserError
 
 LABELS = "labels"

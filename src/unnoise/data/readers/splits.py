@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from unnoise.data.tree import Tree
+from unnoise.data.files.tree import Tree
 from unnoise.errors import DamagedSource, NoSplit
 
 TRAIN_NAMES = ("train", "training")

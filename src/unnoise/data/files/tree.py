@@ -10,16 +10,20 @@ import io
 import os
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from lzma import LZMAError
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from unnoise.data.budget import MAX_MEMBER
+from unnoise.data.files.budget import MAX_MEMBER
 from unnoise.errors import UserError
 
 NOT_DATA = ("__MACOSX", "@eaDir")  # what macOS and Synology put beside files
+DAMAGED_ZIP = (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error, LZMAError)
+"""What reading a damaged zip raises, beside OSError."""
 CONFIG = "config.toml"  # of a run: what unnoise wrote below a source is not data
 
 
@@ -89,12 +93,17 @@ class ZipMember:
     name: str
 
     def open(self) -> BinaryIO:
-        archive = _open_zip(self.path)
-        info = archive.getinfo(self.name)
-        _check_size(info.file_size)
-        if info.flag_bits & 1:
-            raise UserError("encrypted")
-        return io.BytesIO(archive.read(info))
+        try:
+            archive = _open_zip(self.path)
+            info = archive.getinfo(self.name)
+            _check_size(info.file_size)
+            if info.flag_bits & 1:
+                raise UserError("encrypted")
+            return io.BytesIO(archive.read(info))
+        except UserError:
+            raise
+        except (*DAMAGED_ZIP, OSError, ValueError) as error:
+            raise UserError(f"damaged in the archive: {' '.join(str(error).split())}") from None
 
 
 @lru_cache(maxsize=2)

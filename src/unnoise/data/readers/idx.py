@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from unnoise.data.arrays import Arrays, standard
-from unnoise.data.budget import MAX_MEMBER, Budget
-from unnoise.data.labels import class_table
+from unnoise.data.files.budget import MAX_MEMBER, Budget
+from unnoise.data.files.tree import DiskFile, Tree
+from unnoise.data.readers.arrays import Arrays, standard
+from unnoise.data.readers.labels import class_table
 from unnoise.data.settings import Settings
-from unnoise.data.tree import DiskFile, Tree
 from unnoise.errors import NoSplit, UserError
 
 IMAGE_FILE = re.compile(r"images[^/]*ubyte(\.gz)?$", re.IGNORECASE)

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from unnoise.data.archive import open_zip
-from unnoise.data.arrays import Arrays, standard
-from unnoise.data.budget import Budget
 from unnoise.data.fields import FIELDS, check_header
-from unnoise.data.labels import class_table
+from unnoise.data.files.archive import open_zip
+from unnoise.data.files.budget import Budget
+from unnoise.data.readers.arrays import Arrays, standard
+from unnoise.data.readers.labels import class_table
 from unnoise.data.settings import Settings
 from unnoise.errors import DamagedSource, NoSplit, UserError
 

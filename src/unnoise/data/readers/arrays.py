@@ -13,9 +13,9 @@ from PIL import Image
 
 from unnoise.data.blocks import blocks
 from unnoise.data.fields import Field, Values, present, taken
-from unnoise.data.geometry import fit, plan_size
+from unnoise.data.files.geometry import fit, plan_size
+from unnoise.data.files.picture_reader import scaled
 from unnoise.data.images import Images
-from unnoise.data.picture_reader import scaled
 from unnoise.data.settings import Settings
 from unnoise.errors import NoSplit, UserError
 from unnoise.progress import progress

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import posixpath
 import shutil
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -13,24 +14,22 @@ from lzma import LZMAError
 from pathlib import Path
 from typing import BinaryIO
 
-from unnoise.data.budget import MAX_MEMBER, Budget
-from unnoise.data.formats import HEAD, is_wanted
-from unnoise.data.tree import Broken, FileRef, Slice, Tree, ZipMember, visible
+from unnoise.data.files.budget import MAX_MEMBER, Budget
+from unnoise.data.files.tree import DAMAGED_ZIP, Broken, FileRef, Slice, Tree, ZipMember, visible
+from unnoise.data.readers.formats import HEAD, is_wanted
 from unnoise.errors import DamagedSource, UserError
 from unnoise.files import naming
 
-ENDS_EARLY = (EOFError, tarfile.TarError, OSError, zlib.error, LZMAError, ValueError)
+ENDS_EARLY = (EOFError, tarfile.TarError, OSError, zlib.error, LZMAError, ValueError, TypeError, struct.error)
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
-DAMAGED_ZIP = (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError, zlib.error)
 
 
 def open_zip(path: Path) -> zipfile.ZipFile:
-    """A zip whose members are within the budget; raises DamagedSource for what is none."""
+    """A zip; raises DamagedSource for what is none."""
     try:
-        archive = zipfile.ZipFile(path)
-    except DAMAGED_ZIP as error:
+        return zipfile.ZipFile(path)
+    except (*DAMAGED_ZIP, OSError, ValueError) as error:
         raise DamagedSource(f"{path} is a damaged zip: {error}") from None
-    return archive
 
 
 def zip_tree(path: Path) -> Tree:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from unnoise.data.arrays import Arrays
+from unnoise.data.readers.arrays import Arrays
 
 HELD_OUT = 6  # one digit in six is held out, of every class alike
 

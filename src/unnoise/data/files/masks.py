@@ -26,7 +26,7 @@ def marked(mask: Image.Image, name: str) -> np.ndarray:
         (H, W) bool.
 
     Raises:
-        UserError: for a mask that marks everything or nothing, or whose meaning cannot be told.
+        UserError: for a mask that marks everything or nothing, or whose meaning is not clear.
     """
     found = _of_alpha(mask) if _has_holes(mask) else _of_levels(_levels(mask), name)
     if found.all() or not found.any():
@@ -70,6 +70,6 @@ def _of_levels(levels: np.ndarray, name: str) -> np.ndarray:
     if not values[0] < middle <= values[-1]:
         raise UserError(
             f"the mask {name} has {len(values)} values from {values[0]} to {values[-1]}, all on one side of the "
-            f"middle, so what it marks cannot be told; give black and white"
+            f"middle, so what it marks is not clear; give black and white"
         )
     return levels >= middle

@@ -6,9 +6,9 @@ import re
 
 import numpy as np
 
-from unnoise.data.arrays import Arrays
+from unnoise.data.files.tree import Tree
+from unnoise.data.readers.arrays import Arrays
 from unnoise.data.settings import Settings
-from unnoise.data.tree import Tree
 from unnoise.errors import NoSplit, UserError
 
 BATCH = re.compile(r"(^|/)(data_batch_\d+|test_batch)\.bin$")

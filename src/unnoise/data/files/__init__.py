@@ -1,0 +1,1 @@
+"""Files that others made: trees and archives within a budget, pictures through one reader."""
