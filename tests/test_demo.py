@@ -20,7 +20,7 @@ def test_the_page_stands_alone_and_shows_what_it_says(tmp_path: Path, monkeypatc
         assert (tmp_path / "demo" / "samples" / f"{name}.png").is_file()
 
 
-def test_running_mean_is_the_mean_of_the_last_share() -> None:
+def test_running_mean_is_the_mean_of_the_last_part() -> None:
     values = np.arange(100.0)
     smooth = demo._running_mean(values, 0.1)
     assert smooth[0] == 0

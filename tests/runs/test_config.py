@@ -1,11 +1,24 @@
 from __future__ import annotations
 
+import shutil
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from unnoise.runs.config import difference, override, parse_overrides, plain, read_recipe, recipe_names, to_toml
+from unnoise.errors import UserError
+from unnoise.runs.config import (
+    difference,
+    override,
+    parse_overrides,
+    plain,
+    read_config,
+    read_recipe,
+    recipe_names,
+    to_toml,
+    write_config,
+)
+from unnoise.runs.run import Run
 from unnoise.training.settings import TrainSettings
 
 
@@ -68,3 +81,52 @@ def test_a_broken_recipe_file_is_named(tmp_path: Path) -> None:
         read_recipe(str(file))
     with pytest.raises(ValueError, match="cannot read"):
         read_recipe(str(tmp_path / "none.toml"))
+
+
+def written(folder: Path) -> Path:
+    shutil.copytree(Path(__file__).parent / "written_by_0_1" / "flow", folder / "run")
+    file = folder / "run" / "config.toml"
+    write_config(file, read_config(file)[0])
+    return file
+
+
+def test_what_was_edited_by_hand_is_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = written(tmp_path)
+    assert not read_config(file)[1]
+    Run.open(file.parent)
+    assert capsys.readouterr().err == ""
+    file.write_text(file.read_text().replace("seed = 0", "seed = 1"))
+    assert Run.open(file.parent).config["seed"] == 1
+    assert "was edited by hand" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("channels = 8", "channels = 1000000000", "model.network.channels = 1000000000"),
+        ("channels = 1\n", "channels = 1000000000\n", "found.channels"),
+        ("height = 8", "height = -8", "found.height"),
+        ("height = 8", "height = 8.5", "found.height"),
+        ("images = 1498", 'images = "many"', "found.images"),
+        ("seed = 0", 'seed = "0"', "seed"),
+        ('source = "digits"', "source = 3", "source"),
+        ("[found]", "[[found]]", "found in .* must be a table"),
+        ("[objective]", "[objectiv]", "did you mean 'objective'"),
+    ],
+)
+def test_a_configuration_of_a_strangers_making_is_refused(
+    tmp_path: Path, before: str, after: str, message: str
+) -> None:
+    file = written(tmp_path)
+    assert before in file.read_text()
+    file.write_text(file.read_text().replace(before, after, 1))
+    with pytest.raises(UserError, match=message):
+        Run.open(file.parent)
+
+
+def test_a_configuration_that_is_no_file_does_not_hang(tmp_path: Path) -> None:
+    file = written(tmp_path)
+    file.unlink()
+    file.symlink_to("/dev/zero")
+    with pytest.raises(UserError, match="is no run"):
+        Run.open(file.parent)

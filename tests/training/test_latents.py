@@ -7,8 +7,11 @@ import pytest
 import torch
 
 import unnoise
+from unnoise.data import open_source
 from unnoise.models import Diffusion
+from unnoise.models.assembly import build_model
 from unnoise.models.codec import Latents
+from unnoise.training.latents import with_autoencoder, with_latents
 from unnoise.training.train import train
 
 SMALL = {"train.batch_size": 16, "train.samples": 4, "train.warmup": 1, "data.limit": 64}
@@ -44,11 +47,7 @@ def test_a_run_in_latents_trains_resumes_and_draws_without_the_codec_run(codec: 
         (codec / "hidden.toml").rename(codec / "config.toml")
 
 
-def test_codes_are_those_of_the_images(codec: Path) -> None:
-    from unnoise.data import open_source
-    from unnoise.models.assembly import build_model
-    from unnoise.training.latents import with_autoencoder, with_latents
-
+def test_latents_are_those_of_the_images(codec: Path) -> None:
     images = open_source("digits", limit=20, progress=False)
     spec = with_autoencoder({"codec": {"kind": "latents", "run": str(codec)}, "clip": False})
     model = build_model(spec, images.shape, 0)
@@ -63,3 +62,23 @@ def test_codes_are_those_of_the_images(codec: Path) -> None:
 def test_a_codec_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"model\.codec\.run=RUN"):
         train("digits", "ldm", tmp_path / "run", steps=1, device="cpu")
+
+
+def test_damaged_latents_in_the_cache_are_made_anew(
+    codec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = open_source("digits", limit=20, progress=False)
+    monkeypatch.setenv("UNNOISE_CACHE", str(tmp_path))
+    spec = with_autoencoder({"codec": {"kind": "latents", "run": str(codec)}, "clip": False})
+
+    def made() -> np.ndarray:
+        latents = with_latents(build_model(spec, images.shape, 0), images, "cpu", keep=True).latents
+        assert latents is not None
+        return latents
+
+    first = made()
+    (file,) = (tmp_path / "latents").iterdir()
+    data = bytearray(file.read_bytes())
+    data[-3] ^= 0xFF
+    file.write_bytes(data)
+    np.testing.assert_array_equal(made(), first)

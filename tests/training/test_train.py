@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -66,6 +67,7 @@ def test_a_run_is_a_folder_that_loads(tmp_path: Path) -> None:
     for given in (run, str(run.folder)):
         assert torch.equal(unnoise.load(given, "cpu").sample([3]), unnoise.load(run.folder, "cpu").sample([3]))
     model = unnoise.load(run.folder, "cpu")
+    assert re.fullmatch(r"Diffusion\(8x8x1, 0\.\d\d M parameters\)", repr(model))
     assert not model.training
     saved = weights(run, "ema")
     assert all(torch.equal(value, saved[name]) for name, value in model.state_dict().items())

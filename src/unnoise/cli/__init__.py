@@ -24,6 +24,7 @@ from unnoise.cli.score import score
 from unnoise.cli.show import show
 from unnoise.cli.train import train
 from unnoise.cli.tune import tune
+from unnoise.runtime.threads import choose_threads
 
 app = App(
     name="unnoise",
@@ -37,6 +38,9 @@ app.command(edit)
 
 def main() -> None:
     """The entry point: errors that speak to users are one line on standard error and exit status 1."""
+    line = choose_threads()
+    if line is not None:
+        print(f"unnoise: {line}", file=sys.stderr)
     try:
         app(task_first(sys.argv[1:]))
     except (ValueError, OSError, FloatingPointError, RuntimeError) as error:

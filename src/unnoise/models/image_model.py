@@ -41,6 +41,11 @@ class ImageModel(nn.Module):
         super().__init__()
         self.shape = shape
 
+    def __repr__(self) -> str:
+        channels, height, width = self.shape
+        millions = sum(parameter.numel() for parameter in self.parameters()) / 1e6
+        return f"{type(self).__name__}({width}x{height}x{channels}, {millions:.2f} M parameters)"
+
     @property
     def device(self) -> torch.device:
         return next(self.parameters()).device

@@ -14,6 +14,7 @@ import torch
 import unnoise
 from unnoise.runtime.cpu import cpu_has_native_bf16
 from unnoise.runtime.device import best_device
+from unnoise.runtime.threads import free_cpus, usable_cpus
 
 EXTRAS = {"tensorboard": "tensorboard", "bench": "diffusers"}
 """Optional extras, and a package that shows that each is installed."""
@@ -31,6 +32,8 @@ def examine() -> dict[str, Any]:
         "device": best_device(),
         "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
         "cpu_threads": torch.get_num_threads(),
+        "usable_cpus": usable_cpus(),
+        "free_cpus": free_cpus(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "cpu_native_bf16": cpu_has_native_bf16(),
         "compiler": shutil.which("c++") or shutil.which("g++") or "none: torch.compile cannot be used on the CPU",

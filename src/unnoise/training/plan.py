@@ -33,6 +33,8 @@ def known_plan(trainer: Trainer, images: Images, folder: Path, advice: tuple[str
     precision = "bf16 autocast" if engine.bf16 else "fp32"
     layout = ", channels last" if engine.channels_last else ""
     compiled = ", torch.compile" if engine.compile else ""
+    count = torch.get_num_threads()
+    threads = f", {count} thread{'s' if count > 1 else ''}" if engine.device == "cpu" else ""
     return Plan(
         run=str(folder),
         images=len(images),
@@ -42,7 +44,7 @@ def known_plan(trainer: Trainer, images: Images, folder: Path, advice: tuple[str
         parameters=sum(parameter.numel() for parameter in trainer.model.parameters()),
         weights_memory=_weights_bytes(trainer),
         device=engine.device,
-        how=f"{precision}{layout}{compiled}",
+        how=f"{precision}{layout}{compiled}{threads}",
         step=trainer.step,
         steps=settings.steps,
         minutes=settings.minutes,

@@ -1,0 +1,68 @@
+"""Threads and memory: what is free is asked, and more is not taken."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from unnoise.errors import UserError
+from unnoise.runtime import memory, threads
+from unnoise.runtime.memory import within_memory
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Eight CPUs, no quota, no load, torch not imported yet."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 9.0, 9.0), raising=False)
+    monkeypatch.setattr(threads, "QUOTA", tmp_path / "cpu.max")
+    monkeypatch.delenv(threads.VARIABLE, raising=False)
+    monkeypatch.delitem(sys.modules, "torch")
+    return tmp_path / "cpu.max"
+
+
+@pytest.mark.parametrize(
+    ("load", "quota", "expected"),
+    [(0.0, None, 8), (0.4, None, 8), (2.6, None, 5), (40.0, None, 1), (0.0, "400000 100000", 4), (1, "max 100000", 7)],
+)
+def test_threads_are_the_cpus_that_are_free(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, load: float, quota: str | None, expected: int
+) -> None:
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
+    if quota:
+        machine.write_text(quota)
+    line = threads.choose_threads()
+    assert os.environ[threads.VARIABLE] == str(expected)
+    assert (line is None) == (expected == threads.usable_cpus())
+
+
+def test_who_sets_the_threads_has_them(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(threads.VARIABLE, "3")
+    assert threads.choose_threads() is None
+    assert os.environ[threads.VARIABLE] == "3"
+
+
+def test_a_container_has_the_memory_of_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
+    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:   4000 kB\n")
+    assert memory.free_bytes("cpu") == 4000 * 1024
+    (tmp_path / "memory.max").write_text("3000000\n")
+    (tmp_path / "memory.current").write_text("1000000\n")
+    assert memory.free_bytes("cpu") == 2000000
+    assert memory.total_bytes() == 3000000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory.free_bytes("cpu") == 4000 * 1024
+
+
+def test_a_model_larger_than_the_memory_is_refused_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "total_bytes", lambda: 4000)
+    with within_memory("the model"):
+        nn.Linear(10, 10)
+    for width in (100, 10**6, 2**40):
+        with pytest.raises(UserError, match="the model has more parameters than"), within_memory("the model"):
+            nn.Linear(width, width)
