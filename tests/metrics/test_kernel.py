@@ -30,24 +30,29 @@ def test_equals_the_sum_over_pairs_in_any_order() -> None:
     assert squared_mmd(x.flip(0), y[torch.randperm(45)].numpy()).value == pytest.approx(want, rel=1e-10)
 
 
-def test_the_error_is_the_jackknife() -> None:
-    x, y = (z.numpy() for z in sets(9, 7))
+def test_the_error_is_the_jackknife_where_single_rows_explain_the_distance() -> None:
+    """Far from equality the variance that comes from pairs, which the jackknife counts twice, hardly matters."""
+    x, y = (z.numpy() for z in sets(60, 45, shift=4.0))
     variance = 0.0
     for axis, z in enumerate((x, y)):
         without = [
-            by_pairs(*(np.delete(s, i, 0) if a == axis else s for a, s in enumerate((x, y)))) for i in range(len(z))
+            squared_mmd(*(np.delete(s, i, 0) if a == axis else s for a, s in enumerate((x, y)))).value
+            for i in range(len(z))
         ]
         variance += (len(z) - 1) * np.var(without)
-    assert squared_mmd(x, y).stderr == pytest.approx(variance**0.5, rel=1e-9)
+    assert squared_mmd(x, y).stderr == pytest.approx(variance**0.5, rel=0.05)
 
 
-def test_the_error_is_that_of_repeated_draws() -> None:
+@pytest.mark.parametrize("shift", [0.0, 0.1, 0.7])
+def test_the_error_is_that_of_repeated_draws(shift: float) -> None:
+    """At equality the jackknife alone is 1.4 times too large."""
     found = []
-    for seed in range(200):
+    for seed in range(300):
         draws = torch.Generator().manual_seed(seed)
-        found.append(squared_mmd(torch.randn(80, 4, generator=draws), 0.7 + torch.randn(90, 4, generator=draws)))
-    actual = float(np.std([each.value for each in found]))
-    assert np.mean([each.stderr for each in found]) == pytest.approx(actual, rel=0.2)
+        found.append(squared_mmd(torch.randn(80, 4, generator=draws), shift + torch.randn(90, 4, generator=draws)))
+    values, errors = np.array([each.value for each in found]), np.array([each.stderr for each in found])
+    assert np.mean(errors) == pytest.approx(values.std(), rel=0.16)
+    assert np.mean(abs(values - values.mean()) < 1.96 * errors) == pytest.approx(0.95, abs=0.04)
 
 
 def test_unbiased_for_one_distribution() -> None:

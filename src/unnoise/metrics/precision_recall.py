@@ -10,14 +10,19 @@ from torch import Tensor
 from unnoise.errors import UserError
 from unnoise.metrics.distances import neighbour_radii, slack, tiles
 from unnoise.metrics.statistics import Array, feature_pair
+from unnoise.seeding import generator
+
+PARTS, PARTITIONS = 8, 6
+"""Errors are those of so many disjoint parts, of so many random partitions."""
+SMALLEST_PART = 50
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over images and its standard error, the other set taken as given."""
+    """A value, and its standard deviation over repetitions that draw both sets anew; None for too few images."""
 
     value: float
-    stderr: float
+    stderr: float | None
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,13 @@ def precision_recall(samples: Array, references: Array, *, k: int = 3, density_k
     if min(k, density_k) < 1:
         raise UserError(f"k must be at least 1, got {k} and {density_k}")
     x, y = feature_pair(samples, references, ("samples", "references"), at_least=max(k, density_k) + 1)
+    values = _values(x, y, k, density_k)
+    errors = _errors(x, y, k, density_k)
+    return PrecisionRecall(*map(Estimate, values, errors), k, density_k)
+
+
+def _values(x: Tensor, y: Tensor, k: int, density_k: int) -> tuple[float, ...]:
+    """Precision, recall, density and coverage."""
     slack_y = slack(x, y)
     radii_x = neighbour_radii(x, (k,))[0]
     radii_y, density_radii = neighbour_radii(y, (k, density_k))
@@ -74,11 +86,37 @@ def precision_recall(samples: Array, references: Array, *, k: int = 3, density_k
         holders[other] += (tile.squared < density_radii[own, None] - slack_y).sum(0)
         closest[own] = torch.minimum(closest[own], tile.squared.min(1).values)
     covered = (closest < density_radii - slack_y) | (closest <= slack_y)
-    precision, recall = _estimate(inside_y), _estimate(inside_x)
-    return PrecisionRecall(precision, recall, _estimate(holders, density_k), _estimate(covered), k, density_k)
+    # Counts are added exactly, so that no order of the rows matters.
+    return (
+        float(inside_y.double().mean()),
+        float(inside_x.double().mean()),
+        float(holders.sum() / (len(x) * density_k)),
+        float(covered.double().mean()),
+    )
 
 
-def _estimate(values: Tensor, unit: int = 1) -> Estimate:
-    """The mean of counts, in units; counts are added exactly, so that no order matters."""
-    values = values.double()
-    return Estimate(float(values.sum() / (len(values) * unit)), float(values.std() / len(values) ** 0.5 / unit))
+def _errors(x: Tensor, y: Tensor, k: int, density_k: int) -> list[float | None]:
+    """Standard errors from disjoint parts of both sets, whose variance is that of all images times their number."""
+    parts = min(PARTS, min(len(x), len(y)) // SMALLEST_PART)
+    if parts < 2:
+        return [None] * 4
+    variances = []
+    for partition in range(PARTITIONS):
+        pieces = zip(*(_pieces(z, parts, partition, index) for index, z in enumerate((x, y))), strict=True)
+        found = torch.tensor([_values(a, b, k, density_k) for a, b in pieces], dtype=torch.float64)
+        variances.append(found.var(0) / parts)
+    return torch.stack(variances).mean(0).sqrt().tolist()
+
+
+def _pieces(z: Tensor, parts: int, *keys: int) -> list[Tensor]:
+    order = torch.randperm(len(z), generator=generator(*keys))
+    return [z[rows] for rows in order.tensor_split(parts)]
+
+
+def inside(samples: Array, references: Array, *, k: int = 3) -> Tensor:
+    """Which samples (N,) lie in the neighbourhood of a reference, as in precision."""
+    x, y = feature_pair(samples, references, ("samples", "references"), at_least=k + 1)
+    found, limits = torch.zeros(len(x), dtype=torch.bool), neighbour_radii(y, (k,))[0] + slack(x, y)
+    for tile in tiles(y, x):
+        found[tile.columns] |= (tile.squared <= limits[tile.rows, None]).any(0)
+    return found

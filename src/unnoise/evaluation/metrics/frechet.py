@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
-from torch import Tensor
-
 from unnoise.evaluation.column import Column
 from unnoise.evaluation.context import Context
 from unnoise.evaluation.entry import Entry, Figure, Result
 from unnoise.evaluation.metrics.metric import Line, Metric
 from unnoise.evaluation.plots import Curve, curves
-from unnoise.metrics.frechet import frechet_of
-from unnoise.metrics.statistics import FeatureStatistics
-from unnoise.metrics.uncertainty import bootstrap, small_sample_warning
+from unnoise.metrics.frechet_interval import Pair, frechet_estimate
+from unnoise.metrics.uncertainty import small_sample_warning
 
-RESAMPLES = 20
+INTERVAL = "95 %, over repetitions that draw samples and reference images anew"
 
 
 def fid_name(features: str) -> str:
@@ -47,26 +44,26 @@ class FrechetDistance(Metric):
     )
 
     def compute(self, context: Context) -> Result:
-        reference = FeatureStatistics.of(context.reference)
-        found = frechet_of(FeatureStatistics.of(context.samples), reference)
-
-        def distance(samples: Tensor) -> float:
-            return frechet_of(FeatureStatistics.of(samples), reference).distance
-
-        resampled = bootstrap(distance, context.samples, resamples=RESAMPLES, seed=context.settings.seed)
+        found = frechet_estimate(context.samples, context.reference, seed=context.settings.seed)
         result: Result = {
-            "fid": found.distance,
-            "fid_interval": list(resampled.interval),
-            "fid_terms": {"mean": found.mean_term, "covariance": found.covariance_term},
+            "fid": found.found.distance,
+            "fid_stderr": found.stderr,
+            "fid_interval": list(found.interval),
+            "fid_infinite": None,
+            "fid_interval_of": INTERVAL,
+            "fid_terms": {"mean": found.found.mean_term, "covariance": found.found.covariance_term},
             "fid_name": fid_name(context.extractor.name),
         }
+        if found.infinite_interval is not None:
+            result["fid_infinite"] = {"value": found.infinite, "interval": list(found.infinite_interval)}
         warning = small_sample_warning(len(context.samples), context.extractor.dim)
-        if warning or found.near_singular:
-            ranks = f"covariances of rank {found.ranks[0]} and {found.ranks[1]} in {found.dim} dimensions"
-            result["fid_warning"] = "; ".join(text for text in (warning, ranks if found.near_singular else "") if text)
+        if warning or found.found.near_singular:
+            ranks = "covariances of rank {} and {} in {} dimensions".format(*found.found.ranks, found.found.dim)
+            texts = (warning, ranks if found.found.near_singular else None)
+            result["fid_warning"] = "; ".join(text for text in texts if text)
         if context.held_out is not None:
             result["fid_baseline"] = {
-                "value": distance(context.held_out),
+                "value": Pair.of(context.held_out.double(), context.reference.double()).distance().distance,
                 "n": len(context.held_out),
                 "of": "held-out real images",
             }
@@ -74,7 +71,11 @@ class FrechetDistance(Metric):
 
     def lines(self, result: Result) -> list[Line]:
         low, high = result["fid_interval"]
-        lines = [(result["fid_name"], f"{result['fid']:.4f} (95 % of resamples: {low:.4f} to {high:.4f})")]
+        lines = [(result["fid_name"], f"{result['fid']:.4f} (95 % interval at this n: {low:.4f} to {high:.4f})")]
+        if result["fid_infinite"] is not None:
+            infinite = result["fid_infinite"]
+            low, high = infinite["interval"]
+            lines.append(("  at infinite n", f"{infinite['value']:.4f} (95 % interval: {low:.4f} to {high:.4f})"))
         if "fid_baseline" in result:
             held_out = result["fid_baseline"]
             lines.append(

@@ -28,8 +28,13 @@ class PrecisionRecall(Metric):
         return {
             **{name: estimate.value for name, estimate in parts.items()},
             **{f"{name}_stderr": estimate.stderr for name, estimate in parts.items()},
+            "stderr_of": "repetitions that draw samples and reference images anew",
             "neighbours": {"k": found.k, "density_k": found.density_k, "references": len(reference)},
         }
 
     def lines(self, result: Result) -> list[Line]:
-        return [(name, f"{result[name]:.4f} +- {result[f'{name}_stderr']:.4f}") for name in self.names]
+        return [(name, f"{result[name]:.4f}{_error(result[f'{name}_stderr'])}") for name in self.names]
+
+
+def _error(value: float | None) -> str:
+    return "" if value is None else f" +- {value:.4f}"
