@@ -14,7 +14,7 @@ from unnoise.process.schedule import VE, RectifiedFlow, Schedule
 from unnoise.samplers import RK45
 from unnoise.samplers.ode import LOWER, NODES, TABLEAU
 
-BROAD = GaussianMixture(torch.ones(2), torch.tensor([[0.6, -0.6], [-0.5, 0.2]]), torch.tensor([0.5, 0.6]))
+BROAD = GaussianMixture(torch.ones(2), torch.tensor([[0.6, -0.6, 0.1], [-0.5, 0.2, 0.4]]), torch.tensor([0.5, 0.6]))
 
 
 def test_the_tableau_is_dormand_and_princes() -> None:
@@ -39,7 +39,7 @@ class Counted:
 
 def calls(schedule: Schedule, **options: Any) -> int:
     counted = Counted(schedule)
-    x_T = schedule.prior_std * torch.randn(8, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x_T = schedule.prior_std * torch.randn(8, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     RK45(**options).run(counted, x_T)
     return counted.calls
 
