@@ -115,13 +115,13 @@ def sde_dpm_solver(law: Law, x: Vector, times: list[float]) -> Iterator[Vector]:
 
 
 def langevin(law: Law, x: Vector, times: list[float], corrections: int, snr: float) -> Iterator[Vector]:
-    """Song et al. 2021, algorithms 2 and 4 on the variance-exploding process, the score's norm at its expectation."""
+    """Song et al. 2021, algorithms 2 to 5, the score's norm at its expectation; alpha_i = 1 - beta_i is 1 on VE."""
     for t, s in pairwise(times):
         if s == 0:
             yield law.denoised(x, t)
             return
         x = ancestral_step(law, x, t, s)
-        delta = 2 * (snr * law.sigma(s)) ** 2
+        delta = 2 * (law.alpha(t) / law.alpha(s)) ** 2 * (snr * law.sigma(s)) ** 2
         for _ in range(corrections):
             score = -law.eps(x, s) / law.sigma(s)
             x = x + delta * score + math.sqrt(2 * delta) * law.z()
@@ -177,7 +177,7 @@ CASES: list[tuple[Sampler, Callable[..., Iterator[Vector]], dict[str, Any], tupl
     (Ancestral(variance="beta"), ancestral, {"variance": "beta"}, ("linear betas", "cosine")),
     (DDIM(eta=0.6), ddim, {"eta": 0.6}, ("linear betas", "cosine")),
     (SDEDPMSolver(), sde_dpm_solver, {}, ("linear betas", "VE", "cosine")),
-    (Langevin(corrections=2, snr=0.3), langevin, {"corrections": 2, "snr": 0.3}, ("VE",)),
+    (Langevin(corrections=2, snr=0.3), langevin, {"corrections": 2, "snr": 0.3}, ("VE", "linear betas")),
     (Euler(**CHURN), karras, {"second": False, **CHURN}, ("VE", "cosine")),
     (Heun(**CHURN), karras, {"second": True, **CHURN}, ("VE",)),
     (Heun(**MUCH), karras, {"second": True, **MUCH}, ("VE",)),
