@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -144,3 +146,27 @@ def test_vp_is_the_limit_of_linear_betas() -> None:
 def test_impossible_schedules_are_refused(make: object) -> None:
     with pytest.raises(ValueError, match="need"):
         make()  # type: ignore[operator]
+
+
+def test_cosine_betas_are_nichol_and_dhariwals() -> None:
+    """Equation 17: alpha_bar_t = f(t) / f(0), f the squared cosine of (t / T + 0.008) / 1.008 quarter turns."""
+    f = [math.cos((t / 1000 + 0.008) / 1.008 * math.pi / 2) ** 2 for t in range(1001)]
+    betas = [min(1 - f[t] / f[t - 1], 0.999) for t in range(1, 1001)]
+    torch.testing.assert_close(CosineBetas().betas, torch.tensor(betas, dtype=torch.float64))
+    assert CosineBetas().betas[-1] == 0.999
+
+
+def test_geometric_betas_rise_by_one_ratio() -> None:
+    betas = GeometricBetas().betas
+    assert betas[[0, -1]].tolist() == pytest.approx([1e-4, 0.05])
+    torch.testing.assert_close(betas[1:] / betas[:-1], torch.full((999,), 500 ** (1 / 999), dtype=torch.float64))
+
+
+def test_continuous_schedules_are_their_papers() -> None:
+    """VP: alpha^2 = exp(-int beta), beta from 0.1 to 20 (Song et al. 2021). VE: Karras et al. 2022, table 1."""
+    for t in (0.1, 0.5, 1.0):
+        assert VP().alpha(t).item() == pytest.approx(math.exp(-0.5 * (0.1 * t + 19.9 * t**2 / 2)), rel=1e-12)
+        assert Cosine().log_snr(t / 2).item() == pytest.approx(-2 * math.log(math.tan(math.pi * t / 4)), rel=1e-9)
+        assert RectifiedFlow().log_snr(t / 2).item() == pytest.approx(2 * math.log((1 - t / 2) / (t / 2)), rel=1e-9)
+    assert (VE().t_max, VE().prior_std, VE().alpha(3.0).item(), VE().sigma(3.0).item()) == (80, 80, 1, 3)
+    assert [VP().t_max, VP().prior_std, LinearBetas().t_max, LinearBetas().prior_std] == [1, 1, 1000, 1]

@@ -49,3 +49,21 @@ def test_impossible_inversions_are_refused() -> None:
         invert(denoiser, x_0, iterations=0)
     with pytest.raises(ValueError, match="2 ends"):
         interpolate(x_0, x_0, 1)
+
+
+def test_slerp_goes_along_the_circle_in_equal_angles() -> None:
+    """Between orthogonal vectors of one length: cos of the angle of the one, sin of the other."""
+    a, b = torch.tensor([[2.0, 0.0, 0.0]]), torch.tensor([[0.0, 0.0, 2.0]])
+    for fraction in (0.0, 0.2, 0.5, 1.0):
+        angle = torch.tensor(fraction * torch.pi / 2)
+        torch.testing.assert_close(slerp(a, b, fraction), angle.cos() * a + angle.sin() * b, rtol=1e-5, atol=1e-6)
+    angles = torch.atan2(interpolate(a, b, 5)[:, 0, 2], interpolate(a, b, 5)[:, 0, 0])
+    torch.testing.assert_close(angles, torch.arange(5) * torch.pi / 8, rtol=1e-5, atol=1e-6)
+
+
+def test_slerp_between_vectors_at_sixty_degrees() -> None:
+    """Shoemake 1985: sin((1 - f) angle) a + sin(f angle) b, over the angle's sine."""
+    a, b = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.5, 0.75**0.5]])
+    middle = slerp(a, b, 0.25)
+    expected = torch.tensor([[torch.pi / 12]])
+    torch.testing.assert_close(middle, torch.cat([expected.cos(), expected.sin()], dim=1), rtol=1e-5, atol=1e-6)

@@ -116,7 +116,7 @@ def start_process(out: Path, steps: int) -> subprocess.Popen[str]:
 
 
 def wait_for_steps(out: Path, count: int, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while len(checkpoints(out / "checkpoints")) == 0 or checkpoints(out / "checkpoints")[-1].step < count:
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline
