@@ -33,6 +33,7 @@ FIGURES: dict[str, Entry] = {
     "marginals": Entry("", "q(x_t) of mixtures on the line and in the plane over t, with the score field"),
     "divergences": Entry("", "KL, Jensen-Shannon and Wasserstein as one distribution moves away from another"),
     "trajectories": Entry("RUN", "the same x_T at several numbers of steps, and paths in the plane"),
+    "latents": Entry("RUN [RUN]", "the plane of two latents: points by class, the decoded grid, x ~ p(x | z)"),
 }
 """Each is drawn by the function of its name in the module of its name."""
 
