@@ -24,7 +24,7 @@ DRAWN = 4
 
 
 def latents(run: str | Path, beside: str | Path | None = None, /, *, seed: int = 0, device: str | None = None) -> Drawn:
-    """The plane of a run with two latents: points by class, the decoded grid, and of a VAE x ~ p(x | z) beside its mean.
+    """The plane of a run with two latents: points by class, the decoded grid, a VAE's x ~ p(x | z) beside its mean.
 
     An autoencoder's plane has holes, in which nothing that was decoded in training lies; a VAE's prior fills them.
 

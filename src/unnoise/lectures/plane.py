@@ -33,7 +33,7 @@ Draw = Callable[[int], Tensor]
 
 @dataclass(frozen=True)
 class Setting:
-    """How a GAN is trained. latent: numbers of its z; batch_std: whether the discriminator sees how its batch varies."""
+    """How a GAN is trained. latent: numbers of its z; batch_std: the discriminator sees how its batch varies."""
 
     game: str = "non-saturating"
     penalty: str = "none"

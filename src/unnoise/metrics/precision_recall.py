@@ -68,7 +68,8 @@ def precision_recall(samples: Array, references: Array, *, k: int = 3, density_k
     x, y = feature_pair(samples, references, ("samples", "references"), at_least=max(k, density_k) + 1)
     values = _values(x, y, k, density_k)
     errors = _errors(x, y, k, density_k)
-    return PrecisionRecall(*map(Estimate, values, errors), k, density_k)
+    precision, recall, density, coverage = map(Estimate, values, errors)
+    return PrecisionRecall(precision, recall, density, coverage, k, density_k)
 
 
 def _values(x: Tensor, y: Tensor, k: int, density_k: int) -> tuple[float, ...]:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from unnoise.errors import UserError
-from unnoise.metrics.manifold import manifold
 from unnoise.metrics.modes import Modes, mode_coverage
+from unnoise.metrics.precision_recall import precision_recall
 
 NEIGHBOURS = 5
 SUREST = 0.01
@@ -60,4 +60,4 @@ def recall(samples: Tensor, reference: Tensor) -> float:
     n = min(len(samples), len(reference))
     if n < NEIGHBOURS:
         raise UserError(f"recall needs at least {NEIGHBOURS} images on either side, got {n}")
-    return manifold(samples[:n], reference[:n], density_k=3).recall.value
+    return precision_recall(samples[:n], reference[:n], density_k=3).recall.value
