@@ -67,3 +67,14 @@ def test_slerp_between_vectors_at_sixty_degrees() -> None:
     middle = slerp(a, b, 0.25)
     expected = torch.tensor([[torch.pi / 12]])
     torch.testing.assert_close(middle, torch.cat([expected.cos(), expected.sin()], dim=1), rtol=1e-5, atol=1e-6)
+
+
+def test_one_iteration_is_ddim_upwards_from_the_image_scaled() -> None:
+    """From t = 0 to t: x_0 / alpha is the guess, and x_t = (x_0 + sigma v) / alpha with v at that guess."""
+    schedule, t = VP(), torch.tensor(0.4, dtype=torch.float64)
+    denoiser, x_0 = MIXTURE.denoiser(schedule), MIXTURE.sample(5)
+    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+    guess = denoiser(x_0 / alpha, t)
+    expected = (x_0 + sigma * (alpha * guess.eps - sigma * guess.x_0)) / alpha
+    got = invert(denoiser, x_0, DDIM(steps=1, grid=(0.4,)), iterations=1)
+    torch.testing.assert_close(got, expected)
