@@ -26,7 +26,7 @@ from unnoise.process.gaussian import per_row
 from unnoise.process.level import is_one_time
 from unnoise.process.parametrization import PARAMETRIZATIONS, Parametrization
 from unnoise.process.schedule import SCHEDULES, Schedule
-from unnoise.registry import build, check_keys, spec_of
+from unnoise.registry import build, check_keys, fitted, spec_of
 from unnoise.runtime.cuda_graphs import captured
 from unnoise.samplers import DDIM, Point, Sampler
 from unnoise.seeding import SeededNoise
@@ -59,6 +59,8 @@ CAPTURE_PAYS_FROM = 20
 """Network calls: recording a CUDA graph takes about as long as four."""
 OPTIONS = ("clip", "learned_variance")
 LORA = ("rank", "alpha", "where")
+TYPES: dict[str, Any] = {"conditioner": str | Mapping | None, "lora": Mapping | None, **dict.fromkeys(OPTIONS, bool)}
+"""Of what no table builds."""
 
 
 class Diffusion(ImageModel, CanDenoise):
@@ -100,6 +102,9 @@ class Diffusion(ImageModel, CanDenoise):
     def build(cls, spec: Mapping[str, Any], shape: tuple[int, int, int], classes: int) -> Diffusion:
         """The sentence that `spec` writes: a spec for each of PARTS, and OPTIONS."""
         check_keys(spec, (*PARTS, "conditioner", "lora", *OPTIONS), "model")
+        for name, hint in TYPES.items():
+            if name in spec:
+                fitted(spec[name], hint, f"model.{name}")
         parts = {**DEFAULTS, **spec}
         codec = build(CODECS, parts["codec"], "codec", image_shape=shape)
         conditioner = _conditioner(spec, shape, classes)
