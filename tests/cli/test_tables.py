@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from importlib import import_module
@@ -63,7 +64,7 @@ def test_help_lists_the_table(command: str, what: str) -> None:
 def help_of(app, command: str) -> str:
     from rich.console import Console
 
-    console = Console(width=1000, record=True, file=open(Path("/dev/null") if sys.platform != "win32" else "NUL", "w"))  # noqa: SIM115
+    console = Console(width=1000, record=True, file=io.StringIO())
     app.help_print(command.split(), console=console)
     return console.export_text()
 

@@ -31,9 +31,7 @@ def inpaint(
     image: Picture,
     /,
     *,
-    mask: Annotated[
-        Path, Parameter(help="A picture as large as the image: white is drawn, black is kept.")
-    ],
+    mask: Annotated[Path, Parameter(help="A picture as large as the image: white is drawn, black is kept.")],
     method: Annotated[str | None, Parameter(help=f"repaint, {METHODS}.")] = None,
     draw: DrawOptions = DRAW,
 ) -> None:
