@@ -29,7 +29,7 @@ from unnoise.metrics.restoration import psnr
 from unnoise.models import Diffusion
 from unnoise.runs.run import Run
 from unnoise.samplers import UniPC
-from unnoise.sampling.generate import sample_in_batches
+from unnoise.sampling.batches import sample_in_batches
 
 KINDS = ("class", "text", "map", "sr")
 SHOWN = 40

@@ -6,7 +6,7 @@ Names are imported on first use, so that `import unnoise` and `unnoise --help` s
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
@@ -14,25 +14,15 @@ _HOMES = {
     "train": "unnoise.training.train",
     "load": "unnoise.runs.run",
     "Run": "unnoise.runs.run",
-    "evaluate": "unnoise.evaluation",
-    "compare": "unnoise.evaluation",
-    "score": "unnoise.evaluation",
+    "show": "unnoise.sampling.show",
+    **dict.fromkeys(("evaluate", "compare", "score"), "unnoise.evaluation"),
     "open_source": "unnoise.data",
-    "LinearBetas": "unnoise.process.schedule",
-    "CosineBetas": "unnoise.process.schedule",
-    "GeometricBetas": "unnoise.process.schedule",
-    "Cosine": "unnoise.process.schedule",
-    "VP": "unnoise.process.schedule",
-    "VE": "unnoise.process.schedule",
-    "RectifiedFlow": "unnoise.process.schedule",
-    "Straight": "unnoise.process.schedule",
+    **dict.fromkeys(
+        ("LinearBetas", "CosineBetas", "GeometricBetas", "Cosine", "VP", "VE", "RectifiedFlow", "Straight"),
+        "unnoise.process.schedule",
+    ),
     "Denoised": "unnoise.process.denoiser",
-    "X0": "unnoise.process.parametrization",
-    "Eps": "unnoise.process.parametrization",
-    "Mean": "unnoise.process.parametrization",
-    "V": "unnoise.process.parametrization",
-    "Velocity": "unnoise.process.parametrization",
-    "EDM": "unnoise.process.parametrization",
+    **dict.fromkeys(("X0", "Eps", "Mean", "V", "Velocity", "EDM"), "unnoise.process.parametrization"),
     "GaussianMixture": "unnoise.process.analytic",
     "UNet": "unnoise.networks.unet",
     "DiT": "unnoise.networks.dit",
@@ -45,8 +35,56 @@ _HOMES = {
         ("Adversarial", "Consistency", "Denoising", "Elbo", "Reconstruction", "Variational"), "unnoise.objectives"
     ),
 }
+"""Name -> the module that has it: what is imported on first use. Type checkers and editors read the block below."""
 
-__all__ = ["__version__", *_HOMES]
+if TYPE_CHECKING:
+    from unnoise.data import open_source as open_source
+    from unnoise.evaluation import compare as compare
+    from unnoise.evaluation import evaluate as evaluate
+    from unnoise.evaluation import score as score
+    from unnoise.guidance import ClassifierFree as ClassifierFree
+    from unnoise.models import GAN as GAN
+    from unnoise.models import VAE as VAE
+    from unnoise.models import Autoencoder as Autoencoder
+    from unnoise.models import Diffusion as Diffusion
+    from unnoise.networks.dit import DiT as DiT
+    from unnoise.networks.unet import UNet as UNet
+    from unnoise.objectives import Adversarial as Adversarial
+    from unnoise.objectives import Consistency as Consistency
+    from unnoise.objectives import Denoising as Denoising
+    from unnoise.objectives import Elbo as Elbo
+    from unnoise.objectives import Reconstruction as Reconstruction
+    from unnoise.objectives import Variational as Variational
+    from unnoise.process.analytic import GaussianMixture as GaussianMixture
+    from unnoise.process.denoiser import Denoised as Denoised
+    from unnoise.process.parametrization import EDM as EDM
+    from unnoise.process.parametrization import X0 as X0
+    from unnoise.process.parametrization import Eps as Eps
+    from unnoise.process.parametrization import Mean as Mean
+    from unnoise.process.parametrization import V as V
+    from unnoise.process.parametrization import Velocity as Velocity
+    from unnoise.process.schedule import VE as VE
+    from unnoise.process.schedule import VP as VP
+    from unnoise.process.schedule import Cosine as Cosine
+    from unnoise.process.schedule import CosineBetas as CosineBetas
+    from unnoise.process.schedule import GeometricBetas as GeometricBetas
+    from unnoise.process.schedule import LinearBetas as LinearBetas
+    from unnoise.process.schedule import RectifiedFlow as RectifiedFlow
+    from unnoise.process.schedule import Straight as Straight
+    from unnoise.runs.run import Run as Run
+    from unnoise.runs.run import load as load
+    from unnoise.samplers import DDIM as DDIM
+    from unnoise.samplers import Ancestral as Ancestral
+    from unnoise.samplers import DPMSolver as DPMSolver
+    from unnoise.samplers import Euler as Euler
+    from unnoise.samplers import Heun as Heun
+    from unnoise.samplers import Langevin as Langevin
+    from unnoise.samplers import Renoise as Renoise
+    from unnoise.samplers import UniPC as UniPC
+    from unnoise.sampling.show import show as show
+    from unnoise.training.train import train as train
+
+__all__ = [*_HOMES, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
@@ -56,4 +94,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*_HOMES, "__version__"])

@@ -19,7 +19,7 @@ from unnoise.models.diffusion import Diffusion
 from unnoise.runs.metrics_file import read_metrics
 from unnoise.runs.run import Run
 from unnoise.samplers import DDIM, Ancestral, Sampler
-from unnoise.sampling.generate import sample_in_batches
+from unnoise.sampling.batches import sample_in_batches
 from unnoise.training.train import train
 
 SAMPLES = 64

@@ -14,9 +14,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+JOINERS = "\u200c\u200d"
+"""Invisible, but part of how several scripts and emoji are written."""
+
 Advance = Callable[[int], None]
 
 LINE_EVERY = 2.0  # seconds between two plain lines
+
+
+def printable(text: object) -> str:
+    """One line that is safe on a terminal: control characters, line breaks, changes of direction and bytes that are
+    no text become escapes, such as '\\x1b' and '\\n'. All text that others wrote passes through here on its way out."""
+    return "".join(c if c.isprintable() or c in JOINERS else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def notice(text: object) -> None:
+    """One line for people on standard error."""
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def progress_bar() -> Progress:
@@ -72,6 +86,6 @@ def _lines(title: str, total: int, unit: str) -> Advance:
         done += count
         if time.monotonic() - last >= LINE_EVERY:
             last = time.monotonic()
-            print(f"{title}: {done} of {total} {unit}", file=sys.stderr, flush=True)
+            notice(f"{title}: {done} of {total} {unit}")
 
     return advance

@@ -23,7 +23,7 @@ SMALL = [
 
 
 def unnoise(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "unnoise.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "unnoise", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=ENVIRONMENT, timeout=120)
 
 
@@ -33,7 +33,8 @@ def size_of(file: Path) -> tuple[int, int]:
 
 
 def fails(result: subprocess.CompletedProcess[str], *words: str) -> None:
-    assert result.returncode != 0
+    assert result.returncode == 2, result.stderr
+    assert result.stderr.splitlines()[-1].startswith("unnoise: ")
     assert "Traceback" not in result.stderr
     for word in words:
         assert word in result.stderr
@@ -80,6 +81,54 @@ def test_samples_go_where_they_are_asked_to(run: Path, tmp_path: Path, out: str)
         assert np.load(tmp_path / out, allow_pickle=False).shape == (5, 1, 8, 8)
     else:
         assert (tmp_path / out).stat().st_size > 0
+
+
+def test_nothing_is_written_over_in_silence(run: Path, tmp_path: Path) -> None:
+    command = ("sample", run, "-n", 2, "--seed", 7, "--steps", 2)
+    first = unnoise(*command, "--out", "folder", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert sorted(file.name for file in (tmp_path / "folder").iterdir()) == ["000007.png", "000008.png"]
+    assert f"next: unnoise evaluate {run}" in first.stderr
+    fails(unnoise(*command, "--out", "folder", cwd=tmp_path), "000007.png exists", "--overwrite")
+    assert unnoise(*command, "--seed", 9, "--out", "folder", cwd=tmp_path).returncode == 0, "other seeds join them"
+    assert unnoise(*command, "--out", "folder", "--overwrite", cwd=tmp_path).returncode == 0
+    named = json.loads(unnoise(*command, "--sampler", "ddim:eta=0.5", "--json", cwd=tmp_path).stdout)["out"]
+    assert Path(named).name == "ddim-2-eta-0.5-seeds7-8.png"
+
+
+def test_an_edit_and_a_sheet_never_replace_what_they_read(run: Path, tmp_path: Path) -> None:
+    Image.new("L", (8, 8), 90).save(tmp_path / "mine.png")
+    before = (tmp_path / "mine.png").read_bytes()
+    edited = ("edit", "vary", run, "mine.png", "-n", 1, "--steps", 2, "--out", "mine.png", "--overwrite")
+    fails(unnoise(*edited, cwd=tmp_path), "is what the result is made from")
+    fails(unnoise("data", "mine.png", "--sheet", "mine.png", "--overwrite", cwd=tmp_path), "is what the result")
+    assert (tmp_path / "mine.png").read_bytes() == before
+
+
+def test_samplers_are_written_alike_in_every_command(run: Path, tmp_path: Path) -> None:
+    drawn = json.loads(unnoise("sample", run, "-n", 1, "--sampler", "ddim@3:eta=0.5", "--json", cwd=tmp_path).stdout)
+    assert "steps=3" in drawn["sampler"]
+    assert "eta=0.5" in drawn["sampler"]
+    Image.new("L", (8, 8), 90).save(tmp_path / "mine.png")
+    edited = unnoise("edit", "vary", run, "mine.png", "-n", 1, "--sampler", "ddim@4", "--strength", 1, "--json", cwd=tmp_path)  # fmt: skip  # noqa: E501
+    assert json.loads(edited.stdout)["network_calls"] == 4
+    for command in (("sample", run), ("edit", "vary", run, "mine.png"), ("evaluate", run)):
+        fails(unnoise(*command, "--sampler", "ddim@3:etta=1", cwd=tmp_path), "did you mean 'eta'")
+    fails(unnoise("tune", run, "--samplers", "unpic", cwd=tmp_path), "did you mean 'unipc'")
+    fails(unnoise("compare", run, "--samplers", "ddim@3:etta=1", "-n", 4, cwd=tmp_path), "did you mean 'eta'")
+
+
+def test_the_old_name_of_an_option_is_understood() -> None:
+    from unnoise.cli import renewed
+
+    assert renewed(["sample", "--worse=run", "--worse", "x", "--out", "--worsen"]) == [
+        "sample",
+        "--autoguidance=run",
+        "--autoguidance",
+        "x",
+        "--out",
+        "--worsen",
+    ]
 
 
 def test_the_batch_size_changes_no_picture(run: Path, tmp_path: Path) -> None:

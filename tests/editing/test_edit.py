@@ -133,13 +133,15 @@ def test_colourising_gives_a_grey_picture_its_luma_back(runs: dict[str, Path], t
 def test_deblurring_and_varying(runs: dict[str, Path], pictures: Path, tmp_path: Path) -> None:
     for kind in ("pixels", "latents"):
         deblurred = edit(
-            runs[kind], Deblur(image=pictures / "image.png", std=0.7, steps=3), [0], out=tmp_path / "d.png"
+            runs[kind], Deblur(image=pictures / "image.png", std=0.7, steps=3), [0], out=tmp_path / f"{kind}-d.png"
         )
         assert read(deblurred["files"][0]).shape == (8, 8)
-        same = edit(runs[kind], Vary(image=pictures / "image.png", strength=0.0, steps=3), [0], out=tmp_path / "s.png")
+        same = edit(
+            runs[kind], Vary(image=pictures / "image.png", strength=0.0, steps=3), [0], out=tmp_path / f"{kind}-s.png"
+        )
         if kind == "pixels":
             assert (read(same["files"][0]) == read(pictures / "image.png")).all()
-        varied = edit(runs[kind], Vary(image=pictures / "image.png", steps=4), [0, 1], out=tmp_path / "v.png")
+        varied = edit(runs[kind], Vary(image=pictures / "image.png", steps=4), [0, 1], out=tmp_path / f"{kind}-v.png")
         assert varied["network_calls"] == 2
         assert (read(varied["files"][0]) != read(varied["files"][1])).any()
 
@@ -178,7 +180,15 @@ def test_a_label_and_guidance_change_what_is_drawn(
     ):
         told.clear()
         conditions, guidance = SampleConditions(label="7"), GuidanceOptions(3.0)
-        result = edit(runs["classes"], work, [0, 1], conditions=conditions, guidance=guidance, out=tmp_path / "l.png")
+        result = edit(
+            runs["classes"],
+            work,
+            [0, 1],
+            conditions=conditions,
+            guidance=guidance,
+            out=tmp_path / "l.png",
+            overwrite=True,
+        )
         assert result["network_calls"] == 4
         assert told[:2] == [[7, 7], None]
     with pytest.raises(ValueError, match="takes no label"):

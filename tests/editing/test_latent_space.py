@@ -11,11 +11,11 @@ from torch import Tensor
 import unnoise
 from unnoise.data import open_source
 from unnoise.editing import read_image
+from unnoise.editing.edit_latents import edit_latents
 from unnoise.editing.latent_space import (
     AutoencoderLatents,
     DDIMNoise,
     arithmetic,
-    edit_latents,
     interpolated,
     latent_space,
     reconstruct,
@@ -84,15 +84,20 @@ def test_every_task_writes_its_grid_and_wrong_requests_are_refused(diffusion: Pa
     for index, file in enumerate(files):
         Image.fromarray(np.asarray(open_source("digits", progress=False).pixels[index, 0])).save(file)
     for run in (diffusion, vae):
-        between = edit_latents(run, "interpolate", files[:2], count=3, steps=5, out=tmp_path / "i.png", device="cpu")
+        between = edit_latents(
+            run, "interpolate", files[:2], count=3, steps=5, out=tmp_path / f"{run.name}-i.png", device="cpu"
+        )
         assert between["images"] == 3
-        sums = edit_latents(run, "arithmetic", files, steps=5, out=tmp_path / "a.png", device="cpu")
+        sums = edit_latents(run, "arithmetic", files, steps=5, out=tmp_path / f"{run.name}-a.png", device="cpu")
         assert sums["images"] == 4
-        assert edit_latents(run, "invert", files[:1], steps=5, out=tmp_path / "b.png", device="cpu")["psnr"] > 0
+        assert (
+            edit_latents(run, "invert", files[:1], steps=5, out=tmp_path / f"{run.name}-b.png", device="cpu")["psnr"]
+            > 0
+        )
     assert edit_latents(vae, "traverse", files[:1], count=2, out=tmp_path / "t.png", device="cpu")["images"] == 20
     with pytest.raises(ValueError, match="takes 3 pictures or seeds, got 2"):
         edit_latents(vae, "arithmetic", files[:2])
-    with pytest.raises(ValueError, match="codes of few numbers"):
+    with pytest.raises(ValueError, match="latents of few dimensions"):
         edit_latents(diffusion, "traverse", files[:1], device="cpu")
 
 
@@ -102,7 +107,7 @@ def test_a_traversal_of_noise_is_refused_before_any_network_call(
     file = tmp_path / "one.png"
     Image.fromarray(np.asarray(open_source("digits", progress=False).pixels[0, 0])).save(file)
     monkeypatch.setattr(unnoise.Diffusion, "forward", lambda *_: pytest.fail("the network was called"))
-    with pytest.raises(ValueError, match="codes of few numbers"):
+    with pytest.raises(ValueError, match="latents of few dimensions"):
         edit_latents(diffusion, "traverse", [file], device="cpu")
 
 
@@ -114,7 +119,7 @@ def gan(out: Path) -> Path:
 def test_seeds_stand_for_the_images_drawn_from_them(diffusion: Path, tmp_path: Path, family: str) -> None:
     model = unnoise.load(diffusion if family == "diffusion" else gan(tmp_path / "run"), device="cpu")
     space = latent_space(model, steps=20)
-    a, b = space.drawn([3]), space.drawn([8])
+    a, b = space.from_seeds([3]), space.from_seeds([8])
     path = interpolated(space, a, b, 5)
     if isinstance(model, unnoise.Diffusion):
         drawn = DDIM(steps=20, grid="uniform").run(model, model.prior([3, 8])).clamp(-1, 1)
@@ -139,7 +144,7 @@ def test_seeds_from_the_command_and_films(tmp_path: Path) -> None:
         edit_latents(run, "interpolate", [str(digit), "8"], device="cpu")  # a file wins over a seed
     with pytest.raises(ValueError, match=r"x.jpg: its name has to end in .png or .gif"):
         edit_latents(run, "interpolate", ["3", "8"], out=tmp_path / "x.jpg", device="cpu")
-    with pytest.raises(ValueError, match="a seed is a code already"):
+    with pytest.raises(ValueError, match="a seed stands for latents already"):
         edit_latents(run, "invert", ["3"], device="cpu")
 
 

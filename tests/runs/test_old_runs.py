@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import unnoise
-from unnoise.sampling.generate import draw
+from unnoise.sampling.generate import generate
 
 FOLDER = Path(__file__).parent / "written_by_0_1"
 
@@ -21,7 +21,7 @@ FOLDER = Path(__file__).parent / "written_by_0_1"
 def test_an_old_run_draws_what_it_drew(name: str, tmp_path: Path) -> None:
     run = tmp_path / name
     shutil.copytree(FOLDER / name, run)
-    draw(run, range(2), out=tmp_path / "images.npy", precision="fp32", device="cpu")
+    generate(run, range(2), out=tmp_path / "images.npy", precision="fp32", device="cpu")
     ours, theirs = np.load(tmp_path / "images.npy").astype(int), np.load(FOLDER / f"{name}-samples.npy").astype(int)
     assert np.abs(ours - theirs).max() <= 1  # one level: another processor rounds otherwise
 

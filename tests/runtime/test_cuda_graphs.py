@@ -16,7 +16,7 @@ from unnoise.process.parametrization import Eps
 from unnoise.process.schedule import LinearBetas
 from unnoise.runtime.cuda_graphs import COMPILE_PAYS_FROM, Captured, captured, compiles, rerun
 from unnoise.samplers import DDIM
-from unnoise.sampling.generate import counted_calls
+from unnoise.sampling.batches import counted_calls
 
 
 @dataclass

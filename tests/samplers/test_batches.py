@@ -14,7 +14,7 @@ from torch import Tensor
 from unnoise.models.assembly import build_model
 from unnoise.models.diffusion import Diffusion
 from unnoise.samplers import DDIM, Ancestral, Heun, Langevin, Sampler, SDEDPMSolver, UniPC
-from unnoise.sampling.generate import sample_in_batches
+from unnoise.sampling.batches import sample_in_batches
 
 TOLERANCE = 1e-5
 COUNT = 50

@@ -9,7 +9,7 @@ import pytest
 from unnoise.errors import UserError
 from unnoise.registry import build
 from unnoise.samplers import DDIM, SAMPLERS, Ancestral, DPMSolver, Heun, Sampler, UniPC
-from unnoise.samplers.spec import parse_sampler, sampler_text
+from unnoise.samplers.spec import parse_sampler, sampler_text, split_samplers
 
 TEXTS: dict[str, tuple[dict[str, Any], Sampler]] = {
     "ddim": ({"kind": "ddim"}, DDIM()),
@@ -78,3 +78,9 @@ def test_other_names_take_steps_alone() -> None:
     assert parse_sampler("tuned@5", others=("tuned",)) == {"kind": "tuned", "steps": 5}
     with pytest.raises(UserError, match="unknown sampler 'tuned'"):
         parse_sampler("tuned@5")
+
+
+def test_a_list_of_samplers_is_split_between_samplers_and_not_between_options() -> None:
+    text = "ddim@50:eta=0.5,grid=karras, ddpm ,dpm-solver++:order=2"
+    assert split_samplers(text) == ["ddim@50:eta=0.5,grid=karras", "ddpm", "dpm-solver++:order=2"]
+    assert split_samplers("") == []

@@ -12,7 +12,7 @@ import torch
 
 from unnoise.models.assembly import build_model
 from unnoise.sampling.conditions import SampleConditions, rows_of
-from unnoise.sampling.generate import draw
+from unnoise.sampling.generate import generate
 from unnoise.training.train import train
 
 
@@ -58,11 +58,13 @@ def test_a_run_learns_from_vectors_and_draws_by_them(tmp_path: Path) -> None:
     assert again.summary["resumed_from"] == 2  # type: ignore[index]
     np.save(tmp_path / "rows.npy", 10 * vectors[:2])
     np.save(tmp_path / "short.npy", vectors[0, :4])
-    drawn = draw(run.folder, [0, 0], conditions=SampleConditions(vector=tmp_path / "rows.npy"), out=tmp_path / "a.npy")
+    drawn = generate(
+        run.folder, [0, 0], conditions=SampleConditions(vector=tmp_path / "rows.npy"), out=tmp_path / "a.npy"
+    )
     first, second = np.load(drawn["out"])
     assert (first != second).any(), "one seed, two vectors"
     with pytest.raises(ValueError, match="a vector of this model has 5 numbers"):
-        draw(run.folder, [0], conditions=SampleConditions(vector=tmp_path / "short.npy"), out=tmp_path / "b.npy")
+        generate(run.folder, [0], conditions=SampleConditions(vector=tmp_path / "short.npy"), out=tmp_path / "b.npy")
 
 
 def test_data_without_vectors_is_refused_with_the_page_that_explains_them(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from unnoise.data import image_grid
-from unnoise.sampling.generate import draw
+from unnoise.sampling.generate import generate
 from unnoise.sampling.gif import FRAMES, GifFrames
 from unnoise.training.train import train
 
@@ -23,9 +23,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_last_picture_is_the_grid_of_the_images(run: Path, tmp_path: Path) -> None:
-    made = draw(run, range(3), out=tmp_path / "steps.gif", batch_size=2)
+    made = generate(run, range(3), out=tmp_path / "steps.gif", batch_size=2)
     assert made["images"] == 3
-    draw(run, range(3), out=tmp_path / "images.npy", batch_size=2)
+    generate(run, range(3), out=tmp_path / "images.npy", batch_size=2)
     images = np.load(tmp_path / "images.npy", allow_pickle=False)
     with Image.open(tmp_path / "steps.gif") as gif:
         gif.seek(4)
@@ -51,6 +51,6 @@ def test_many_steps_are_thinned_evenly_and_the_ends_are_kept() -> None:
 def test_what_has_no_steps_is_refused(run: Path, tmp_path: Path) -> None:
     gan = train("digits", "gan", tmp_path / "gan", steps=1, overrides=SMALL).folder
     with pytest.raises(ValueError, match="gan draws in one"):
-        draw(gan, range(2), out=tmp_path / "a.gif")
+        generate(gan, range(2), out=tmp_path / "a.gif")
     with pytest.raises(ValueError, match="leave out --then"):
-        draw(run, range(2), then=[run], out=tmp_path / "a.gif")
+        generate(run, range(2), then=[run], out=tmp_path / "a.gif")

@@ -12,7 +12,7 @@ from unnoise.data import open_source
 from unnoise.models import Classifier
 from unnoise.process.schedule import VE, CosineBetas
 from unnoise.sampling.conditions import SampleConditions
-from unnoise.sampling.generate import draw
+from unnoise.sampling.generate import generate
 from unnoise.sampling.guidance_options import GuidanceOptions
 from unnoise.training.train import train
 
@@ -55,7 +55,7 @@ def test_it_says_the_same_of_an_image_on_every_schedule(runs: dict[str, Path]) -
 def drawn(runs: dict[str, Path], guidance: GuidanceOptions | None, label: str | None = None) -> np.ndarray:
     out = runs["plain"] / "drawn.npy"
     options = {"steps": 20}
-    draw(
+    generate(
         runs["plain"],
         range(30),
         options=options,
@@ -63,6 +63,7 @@ def drawn(runs: dict[str, Path], guidance: GuidanceOptions | None, label: str | 
         guidance=guidance,
         precision="fp32",
         out=out,
+        overwrite=True,
         device="cpu",
     )
     return np.load(out)
@@ -84,8 +85,8 @@ def test_an_unconditional_run_is_led_to_the_label(runs: dict[str, Path]) -> None
 
 def test_autoguidance_of_scale_one_is_the_run_itself_and_more_is_not(runs: dict[str, Path]) -> None:
     plain = drawn(runs, None)
-    assert np.array_equal(drawn(runs, GuidanceOptions(1.0, worse=runs["worse"])), plain)
-    assert not np.array_equal(drawn(runs, GuidanceOptions(2.0, worse=runs["worse"])), plain)
+    assert np.array_equal(drawn(runs, GuidanceOptions(1.0, autoguidance=runs["worse"])), plain)
+    assert not np.array_equal(drawn(runs, GuidanceOptions(2.0, autoguidance=runs["worse"])), plain)
 
 
 def test_what_does_not_go_together_is_refused(runs: dict[str, Path]) -> None:

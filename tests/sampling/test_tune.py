@@ -9,7 +9,8 @@ from unnoise.process.variance import Analytic
 from unnoise.runs.run import Run
 from unnoise.samplers import Ancestral
 from unnoise.samplers.spec import sampler_text
-from unnoise.sampling.generate import choose_sampler, draw
+from unnoise.sampling.generate import generate
+from unnoise.sampling.sampler_choice import choose_sampler
 from unnoise.sampling.tune import tune_run
 from unnoise.training.train import train
 
@@ -39,7 +40,7 @@ def test_the_tuned_sampler_is_kept_in_the_run_and_taken_for_its_steps_alone(run:
     assert choose_sampler(opened, "tuned", {"steps": 3}) == tuned
     assert choose_sampler(opened, None, {"steps": 4}).grid == "trailing"
     assert choose_sampler(opened, "ddim", {"steps": 3}).grid == "trailing"
-    drawn = draw(run, range(2), options={"steps": 3}, out=run / "two.npy", device="cpu")
+    drawn = generate(run, range(2), options={"steps": 3}, out=run / "two.npy", device="cpu")
     assert drawn["network_calls"] == 3
 
 
@@ -59,5 +60,5 @@ def test_the_analytic_variance_is_estimated_once_for_a_checkpoint_and_kept_in_th
     assert file.read_bytes() == kept
     assert sampler_text(sampler) == "ddpm@10:variance=analytic"
     assert len(repr(sampler)) < 100
-    drawn = draw(run, range(2), sampler="ddpm", options=spec, out=run / "a.npy", device="cpu")
+    drawn = generate(run, range(2), sampler="ddpm", options=spec, out=run / "a.npy", device="cpu")
     assert drawn["network_calls"] == 10

@@ -17,19 +17,28 @@ from unnoise.cli.demo import demo
 from unnoise.cli.distill import distill
 from unnoise.cli.doctor import doctor
 from unnoise.cli.edit import edit
+from unnoise.cli.errors import BUG, GIVEN, STOPPED, status_of
 from unnoise.cli.evaluate import evaluate
 from unnoise.cli.features import features
+from unnoise.cli.options import PLAIN, RENAMED
 from unnoise.cli.sample import sample
 from unnoise.cli.score import score
 from unnoise.cli.show import show
 from unnoise.cli.train import train
 from unnoise.cli.tune import tune
+from unnoise.progress import notice
 from unnoise.runtime.threads import choose_threads
+
+DEBUG = "--debug"
 
 app = App(
     name="unnoise",
-    help="Train, sample, measure and edit with generative image models, diffusion first, on your own images.",
+    help="Train, sample, measure and edit with generative image models, diffusion first, on your own images.\n\n"
+    f"Exit status: 0 done, {GIVEN} something given does not fit, {BUG} a bug ({DEBUG} prints its traceback), "
+    f"{STOPPED} stopped.",
     version=unnoise.__version__,
+    suppress_keyboard_interrupt=False,
+    default_parameter=PLAIN,
 )
 for command in (train, distill, sample, tune, evaluate, compare, score, show, features, data, demo, doctor):
     app.command(command)
@@ -37,18 +46,16 @@ app.command(edit)
 
 
 def main() -> None:
-    """The entry point: errors that speak to users are one line on standard error and exit status 1."""
+    """The entry point: `cli.errors` lists the exit statuses."""
     line = choose_threads()
     if line is not None:
-        print(f"unnoise: {line}", file=sys.stderr)
-    try:
-        app(task_first(sys.argv[1:]))
-    except (ValueError, OSError, FloatingPointError, RuntimeError) as error:
-        print(f"unnoise: {error}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print("unnoise: stopped", file=sys.stderr)
-        sys.exit(130)
+        notice(f"unnoise: {line}")
+    tokens = [token for token in sys.argv[1:] if token != DEBUG]
+    sys.exit(status_of(lambda: _run(tokens), tokens, debug=DEBUG in sys.argv))
+
+
+def _run(tokens: list[str]) -> None:
+    app(task_first(renewed(tokens)), exit_on_error=False, print_error=False, result_action="return_value")
 
 
 def task_first(tokens: list[str]) -> list[str]:
@@ -56,3 +63,9 @@ def task_first(tokens: list[str]) -> list[str]:
     if len(tokens) < 3 or tokens[0] != "edit" or tokens[1] in edit or tokens[2] not in edit:
         return tokens
     return ["edit", tokens[2], tokens[1], *tokens[3:]]
+
+
+def renewed(tokens: list[str]) -> list[str]:
+    """Options by their names of today."""
+    named = [token.partition("=") for token in tokens]
+    return [RENAMED.get(name, name) + equals + value for name, equals, value in named]

@@ -4,66 +4,51 @@ from __future__ import annotations
 
 from json import loads
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
+from unnoise.cli.options import Device, Features, Json, Metrics, Number, Overwrite, Samplers
 from unnoise.cli.output import show
 
 
 def compare(
     *runs: Path,
     steps: str = "",
-    samplers: str = "",
+    samplers: Samplers = "",
     guidance: str = "",
     data: str | None = None,
-    metrics: str = "fid,precision,recall,modes,memorised,bpd",
-    features: str | None = None,
-    number: Annotated[int, Parameter(name=["--number", "-n"])] = 2000,
+    metrics: Metrics = "fid,precision,recall,modes,memorised,bpd",
+    features: Features = None,
+    number: Number = 2000,
     reference: str = "train",
     seed: int = 0,
-    out: Path = Path("comparison"),
-    device: str | None = None,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    out: Path | None = None,
+    overwrite: Overwrite = False,
+    device: Device = None,
+    json: Json = False,
 ) -> None:
     """Measure runs alike and write one page about them: OUT/report.html, and OUT/results.json.
 
-    Parameters
-    ----------
-    runs
-        Folders of runs, or sources of images.
-    steps
-        Comma-separated numbers of steps for diffusion runs: 5,10,20,50; by default each run's own.
-    samplers
-        Comma-separated samplers for diffusion runs: ddpm,ddim, or with their steps: ddpm@1000,ddim@50; by default
-        each run's own.
-    guidance
-        Comma-separated scales of classifier-free guidance for conditional runs: 1,2,4; by default none.
-    data
-        The source to measure against; by default the one each run was trained on.
-    metrics
-        As for `unnoise evaluate`; what a run cannot have is left out of its row, with the reason.
-    features
-        As for `unnoise evaluate`.
-    number
-        How many samples of each.
-    reference
-        The split that samples are held against.
-    seed
-        Sample i has seed SEED + i, for every run.
-    out
-        The folder of the page.
-    device
-        cpu, cuda, mps; by default the best there is.
-    json
-        One JSON object on standard output.
+    Args:
+        runs: Folders of runs, or sources of images.
+        steps: Comma-separated numbers of steps for diffusion runs: 5,10,20,50; by default each run's own.
+        guidance: Comma-separated scales of classifier-free guidance for conditional runs: 1,2,4; by default none.
+        data: The source to measure against; by default the one each run was trained on.
+        number: How many samples of each.
+        reference: The split that samples are held against.
+        seed: Sample i has seed SEED + i, for every run.
+        out: The folder of the page; by default comparison-RUN-RUN... in the working folder.
     """
     from unnoise.evaluation import compare as measure
+    from unnoise.files import claim
+    from unnoise.samplers.spec import split_samplers
+
+    out = out or Path("-".join(["comparison", *(run.resolve().name for run in runs)])[:100])
+    for file in ("report.html", "results.json"):
+        claim(out / file, overwrite=overwrite)
 
     result = measure(
         runs,
         steps=[int(count) for count in _split(steps)],
-        samplers=_split(samplers),
+        samplers=split_samplers(samplers),
         guidance=[float(scale) for scale in _split(guidance)],
         data=data,
         metrics=_split(metrics),
@@ -74,7 +59,8 @@ def compare(
         out=out,
         device=device,
     )
-    show(result, json, [] if json else [*_table(Path(result["results"])), f"report  {result['report']}"])
+    lines = [] if json else [*_table(Path(result["results"])), f"report  {result['report']}"]
+    show(result, json, lines, then=f"open {result['report']} in a browser")
 
 
 def _table(results: Path) -> list[str]:

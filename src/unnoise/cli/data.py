@@ -7,7 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from unnoise.cli.output import show
+from unnoise.cli.options import Json, Overwrite
+from unnoise.cli.output import command, show
 
 
 def data(
@@ -23,41 +24,31 @@ def data(
     levels: tuple[float, float] | None = None,
     max_pixels: int | None = None,
     strict: Annotated[bool, Parameter(negative="")] = False,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    overwrite: Overwrite = False,
+    json: Json = False,
 ) -> None:
     """Tell what is in a source: count, sizes, classes, broken files, duplicates; write a contact sheet.
 
-    Parameters
-    ----------
-    source
-        What `unnoise train` takes: a folder, an archive, arrays, or a built-in name.
-    split
-        train or test, where the source has both.
-    size
-        The shorter side in pixels; by default found from the data.
-    channels
-        1, 3 or 4; by default found from the data.
-    sheet
-        Where the contact sheet goes; by default SOURCE-sheet.png in the working folder.
-    pack
-        Also write the packed images and labels to this .npz.
-    background
-        The colour below transparent pixels, by name or as #rrggbb.
-    levels
-        LOW HIGH: the fractions of the full range that become black and white, for data that uses little of it.
-    max_pixels
-        The most pixels a picture may have, by default 89 million.
-    strict
-        Refuse a source with broken files.
-    json
-        One JSON object on standard output.
+    Args:
+        source: What `unnoise train` takes: a folder, an archive, arrays, or a built-in name.
+        split: train or test, where the source has both.
+        size: The shorter side in pixels; by default found from the data.
+        channels: 1, 3 or 4; by default found from the data.
+        sheet: Where the contact sheet goes; by default SOURCE-SPLIT-sheet.png in the working folder.
+        pack: Also write the packed images and labels to this .npz.
+        background: The colour below transparent pixels, by name or as #rrggbb.
+        levels: LOW HIGH: the fractions of the full range that become black and white, for data that uses little of it.
+        max_pixels: The most pixels a picture may have, by default 89 million.
+        strict: Refuse a source with broken files.
     """
     from unnoise.data.inspect import contact_sheet, inspect, write_npz
     from unnoise.data.pictures import save_png
     from unnoise.data.sources import open_source
-    from unnoise.files import ends_in
+    from unnoise.files import claim, ends_in
 
-    out = ends_in(sheet or Path(f"{Path(source.replace(':', '-')).name.split('.')[0] or 'source'}-sheet.png"), ".png")
+    out = ends_in(sheet or Path(f"{_stem(source)}-{split}-sheet.png"), ".png")
+    for file in (out, *([] if pack is None else [pack])):
+        claim(file, overwrite=overwrite, inputs=[Path(source)])
     images = open_source(
         source,
         split=split,
@@ -71,4 +62,10 @@ def data(
     report = inspect(images)
     save_png(contact_sheet(images), out)
     packed = {} if pack is None else {"pack": str(write_npz(images, pack))}
-    show({**report.to_dict(), "sheet": str(out), **packed}, json, [*report.lines(), f"sheet       {out}"])
+    lines = [*report.lines(), f"sheet       {out}"]
+    show({**report.to_dict(), "sheet": str(out), **packed}, json, lines, then=command("train", source))
+
+
+def _stem(source: str) -> str:
+    """A source, as a name for a file."""
+    return Path(source.replace(":", "-")).name.split(".")[0] or "source"

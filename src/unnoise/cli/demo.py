@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
+from unnoise.cli.options import Json
 from unnoise.cli.output import show
 
 
@@ -15,21 +13,15 @@ def demo(
     out: Path = Path("runs/demo"),
     minutes: float = 2.0,
     seed: int = 0,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    json: Json = False,
 ) -> None:
     """Train on real handwritten digits, draw new ones and write a page about it.
 
-    Parameters
-    ----------
-    out
-        The run's folder; the page is index.html in it. The same command again resumes.
-    minutes
-        How long to train.
-    seed
-        Everything random follows from it.
-    json
-        One JSON object on standard output.
+    Args:
+        out: The run's folder; the page is index.html in it. The same command again resumes.
+        minutes: How long to train.
+        seed: Everything random follows from it.
     """
     from unnoise.demo import run_demo
 
-    show(run_demo(out, minutes, seed), json)
+    show(run_demo(out, minutes, seed), json, then=f"open {out / 'index.html'} in a browser")

@@ -7,50 +7,41 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from unnoise.cli.output import show
+from unnoise.cli.options import Device, Json, SetOptions
+from unnoise.cli.output import command, show
+from unnoise.cli.tables import listed
+
+Method = Annotated[str, Parameter(help=f"{listed('distilling')}.")]
 
 
 def distill(
     run: Path,
     /,
     *,
-    method: str = "consistency",
+    method: Method = "consistency",
     out: Path | None = None,
-    set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
+    set_: SetOptions = None,
     minutes: float | None = None,
     steps: int | None = None,
     seed: int = 0,
-    device: str | None = None,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    device: Device = None,
+    json: Json = False,
 ) -> None:
     """Make a run that draws in 1 to 4 network calls from a diffusion run; the same command again resumes.
 
     The new run begins with the weights of the old one and has its data, schedule and conditions; the old one stays.
 
-    Parameters
-    ----------
-    run
-        The folder of a diffusion run: the teacher.
-    method
-        consistency.
-    out
-        The new run's folder; by default runs/RUN-METHOD.
-    set_
-        KEY=VALUE, overriding what the method sets: --set train.learning_rate=1e-4 --set objective.intervals=40.
-    minutes
-        Stop after so many minutes of training, over all sessions of the run.
-    steps
-        Stop after so many steps, over all sessions of the run; by default as many as the teacher's recipe has.
-    seed
-        Everything random follows from it.
-    device
-        cpu, cuda, cuda:1, mps; by default the best there is.
-    json
-        One JSON object on standard output.
+    Args:
+        run: The folder of a diffusion run: the teacher.
+        out: The new run's folder; by default runs/RUN-METHOD.
+        set_: KEY=VALUE, overriding what the method sets: --set train.learning_rate=1e-4 --set objective.intervals=40.
+        minutes: Stop after so many minutes of training, over all sessions of the run.
+        steps: Stop after so many steps, over all sessions of the run; by default as many as the teacher's recipe has.
+        seed: Everything random follows from it.
     """
     from unnoise.runs.config import parse_overrides
     from unnoise.training.distill import distill as run_distillation
 
     made = run_distillation(run, method, out, steps, minutes, seed, parse_overrides(set_ or []), device=device)
     assert made.summary is not None
-    show(made.summary, json)
+    show(made.summary, json, then=command("sample", made.folder))

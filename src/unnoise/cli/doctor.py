@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from cyclopts import Parameter
-
-from unnoise.cli.output import show
+from unnoise.cli.options import Json
+from unnoise.cli.output import command, show
 
 
-def doctor(*, json: Annotated[bool, Parameter(negative="")] = False) -> None:
-    """Tell versions, devices, what compiles and what is missing.
-
-    Parameters
-    ----------
-    json
-        One JSON object on standard output.
-    """
+def doctor(*, json: Json = False) -> None:
+    """Tell versions, devices, what compiles and what is missing."""
     from unnoise.runtime.doctor import examine
 
-    show(examine(), json)
+    show(examine(), json, then=command("demo"))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
+from unnoise.cli.options import Device, Json, SomeNumber
 from unnoise.cli.output import show
 
 
@@ -16,29 +14,19 @@ def features(
     /,
     *,
     split: str = "train",
-    number: Annotated[int | None, Parameter(name=["--number", "-n"])] = None,
+    number: SomeNumber = None,
     out: Path | None = None,
-    device: str | None = None,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    device: Device = None,
+    json: Json = False,
 ) -> None:
     """Export what a model sees in images, and tell how far a linear classifier gets with it.
 
-    Parameters
-    ----------
-    run
-        The folder of a run: an autoencoder, a VAE or a diffusion model.
-    data
-        A source of images; by default the one the run was trained on.
-    split
-        train or test.
-    number
-        At most so many images.
-    out
-        The .npz with `features` (N, D) and `labels`; by default in the run's features folder.
-    device
-        cpu, cuda, mps; by default the best there is.
-    json
-        One JSON object on standard output.
+    Args:
+        run: The folder of a run: an autoencoder, a VAE or a diffusion model.
+        data: A source of images; by default the one the run was trained on.
+        split: train or test.
+        number: At most so many images.
+        out: The .npz with `features` (N, D) and `labels`; by default in the run's features folder.
     """
     from unnoise.evaluation.linear_probe import export_features
 

@@ -1,82 +1,77 @@
-"""The commands of `unnoise edit` that work on codes: interpolate, arithmetic, invert, traverse."""
+"""The commands of `unnoise edit` that work on latents: interpolate, arithmetic, invert, traverse."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from unnoise.cli.edit import Telling, edit
+from unnoise.cli.edit import edit
+from unnoise.cli.options import LatentOptions, Picture, RunFolder
 from unnoise.cli.output import show
 from unnoise.errors import UserError
 
-
-@Parameter(name="*")
-@dataclass(frozen=True)
-class Coding(Telling):
-    """What the edits through codes take."""
-
-    steps: Annotated[int, Parameter(help="DDIM steps each way, of a diffusion run.")] = 100
-    out: Annotated[Path | None, Parameter(help="A .png with all images, or a .gif that shows them in turn.")] = None
-
-
-USUAL = Coding()
+LATENTS = LatentOptions()
 
 
 @edit.command
 def interpolate(
-    run: Path,
+    run: RunFolder,
     a: str,
     b: str,
     /,
     *,
     count: Annotated[int, Parameter(help="How many images, both ends included.")] = 8,
-    coding: Coding = USUAL,
+    options: LatentOptions = LATENTS,
 ) -> None:
-    """Go from A to B through the codes of a run, or a diffusion run's noise; each a picture, or the seed of one."""
-    _edit("interpolate", run, (a, b), count, coding)
+    """Go from A to B through the latents of a run, or a diffusion run's noise; each a picture, or the seed of one."""
+    _edit("interpolate", run, (a, b), count, options)
 
 
 @edit.command
 def arithmetic(
-    run: Path,
+    run: RunFolder,
     /,
     *terms: Annotated[str, Parameter(allow_leading_hyphen=True, help="A B C, or A - B + C: pictures or seeds.")],
-    coding: Coding = USUAL,
+    options: LatentOptions = LATENTS,
 ) -> None:
-    """A - B + C: what makes A out of B, done to C. The grid shows A, B, C and the result."""
+    """A - B + C: the change that makes A out of B, applied to C. The grid shows A, B, C and the result."""
     if len(terms) == 5 and terms[1::2] != ("-", "+"):
         raise UserError(f"unnoise edit arithmetic takes A - B + C, got {' '.join(terms)}")
-    _edit("arithmetic", run, terms[::2] if len(terms) == 5 else terms, 1, coding)
+    _edit("arithmetic", run, terms[::2] if len(terms) == 5 else terms, 1, options)
 
 
 @edit.command
-def invert(run: Path, image: Path, /, *, coding: Coding = USUAL) -> None:
-    """Picture to code to picture, and what was lost on the way, as PSNR."""
-    _edit("invert", run, (str(image),), 1, coding)
+def invert(run: RunFolder, image: Picture, /, *, options: LatentOptions = LATENTS) -> None:
+    """Encode a picture, decode it again, and measure what was lost, as PSNR."""
+    _edit("invert", run, (str(image),), 1, options)
 
 
 @edit.command
 def traverse(
-    run: Path,
+    run: RunFolder,
     image: str,
     /,
     *,
-    count: Annotated[int, Parameter(help="Images per number of the code.")] = 8,
-    coding: Coding = USUAL,
+    count: Annotated[int, Parameter(help="Images per dimension of the latent.")] = 8,
+    options: LatentOptions = LATENTS,
 ) -> None:
-    """Move the numbers of a code one by one, a row each: of a picture, or of a seed. Not of a diffusion run."""
-    _edit("traverse", run, (image,), count, coding)
+    """Vary the dimensions of a latent one by one, a row each: of a picture, or of a seed. Not of a diffusion run."""
+    _edit("traverse", run, (image,), count, options)
 
 
-def _edit(task: str, run: Path, givens: tuple[str, ...], count: int, coding: Coding) -> None:
-    from unnoise.editing.latent_space import edit_latents
-    from unnoise.sampling.conditions import SampleConditions
+def _edit(task: str, run: RunFolder, givens: tuple[str, ...], count: int, options: LatentOptions) -> None:
+    from unnoise.editing.edit_latents import edit_latents
 
-    conditions = SampleConditions(coding.label, coding.prompt, coding.map_)
     result = edit_latents(
-        run, task, givens, count=count, steps=coding.steps, conditions=conditions, out=coding.out, device=coding.device
+        run,
+        task,
+        givens,
+        count=count,
+        steps=options.steps,
+        conditions=options.conditions,
+        out=options.out,
+        overwrite=options.overwrite,
+        device=options.device,
     )
-    show(result, coding.json)
+    show(result, options.json, then=f"look at {result['out']}")

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from unnoise.files import json_text
+from unnoise.progress import notice, printable
 
 
-def show(result: Mapping[str, Any], as_json: bool, lines: list[str] | None = None) -> None:
-    """Prints `result` as JSON, or `lines` (by default one 'key  value' line per entry)."""
+def command(*words: object) -> str:
+    """A command line of unnoise, quoted where it has to be."""
+    return shlex.join(["unnoise", *map(str, words)])
+
+
+def show(result: Mapping[str, Any], as_json: bool, lines: list[str] | None = None, then: str | None = None) -> None:
+    """Prints `result` as JSON, or `lines` (by default one 'key  value' line per entry).
+
+    Args:
+        result: what a command did.
+        as_json: one JSON object on standard output, and nothing else.
+        lines: the same for people.
+        then: what is likely to be wanted next, for people; on standard error.
+    """
     if as_json:
         print(json_text(result))
         return
     for line in lines if lines is not None else [f"{key:<18} {value}" for key, value in result.items()]:
-        print(line)
+        print(printable(line))
+    if then is not None:
+        notice(f"next: {then}")

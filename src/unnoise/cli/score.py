@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
+from unnoise.cli.options import Device, Json, SomeNumber
 from unnoise.cli.output import show
 
 
@@ -16,29 +14,19 @@ def score(
     /,
     *,
     split: str = "test",
-    number: Annotated[int | None, Parameter(name=["--number", "-n"])] = None,
+    number: SomeNumber = None,
     seed: int = 0,
-    device: str | None = None,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    device: Device = None,
+    json: Json = False,
 ) -> None:
     """Rank images by how well a run explains them; the strangest come first.
 
-    Parameters
-    ----------
-    run
-        The folder of a run.
-    images
-        A source of images; they are resized to the run's shape.
-    split
-        train or test; test falls back to train where the source has no split.
-    number
-        At most so many images.
-    seed
-        Of the noise.
-    device
-        cpu, cuda, mps; by default the best there is.
-    json
-        One JSON object on standard output: both scores per image, in the source's order.
+    Args:
+        run: The folder of a run.
+        images: A source of images; they are resized to the run's shape.
+        split: train or test; test falls back to train where the source has no split.
+        number: At most so many images.
+        seed: Of the noise.
     """
     from unnoise.evaluation import score as rank
 

@@ -7,59 +7,56 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from unnoise.cli.output import show
+from unnoise.cli.options import Device, Json, SetOptions
+from unnoise.cli.output import command, show
+from unnoise.cli.tables import listed
+
+Source = Annotated[
+    str,
+    Parameter(
+        help="A folder of images (sub-folders are classes), a zip or tar of one, an .npy/.npz, MNIST-style IDX files, "
+        f"CIFAR-10's binary batches, or a built-in name: {listed('sources')}."
+    ),
+]
+Recipe = Annotated[
+    str | None,
+    Parameter(
+        help=f"The path of a .toml file or a built-in recipe: {listed('recipes')}; by default ddpm, or with --from "
+        "that run's own."
+    ),
+]
 
 
 def train(
-    source: str,
+    source: Source,
     /,
     *,
-    recipe: str | None = None,
+    recipe: Recipe = None,
     from_: Annotated[Path | None, Parameter(name="--from")] = None,
     out: Path | None = None,
-    set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
+    set_: SetOptions = None,
     minutes: float | None = None,
     steps: int | None = None,
     seed: int = 0,
-    device: str | None = None,
+    device: Device = None,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     strict: Annotated[bool, Parameter(negative="")] = False,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    json: Json = False,
 ) -> None:
     """Train a model on a source of images; the same command again resumes.
 
     Ctrl-C finishes the step, saves and exits. Nothing is written outside the run's folder and the cache.
 
-    Parameters
-    ----------
-    source
-        A folder of images (sub-folders are classes), a zip or tar of one, an .npy/.npz, MNIST-style IDX files,
-        CIFAR-10's binary batches, or a built-in name: digits, glyphs, mnist, fashion-mnist, cifar10.
-    recipe
-        A built-in recipe or the path of a .toml file; by default ddpm, or with --from that run's own. Diffusion: ddpm,
-        ddpm-64, ddpm-cifar10, iddpm, vlb, edm, rectified-flow, dit, ldm, consistency; conditional: ddpm-class,
-        ddpm-text, ddpm-map, ddpm-vector, sr; others: autoencoder, dae, vae, vae-latent, gan, gan-minimax, classifier.
-    from_
-        A run whose weights this one begins with, as far as they fit; it says what did not. To adapt a run to a handful
-        of images: --from RUN --set model.lora.rank=8.
-    out
-        The run's folder; by default runs/SOURCE-RECIPE.
-    set_
-        KEY=VALUE, overriding the recipe: --set train.batch_size=32 --set model.schedule.kind=cosine-betas.
-    minutes
-        Stop after so many minutes of training, over all sessions of the run.
-    steps
-        Stop after so many steps, over all sessions of the run.
-    seed
-        Everything random follows from it.
-    device
-        cpu, cuda, cuda:1, mps; by default the best there is.
-    dry_run
-        Print the plan and stop.
-    strict
-        Refuse a source with broken files instead of skipping them.
-    json
-        One JSON object on standard output.
+    Args:
+        from_: A run whose weights this one begins with, as far as they fit; it says what did not. To adapt a run to a
+            handful of images: --from RUN --set model.lora.rank=8.
+        out: The run's folder; by default runs/SOURCE-RECIPE.
+        set_: KEY=VALUE, overriding the recipe: --set train.batch_size=32 --set model.schedule.kind=cosine-betas.
+        minutes: Stop after so many minutes of training, over all sessions of the run.
+        steps: Stop after so many steps, over all sessions of the run.
+        seed: Everything random follows from it.
+        dry_run: Print the plan and stop.
+        strict: Refuse a source with broken files instead of skipping them.
     """
     from unnoise.runs.config import parse_overrides
     from unnoise.training.train import train as run_training
@@ -70,6 +67,6 @@ def train(
     )
     assert run.plan is not None
     if run.summary is None:
-        show(run.plan.to_dict(), json, run.plan.lines())
+        show(run.plan.to_dict(), json, run.plan.lines(), then="the same command without --dry-run")
         return
-    show(run.summary, json)
+    show(run.summary, json, then=command("sample", run.folder))

@@ -32,6 +32,7 @@ from unnoise.data.readers.idx import is_idx_file, is_idx_tree, label_name, read_
 from unnoise.data.readers.npz import is_npz, read_npz
 from unnoise.data.settings import Settings
 from unnoise.errors import NoSplit, UserError
+from unnoise.progress import notice
 from unnoise.registry import suggest
 
 if TYPE_CHECKING:
@@ -121,9 +122,9 @@ def _report(images: Images, strict: bool, shown: bool) -> None:
     if images.broken and strict:
         raise UserError(f"{images.source} has {len(images.broken)} unusable files: {some(images.broken)}")
     if shown and images.broken:
-        print(f"{images.source}: left out {len(images.broken)}: {some(images.broken)}", file=sys.stderr)
+        notice(f"{images.source}: left out {len(images.broken)}: {some(images.broken)}")
     for note in images.notes if shown else ():
-        print(f"{images.source}: {note}", file=sys.stderr)
+        notice(f"{images.source}: {note}")
 
 
 def _origin(source: str | Path, settings: Settings, cache: Path, shown: bool) -> Origin:

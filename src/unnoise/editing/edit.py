@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,18 +14,22 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from unnoise.editing.image_files import FittedPicture, write_strip
+from unnoise.editing.image_files import FittedPicture, version_file, write_strip
 from unnoise.errors import UserError
-from unnoise.files import ends_in
-from unnoise.models import Diffusion
+from unnoise.files import claim, ends_in
+from unnoise.models import CanDenoise, ImageModel
+from unnoise.models.image_model import require
 from unnoise.process.codec import Codec
 from unnoise.process.denoiser import CountingDenoiser, Denoiser
 from unnoise.progress import progress_bar
+from unnoise.registry import build
 from unnoise.runs.run import Run
-from unnoise.samplers import DDIM
+from unnoise.samplers import SAMPLERS, Sampler
+from unnoise.samplers.spec import parse_sampler
+from unnoise.sampling.batches import counted_calls
 from unnoise.sampling.conditions import SampleConditions, rows_of
-from unnoise.sampling.generate import counted_calls
 from unnoise.sampling.guidance_options import GuidanceOptions
+from unnoise.sampling.outputs import seeds_text
 
 ROWS = 16
 """Versions that are drawn at once: derivatives keep every layer in memory."""
@@ -32,21 +37,27 @@ ROWS = 16
 
 @dataclass(frozen=True)
 class Editor:
-    """denoiser: the model's, guided as the user wished. cond: a row per seed, or None. codec: None in pixels."""
+    """What a task edits with.
 
-    model: Diffusion
+    Args:
+        model: whose images the results are.
+        denoiser: the model's, guided as it was asked for; it draws in the model's latents.
+        sampling: the same as plain sampling uses it, clipped where the model clips.
+        seeds: one per version.
+        cond: a row per seed, or None.
+        codec: between latents and pixels; None where pixels themselves are diffused.
+    """
+
+    model: ImageModel
     denoiser: Denoiser
+    sampling: Denoiser
     seeds: Sequence[int]
     cond: Mapping[str, Any] | None
     codec: Codec | None
 
-    def drawing(self) -> dict[str, Any]:
+    def options(self) -> dict[str, Any]:
         """The options that all functions of `unnoise.inverse` share."""
         return {"seeds": self.seeds, "cond": self.cond, "codec": self.codec}
-
-    def restoring(self, method: str | None, steps: int) -> dict[str, Any]:
-        """The options of `restore`."""
-        return {"method": method, "sampler": DDIM(steps=steps, eta=1.0), **self.drawing()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,26 +66,43 @@ class Edit(ABC):
 
     Attributes:
         fits: whether what comes out is the picture that went in, and so can be given back at its own size.
+        usual: the task's own sampler.
         image: the picture's file.
         fit: how a picture of another size comes to the run's, one of `image_files.FITS`.
         own_size: whether versions are written at the picture's own size.
-        steps: of the sampler.
+        sampler: such as 'ddim@50:eta=1', over the task's own.
+        steps: of the sampler, over its own.
     """
 
     name: ClassVar[str]
     fits: ClassVar[bool] = True
+    usual: ClassVar[dict[str, Any]] = {"kind": "ddim", "steps": 100, "eta": 1.0}
 
     image: Path
     fit: str = "crop"
     own_size: bool = False
-    steps: int = 100
+    sampler: str | None = None
+    steps: int | None = None
+
+    def solver(self) -> Sampler:
+        """The sampler that draws."""
+        asked = {} if self.sampler is None else parse_sampler(self.sampler)
+        usual = self.usual if asked.get("kind") in (None, self.usual["kind"]) else {"steps": self.usual["steps"]}
+        steps = {} if self.steps is None else {"steps": self.steps}
+        return build(SAMPLERS, {**usual, **asked, **steps}, "sampler")
 
     @property
     def calls(self) -> int:
-        """How often the denoiser is asked about each image."""
-        return self.steps
+        """How often the denoiser is asked about each image, about."""
+        return self.solver().steps
 
-    def original(self, model: Diffusion) -> FittedPicture | None:
+    @property
+    def files(self) -> list[Path]:
+        """The picture files that are read."""
+        values = [getattr(self, field.name) for field in fields(self)]
+        return [value for value in values if isinstance(value, Path)]
+
+    def original(self, model: ImageModel) -> FittedPicture | None:
         """The picture into which versions are laid, where its own size is asked for.
 
         Raises UserError where the task makes a picture of another size.
@@ -92,37 +120,58 @@ class Edit(ABC):
 
 def edit(
     folder: str | Path,
-    work: Edit,
+    task: Edit,
     seeds: Sequence[int],
     *,
     conditions: SampleConditions | None = None,
     guidance: GuidanceOptions | None = None,
     out: Path | None = None,
+    overwrite: bool = False,
     device: str | None = None,
 ) -> dict[str, Any]:
     """Runs an edit, writes a strip of the image before and its versions after, and each version beside it.
 
-    conditions, guidance: what a conditional run is to draw, and how strongly. out: the strip's .png, by default
-    samples/TASK-SEED.png of the run. Returns {task, images, out, files, seconds, network_calls, seeds}.
-    Raises UserError for runs that are no diffusion models and for a request of no image.
+    Args:
+        folder: of a diffusion run.
+        task: what is done to which picture.
+        seeds: one per version.
+        conditions, guidance: what a conditional run is to draw, and how strongly it is pushed there.
+        out: the strip's .png; None: in the run's samples folder, named by what made it.
+        overwrite: whether files that are there already may be written over.
+        device: where the model computes; None: the best there is.
+
+    Returns:
+        {task, images, out, files, seconds, network_calls, seeds}.
+
+    Raises:
+        UserError: for runs that are no diffusion models, for no seeds, and for files that are there already.
     """
     if not seeds:
         raise UserError("need at least 1 image, got 0")
     run = Run.open(folder)
-    out = ends_in(out or run.folder / "samples" / f"{work.name}-{seeds[0]}.png", ".png")
-    model = run.diffusion(f"unnoise edit {work.name}", device)
-    cond = (conditions or SampleConditions()).for_model(model, run.classes)
-    fitted = work.original(model)
-    guide = (guidance or GuidanceOptions()).for_model(model, cond)
+    conditions, guidance = conditions or SampleConditions(), guidance or GuidanceOptions()
+    out = ends_in(out or run.folder / "samples" / f"{_name(task, conditions, guidance, seeds)}.png", ".png")
+    for file in (out, *(version_file(out, seed) for seed in seeds)):
+        claim(file, overwrite=overwrite, inputs=[*task.files, *conditions.files()])
+    model = run.load(device)
+    denoising = require(model, CanDenoise, f"unnoise edit {task.name}")
+    cond = conditions.for_model(model, run.classes)
+    fitted = task.original(model)
+    guide = guidance.for_model(model, cond)
     begun = time.perf_counter()
     with counted_calls(model) as calls, progress_bar() as progress:
-        asked = partial(progress.advance, progress.add_task(work.name, total=work.calls * len(seeds)))
-        denoiser = CountingDenoiser(model if guide is None else guide(model), asked)
-        drawn = [work.apply(_editor(model, denoiser, rows, cond)) for rows in _batches(seeds)]
+        asked = partial(progress.advance, progress.add_task(task.name, total=task.calls * len(seeds)))
+        denoiser = CountingDenoiser(denoising if guide is None else guide(denoising), asked)
+        sampling = CountingDenoiser(denoising.guided(guide), asked)
+        codec = denoising.codec if model.works_in_latents else None
+        drawn = [
+            task.apply(Editor(model, denoiser, sampling, rows, rows_of(cond, 0, len(rows)), codec))
+            for rows in _batches(seeds)
+        ]
     before, after = drawn[0][0], torch.cat([part for _, part in drawn])
     seconds = round(time.perf_counter() - begun, 3)
     return {
-        "task": work.name,
+        "task": task.name,
         "images": len(after),
         "out": str(out),
         "files": write_strip(before, after, seeds, out, fitted),
@@ -132,9 +181,18 @@ def edit(
     }
 
 
+def _name(task: Edit, conditions: SampleConditions, guidance: GuidanceOptions, seeds: Sequence[int]) -> str:
+    """What made the pictures, as a name for their file."""
+    of = [file.stem for file in task.files[:1]]
+    chosen = [(field.name, getattr(task, field.name)) for field in fields(task)]
+    options = [
+        f"{name}-{value}"
+        for (name, value), field in zip(chosen, fields(task), strict=True)
+        if value != field.default and not isinstance(value, Path)
+    ]
+    parts = [task.name, *of, *options, conditions.text(), guidance.text(), seeds_text(seeds)]
+    return "-".join(re.sub(r"[^\w.]+", "-", part) for part in parts if part)
+
+
 def _batches(seeds: Sequence[int]) -> list[Sequence[int]]:
     return [seeds[start : start + ROWS] for start in range(0, len(seeds), ROWS)]
-
-
-def _editor(model: Diffusion, denoiser: Denoiser, seeds: Sequence[int], cond: Mapping[str, Any] | None) -> Editor:
-    return Editor(model, denoiser, seeds, rows_of(cond, 0, len(seeds)), model.codec if model.works_in_latents else None)

@@ -167,10 +167,15 @@ def write_strip(
     fitted: the versions are written at this picture's own size.
     """
     save_png(image_grid(torch.cat([before.to(after), after]), columns=len(after) + 1), out)
-    files = [out.with_name(f"{out.stem}-seed{seed}.png") for seed in seeds]
+    files = [version_file(out, seed) for seed in seeds]
     for file, image in zip(files, after, strict=True):
         save_png(image if fitted is None else fitted.restored(image), file)
     return [str(file) for file in files]
+
+
+def version_file(out: Path, seed: int) -> Path:
+    """Where the version of a seed goes, beside the strip."""
+    return out.with_name(f"{out.stem}-seed{seed}.png")
 
 
 def _tensor(picture: Image.Image, device: torch.device | str) -> Tensor:

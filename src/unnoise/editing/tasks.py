@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -14,9 +14,7 @@ from unnoise.editing.edit import Edit, Editor
 from unnoise.editing.image_files import FittedPicture, read_at_own_size, read_image
 from unnoise.editing.margins import margins
 from unnoise.errors import UserError
-from unnoise.guidance.clipping import Clipped
 from unnoise.inverse import Downsampling, colourise, deblur, inpaint, outpaint, repaint, upscale, vary
-from unnoise.samplers import DDIM
 
 NOISE = 0.01
 """The standard deviation of the noise that pictures in [-1, 1] are taken to have. Rounding to 256 levels gives 0.0023;
@@ -27,7 +25,18 @@ REPEATS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inpaint(Edit):
+class Restoring(Edit):
+    """A task that is solved as an inverse problem. method: of `unnoise.inverse.restore`."""
+
+    method: str | None = None
+
+    def restoring(self, editor: Editor) -> dict[str, Any]:
+        """The options of `restore`."""
+        return {"method": self.method, "sampler": self.solver(), **editor.options()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inpaint(Restoring):
     """The pixels that the mask marks (white ones; see `data.files.masks`) are drawn anew, the others are kept.
 
     method: of `restore`, as below, or 'repaint'.
@@ -36,25 +45,26 @@ class Inpaint(Edit):
     name: ClassVar[str] = "inpaint"
 
     mask: Path
-    method: str | None = None
 
     @property
     def calls(self) -> int:
-        return self.steps * (REPEATS if self.method == "repaint" else 1)
+        return self.solver().steps * (REPEATS if self.method == "repaint" else 1)
 
     def apply(self, editor: Editor) -> tuple[Tensor, Tensor]:
         fitted = FittedPicture.read(self.image, editor.model, self.fit)
         given, known = fitted.tensor(editor.model.device), fitted.known(self.mask, editor.model.device)
         before = torch.where(known, given, 1.0)
         if self.method == "repaint":
-            options = {"steps": self.steps, "repeats": REPEATS, **editor.drawing()}
+            if self.sampler is not None:
+                raise UserError("repaint is a sampler of its own: leave out --sampler, or choose another method")
+            options = {"steps": self.solver().steps, "repeats": REPEATS, **editor.options()}
             return before, repaint(editor.denoiser, given, known, **options)
-        options = editor.restoring(self.method, self.steps)
+        options = self.restoring(editor)
         return before, inpaint(editor.denoiser, given, known, noise=NOISE, **options)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outpaint(Edit):
+class Outpaint(Restoring):
     """A smaller picture, and all around it drawn. at: 'X,Y' of its left top corner; or anchor: a name in `ANCHORS`."""
 
     name: ClassVar[str] = "outpaint"
@@ -62,62 +72,57 @@ class Outpaint(Edit):
 
     at: str | None = None
     anchor: str | None = None
-    method: str | None = None
 
     def apply(self, editor: Editor) -> tuple[Tensor, Tensor]:
         given = read_at_own_size(self.image, editor.model)
         room = margins(given.shape[-2:], editor.model.shape[1:], self.at, self.anchor, str(self.image))
-        options = editor.restoring(self.method, self.steps)
+        options = self.restoring(editor)
         return F.pad(given, room, value=1.0), outpaint(editor.denoiser, given, room, noise=NOISE, **options)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Upscale(Edit):
+class Upscale(Restoring):
     """The picture at a `factor`-th of the model's size, or one of the model's size that is shrunk first."""
 
     name: ClassVar[str] = "upscale"
     fits: ClassVar[bool] = False
 
     factor: int = 4
-    method: str | None = None
 
     def apply(self, editor: Editor) -> tuple[Tensor, Tensor]:
         small = Downsampling(self.factor).forward(read_image(self.image, editor.model, self.factor, fit=self.fit))
-        options = editor.restoring(self.method, self.steps)
+        options = self.restoring(editor)
         after = upscale(editor.denoiser, small, self.factor, noise=NOISE, **options)
         return F.interpolate(small, scale_factor=self.factor), after
 
 
 @dataclass(frozen=True, kw_only=True)
-class Colourise(Edit):
+class Colourise(Restoring):
     """Colours for a grey picture; of one with colours only the luma is taken."""
 
     name: ClassVar[str] = "colourise"
-
-    method: str | None = None
 
     def apply(self, editor: Editor) -> tuple[Tensor, Tensor]:
         channels = editor.model.shape[0]
         if channels != 3:
             raise UserError(f"colourising needs a run of RGB images, and this one has {channels} channel(s)")
         grey = read_image(self.image, editor.model, channels=1, fit=self.fit)
-        options = editor.restoring(self.method, self.steps)
+        options = self.restoring(editor)
         return grey.expand(-1, 3, -1, -1), colourise(editor.denoiser, grey, noise=NOISE, **options)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deblur(Edit):
+class Deblur(Restoring):
     """A picture that a Gaussian of `std` pixels has blurred; noise: its standard deviation on the scale [-1, 1]."""
 
     name: ClassVar[str] = "deblur"
 
     std: float
     noise: float = NOISE
-    method: str | None = None
 
     def apply(self, editor: Editor) -> tuple[Tensor, Tensor]:
         blurred = read_image(self.image, editor.model, fit=self.fit)
-        options = editor.restoring(self.method, self.steps)
+        options = self.restoring(editor)
         return blurred, deblur(editor.denoiser, blurred, self.std, noise=self.noise, **options)
 
 
@@ -126,15 +131,15 @@ class Vary(Edit):
     """Versions of a picture, further from it the greater the strength in [0, 1]."""
 
     name: ClassVar[str] = "vary"
+    usual: ClassVar[dict[str, Any]] = {"kind": "ddim", "steps": 100, "eta": 0.0}
 
     strength: float = 0.5
 
     @property
     def calls(self) -> int:
-        return round(self.strength * self.steps)
+        return round(self.strength * self.solver().steps)
 
     def apply(self, editor: Editor) -> tuple[Tensor, Tensor]:
         given = read_image(self.image, editor.model, fit=self.fit)
-        denoiser = Clipped(editor.denoiser) if editor.model.clip else editor.denoiser
-        options = {"sampler": DDIM(steps=self.steps), **editor.drawing()}
-        return given, vary(denoiser, given, self.strength, **options)
+        options = {"sampler": self.solver(), **editor.options()}
+        return given, vary(editor.sampling, given, self.strength, **options)

@@ -16,6 +16,8 @@ from unnoise.evaluation.table import row_of
 from unnoise.evaluation.target import Source, Target, open_target
 from unnoise.files import json_text, write_atomic
 from unnoise.runtime.device import best_device
+from unnoise.samplers.spec import parse_sampler
+from unnoise.sampling.sampler_choice import TUNED
 
 SHOWN = 36
 """Samples of each row that the page shows, from the same seeds."""
@@ -94,11 +96,9 @@ def _variants(
 
 
 def _with_steps(sampler: str | None) -> tuple[str | None, tuple[int, ...]]:
-    """'ddim@50' is ('ddim', (50,)), 'ddim' is ('ddim', ())."""
-    name, at, count = (sampler or "").partition("@")
-    if at and not (count.isdigit() and int(count)):
-        raise UserError(f"a sampler with its steps is written as ddim@50; got {sampler!r}")
-    return name or None, (int(count),) if at else ()
+    """A sampler's text, and the number of steps that it brings, if it does: (50,) for 'ddim@50:eta=0.5'."""
+    asked = {} if sampler is None else parse_sampler(sampler, (TUNED,))
+    return sampler, (asked["steps"],) if "steps" in asked else ()
 
 
 def _entry(target: Target, data: Source | None, metrics: Sequence[Metric], settings: Settings) -> Entry:

@@ -19,7 +19,8 @@ from unnoise.models import CanDenoise, CanReconstruct, CanSample, CanScore, Imag
 from unnoise.runs.run import CONFIG_FILE, Run
 from unnoise.runtime.precision import takes_bf16
 from unnoise.samplers import Sampler
-from unnoise.sampling.generate import cannot_sample, choose_sampler, counted_calls, sample_in_batches
+from unnoise.sampling.batches import counted_calls, sample_in_batches
+from unnoise.sampling.sampler_choice import choose_sampler
 
 Source: TypeAlias = str | Path | Images | np.ndarray | torch.Tensor
 """What `unnoise.open_source` takes."""
@@ -77,7 +78,9 @@ class Target:
 
     def why_no_samples(self) -> str | None:
         """None where there are images, or a model that draws some."""
-        return None if self.model is None or isinstance(self.model, CanSample) else cannot_sample(self.model)
+        if self.model is None or isinstance(self.model, CanSample):
+            return None
+        return f"needs a model that draws images: a vae, a gan or a diffusion model; {self.name} is {self.model.kind}"
 
     def why_no_likelihood(self) -> str | None:
         """None where the model scores images, or bounds their likelihood."""

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from unnoise.models.image_model import ImageModel
 from unnoise.networks.autoencoder import Decoder, Encoder, latent_shape
+from unnoise.registry import Count, Positive, Sizes
 
 NO_PRIOR = (
     "an autoencoder has no prior to draw latents from, so it cannot sample; use encode and decode, or train a vae, "
@@ -27,12 +28,12 @@ class Autoencoder(ImageModel):
         self,
         shape: tuple[int, int, int],
         *,
-        latent: int = 32,
+        latent: Positive = 32,
         spatial: bool = False,
-        channels: int = 32,
-        multipliers: tuple[int, ...] = (1, 2),
-        blocks: int = 1,
-        patch: int = 2,
+        channels: Positive = 32,
+        multipliers: Sizes = (1, 2),
+        blocks: Count = 1,
+        patch: Positive = 2,
     ) -> None:
         super().__init__(shape)
         self.latent, self.spatial = latent, spatial

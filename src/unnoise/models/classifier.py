@@ -16,6 +16,7 @@ from unnoise.networks.embedding import SinusoidalEmbedding
 from unnoise.networks.layers import Downsample, ResidualBlock, group_norm
 from unnoise.process.gaussian import per_row
 from unnoise.process.schedule import Schedule
+from unnoise.registry import Count, Fraction, Positive, Sizes
 
 FULL_TURN = 1000.0
 """What the embedding sees at pure noise; 0 at none."""
@@ -34,10 +35,10 @@ class Classifier(ImageModel):
         shape: tuple[int, int, int],
         classes: int,
         *,
-        channels: int = 32,
-        multipliers: tuple[int, ...] = (1, 2, 2),
-        blocks: int = 1,
-        dropout: float = 0.1,
+        channels: Positive = 32,
+        multipliers: Sizes = (1, 2, 2),
+        blocks: Count = 1,
+        dropout: Fraction = 0.1,
     ) -> None:
         super().__init__(shape)
         if classes < 2:

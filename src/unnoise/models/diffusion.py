@@ -16,6 +16,7 @@ from unnoise.errors import UserError
 from unnoise.guidance.clipping import Clipped
 from unnoise.models.codec import CODECS, Latents, Pixels
 from unnoise.models.image_model import CanDenoise, CanReconstruct, Conditions, Guidance, ImageModel
+from unnoise.models.sample_arguments import sample_arguments
 from unnoise.networks import NETWORKS
 from unnoise.networks.combined import build_conditioner, conditioner_spec
 from unnoise.networks.conditioner import Conditioner, Conditioning
@@ -26,7 +27,7 @@ from unnoise.process.gaussian import per_row
 from unnoise.process.level import is_one_time
 from unnoise.process.parametrization import PARAMETRIZATIONS, Parametrization
 from unnoise.process.schedule import SCHEDULES, Schedule
-from unnoise.registry import build, check_keys, spec_of
+from unnoise.registry import build, check_keys, fitted, spec_of
 from unnoise.runtime.cuda_graphs import captured
 from unnoise.samplers import DDIM, Point, Sampler
 from unnoise.seeding import SeededNoise
@@ -59,6 +60,8 @@ CAPTURE_PAYS_FROM = 20
 """Network calls: recording a CUDA graph takes about as long as four."""
 OPTIONS = ("clip", "learned_variance")
 LORA = ("rank", "alpha", "where")
+TYPES: dict[str, Any] = {"conditioner": str | Mapping | None, "lora": Mapping | None, **dict.fromkeys(OPTIONS, bool)}
+"""Of what no table builds."""
 
 
 class Diffusion(ImageModel, CanDenoise):
@@ -100,6 +103,9 @@ class Diffusion(ImageModel, CanDenoise):
     def build(cls, spec: Mapping[str, Any], shape: tuple[int, int, int], classes: int) -> Diffusion:
         """The sentence that `spec` writes: a spec for each of PARTS, and OPTIONS."""
         check_keys(spec, (*PARTS, "conditioner", "lora", *OPTIONS), "model")
+        for name, hint in TYPES.items():
+            if name in spec:
+                fitted(spec[name], hint, f"model.{name}")
         parts = {**DEFAULTS, **spec}
         codec = build(CODECS, parts["codec"], "codec", image_shape=shape)
         conditioner = _conditioner(spec, shape, classes)
@@ -220,22 +226,32 @@ class Diffusion(ImageModel, CanDenoise):
     @torch.no_grad()
     def sample(
         self,
-        seeds: Sequence[int] = range(16),
+        seeds: Sequence[int] | None = None,
         cond: Conditions | None = None,
-        sampler: Sampler | None = None,
-        guidance: Guidance | None = None,
+        sampler: Sampler | str | None = None,
+        guidance: Guidance | float | None = None,
+        *,
+        n: int | None = None,
+        steps: int | None = None,
+        label: int | Sequence[int] | None = None,
     ) -> Tensor:
         """Images (N, C, H, W) in [-1, 1] on the model's device, image i from seed i alone.
 
         Args:
-            seeds: one per image.
+            seeds: one per image; 0 to 15 unless given, or `n`.
             cond: condition -> its value for each image, of `condition_names` or of the guidance's own.
-            sampler: `default_sampler()` unless given.
-            guidance: wraps the denoiser, for example a classifier-free guidance.
+            sampler: one, or a text such as 'ddim@50:eta=0.5'; `default_sampler()` unless given.
+            guidance: wraps the denoiser, for example a classifier-free guidance; or the scale of one.
+            n: so many images, of the seeds 0, 1, ...
+            steps: of the sampler, over its own.
+            label: the class of all images, or of each, by number.
 
         Raises:
             UserError: for a condition that neither the model nor the guidance takes.
         """
+        seeds, cond, sampler, guidance = sample_arguments(
+            self, seeds, cond, sampler, guidance, n=n, steps=steps, label=label
+        )
         self.check_conditions(cond, guidance)
         if len(seeds) == 0:
             return torch.empty(0, *self.shape, device=self.device)

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from unnoise.models.one_step import OneStep
 from unnoise.networks.gan import Generator
+from unnoise.registry import Count, Positive, Sizes
 
 
 class GAN(OneStep):
@@ -23,11 +24,11 @@ class GAN(OneStep):
         self,
         shape: tuple[int, int, int],
         *,
-        latent: int = 64,
-        channels: int = 32,
-        multipliers: tuple[int, ...] = (1, 2),
-        blocks: int = 1,
-        patch: int = 2,
+        latent: Positive = 64,
+        channels: Positive = 32,
+        multipliers: Sizes = (1, 2),
+        blocks: Count = 1,
+        patch: Positive = 2,
     ) -> None:
         super().__init__(shape)
         self.latent = latent

@@ -130,10 +130,14 @@ class CanSample(Protocol):
 
     def sample(
         self,
-        seeds: Sequence[int] = ...,
+        seeds: Sequence[int] | None = None,
         cond: Conditions | None = None,
-        sampler: Sampler | None = None,
-        guidance: Guidance | None = None,
+        sampler: Sampler | str | None = None,
+        guidance: Guidance | float | None = None,
+        *,
+        n: int | None = None,
+        steps: int | None = None,
+        label: int | Sequence[int] | None = None,
     ) -> Tensor:
         """The images of these seeds. sampler, guidance: of models that draw in many steps."""
         ...

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from unnoise.errors import UserError
 from unnoise.models.image_model import Conditions, Guidance, ImageModel
+from unnoise.models.sample_arguments import sample_arguments
 from unnoise.process.denoiser import Denoised
 from unnoise.samplers import Point, Sampler
 from unnoise.seeding import SeededNoise
@@ -34,16 +35,23 @@ class OneStep(ImageModel):
     @torch.no_grad()
     def sample(
         self,
-        seeds: Sequence[int] = range(16),
+        seeds: Sequence[int] | None = None,
         cond: Conditions | None = None,
-        sampler: Sampler | None = None,
-        guidance: Guidance | None = None,
+        sampler: Sampler | str | None = None,
+        guidance: Guidance | float | None = None,
+        *,
+        n: int | None = None,
+        steps: int | None = None,
+        label: int | Sequence[int] | None = None,
     ) -> Tensor:
         """Images (N, C, H, W) in [-1, 1], image i from seed i alone.
 
         Raises:
             UserError: for conditions, a sampler or a guidance: these models take none.
         """
+        seeds, cond, sampler, guidance = sample_arguments(
+            self, seeds, cond, sampler, guidance, n=n, steps=steps, label=label
+        )
         self.check_conditions(cond)
         if sampler is not None or guidance is not None:
             raise UserError(f"{self.kind} draws in one step: it takes neither a sampler nor a guidance")

@@ -15,7 +15,7 @@ from unnoise.models.likelihoods import LIKELIHOODS, Likelihood
 from unnoise.models.one_step import OneStep
 from unnoise.networks.autoencoder import Decoder, Encoder, latent_shape
 from unnoise.process.gaussian import gaussian_kl, gaussian_log_prob
-from unnoise.registry import lookup
+from unnoise.registry import Count, Positive, Sizes, lookup
 from unnoise.seeding import Noise, StepNoise
 
 ROWS = 256
@@ -65,13 +65,13 @@ class VAE(OneStep):
         self,
         shape: tuple[int, int, int],
         *,
-        latent: int = 32,
+        latent: Positive = 32,
         likelihood: str = "bernoulli",
         spatial: bool = False,
-        channels: int = 32,
-        multipliers: tuple[int, ...] = (1, 2),
-        blocks: int = 1,
-        patch: int = 2,
+        channels: Positive = 32,
+        multipliers: Sizes = (1, 2),
+        blocks: Count = 1,
+        patch: Positive = 2,
     ) -> None:
         super().__init__(shape)
         self.latent, self.likelihood, self.spatial = latent, likelihood, spatial

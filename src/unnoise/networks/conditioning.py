@@ -15,6 +15,7 @@ from unnoise.errors import UserError
 from unnoise.networks.conditioner import Conditioner, Conditioning, SingleConditioner, all_dropped, rows
 from unnoise.networks.embedding import SinusoidalEmbedding
 from unnoise.networks.text import build_encoder
+from unnoise.registry import Fraction, Positive
 
 MAP_CLASSES = 256
 """Segmentation maps are 8-bit: every value has an embedding, used or not."""
@@ -29,7 +30,7 @@ class ClassConditioner(SingleConditioner):
     key = "label"
     needs = ("label",)
 
-    def __init__(self, classes: int, dim: int = 128, dropout: float = 0.1) -> None:
+    def __init__(self, classes: int, dim: Positive = 128, dropout: Fraction = 0.1) -> None:
         super().__init__(dropout)
         self.classes, self.dim = classes, dim
         self.vector_dim = dim
@@ -53,7 +54,9 @@ class TextConditioner(SingleConditioner):
     key = "caption"
     needs = ("caption",)
 
-    def __init__(self, encoder: str = "words", dim: int = 128, length: int = 32, dropout: float = 0.1) -> None:
+    def __init__(
+        self, encoder: str = "words", dim: Positive = 128, length: Positive = 32, dropout: Fraction = 0.1
+    ) -> None:
         super().__init__(dropout)
         self.encoder, self.dim, self.length = encoder, dim, length
         self.vector_dim = self.token_dim = dim
@@ -94,7 +97,7 @@ class MapConditioner(SingleConditioner):
     key = "map"
     needs = ("map",)
 
-    def __init__(self, dim: int = 8, dropout: float = 0.1) -> None:
+    def __init__(self, dim: Positive = 8, dropout: Fraction = 0.1) -> None:
         super().__init__(dropout)
         self.dim = self.spatial_channels = dim
         self.table = nn.Embedding(MAP_CLASSES, dim)
@@ -122,7 +125,7 @@ class ImageConditioner(SingleConditioner):
     details = ("image_noise",)
 
     def __init__(
-        self, channels: int, factor: int = 4, noise: float = 0.3, dim: int = 128, dropout: float = 0.1
+        self, channels: Positive, factor: Positive = 4, noise: float = 0.3, dim: Positive = 128, dropout: Fraction = 0.1
     ) -> None:
         super().__init__(dropout)
         if factor < 1 or not 0 <= noise < 1:
@@ -159,7 +162,7 @@ class VectorConditioner(SingleConditioner):
     needs = ("vector",)
     widths: ClassVar[Mapping[str, str]] = {"features": "vector"}
 
-    def __init__(self, features: int, dim: int = 128, dropout: float = 0.1) -> None:
+    def __init__(self, features: Positive, dim: Positive = 128, dropout: Fraction = 0.1) -> None:
         super().__init__(dropout)
         self.features, self.dim = features, dim
         self.vector_dim = dim

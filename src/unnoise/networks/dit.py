@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -11,6 +13,7 @@ from unnoise.networks.attention import Attention, FeedForward
 from unnoise.networks.conditioner import Conditioning
 from unnoise.networks.embedding import circle, frequencies, time_embedding
 from unnoise.networks.layers import concat_spatial, padded, zeroed
+from unnoise.registry import Bounds, Count, Fraction, Positive
 
 TIME_DIM = 256
 """Width of the noise level's features."""
@@ -68,12 +71,12 @@ class DiT(nn.Module):
         in_channels: int,
         out_channels: int,
         *,
-        patch: int = 2,
-        dim: int = 192,
-        depth: int = 6,
-        heads: int = 3,
-        ratio: float = 4.0,
-        dropout: float = 0.0,
+        patch: Positive = 2,
+        dim: Positive = 192,
+        depth: Count = 6,
+        heads: Positive = 3,
+        ratio: Annotated[float, Bounds(above=0)] = 4.0,
+        dropout: Fraction = 0.0,
         time_features: str = "sinusoidal",
         level_span: float = 4.0,
         vector_dim: int = 0,

@@ -21,7 +21,7 @@ from unnoise.networks.layers import (
     padded,
     zeroed,
 )
-from unnoise.registry import lookup
+from unnoise.registry import Count, Fraction, Positive, Sizes, lookup
 
 
 class Stage(nn.Module):
@@ -57,12 +57,12 @@ class UNet(nn.Module):
         out_channels: int,
         image_size: tuple[int, int],
         *,
-        channels: int = 64,
-        multipliers: tuple[int, ...] = (1, 2, 2),
-        blocks: int = 2,
+        channels: Positive = 64,
+        multipliers: Sizes = (1, 2, 2),
+        blocks: Count = 2,
         attention: tuple[int, ...] = (16,),
-        heads: int = 1,
-        dropout: float = 0.0,
+        heads: Positive = 1,
+        dropout: Fraction = 0.0,
         time_features: str = "sinusoidal",
         time_injection: str = "add",
         level_span: float = 4.0,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from unnoise.models.assembly import build_model
 from unnoise.models.diffusion import Diffusion
 from unnoise.models.image_model import CanDenoise, CanSample, ImageModel, require
 from unnoise.networks.lora import merge_lora
+from unnoise.progress import notice
 from unnoise.registry import build, lookup
 from unnoise.runs.checkpoint import Checkpoint, checkpoints, newest_valid
 from unnoise.runs.config import Config, read_config
@@ -64,7 +64,7 @@ class Run:
             raise UserError(f"{folder} is no run: it has no {CONFIG_FILE}; a run is a folder that 'unnoise train' made")
         config, edited = read_config(path / CONFIG_FILE)
         if edited:
-            print(f"note: {path / CONFIG_FILE} was edited by hand since it was written", file=sys.stderr)
+            notice(f"note: {path / CONFIG_FILE} was edited by hand since it was written")
         return cls(path, config)
 
     @property
@@ -134,7 +134,7 @@ class Run:
             reason = f": {next(iter(refused.values()))}" if refused else "; train it first"
             raise UserError(f"{self.folder} has no checkpoint to load{reason}")
         for message in refused.values():
-            print(f"passing over an unsound checkpoint: {message}", file=sys.stderr)
+            notice(f"passing over an unsound checkpoint: {message}")
         return checkpoint
 
     @contextmanager

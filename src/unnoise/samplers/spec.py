@@ -44,6 +44,18 @@ def parse_sampler(text: str, others: Collection[str] = ()) -> dict[str, Any]:
     return spec
 
 
+def split_samplers(text: str) -> list[str]:
+    """The samplers of a comma-separated list, whose options are separated by commas too: a part that is key=value
+    belongs to the sampler before it."""
+    found: list[str] = []
+    for part in (part.strip() for part in text.split(",") if part.strip()):
+        if found and "=" in part and ":" not in part:
+            found[-1] += f",{part}"
+        else:
+            found.append(part)
+    return found
+
+
 def sampler_text(sampler: Sampler) -> str:
     """The text that `parse_sampler` reads as `sampler`: its name, its steps and the options that are not defaults."""
     spec = spec_of(SAMPLERS, sampler)

@@ -1,20 +1,20 @@
 """What the user asks a conditional run to draw. `SampleConditions` is also the option group of the command line, so
-nothing here imports torch before a condition is made."""
+nothing here imports torch or numpy before a condition is made."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from unnoise.errors import UserError
+from unnoise.progress import notice
 from unnoise.registry import lookup
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
     from unnoise.models import ImageModel
@@ -65,8 +65,28 @@ class SampleConditions:
                 )
         made = {option.condition: option.read(value, model, classes) for option, value in given.items()}
         for note in model.condition_notes(made):
-            print(note, file=sys.stderr)
+            notice(note)
         return {name: _to(value, model.device) for name, value in made.items()} or None
+
+    def among(self, names: Collection[str]) -> SampleConditions:
+        """Those of the conditions that are among `names`."""
+        return replace(self, **{option.name: None for option in OPTIONS if option.condition not in names})
+
+    def files(self) -> list[Path]:
+        """The files that are read for them."""
+        given = (getattr(self, option.name) for option in OPTIONS)
+        return [value for value in given if isinstance(value, Path)]
+
+    def text(self) -> str:
+        """For names of files: 'label3', '' where nothing is asked."""
+        given = [(option.name, getattr(self, option.name)) for option in OPTIONS]
+        return "-".join(f"{name}-{_word(value)}" for name, value in given if value is not None)
+
+
+def _word(value: str | Path) -> str:
+    """Letters, digits and hyphens of a text, or of a file's name, for the name of another file."""
+    text = value.stem if isinstance(value, Path) else value
+    return re.sub(r"[^\w]+", "-", text).strip("-")[:40] or "x"
 
 
 def rows_of(cond: Mapping[str, Any] | None, start: int, count: int) -> dict[str, Any] | None:
@@ -93,6 +113,8 @@ def taken_by(model: ImageModel | None) -> tuple[str, ...]:
 
 def _label(label: str, model: ImageModel, classes: Sequence[str]) -> np.ndarray:
     """Its number: names win over numbers, so that the class '3' is the one called so."""
+    import numpy as np
+
     numbers = {str(index): index for index in range(len(classes))}
     return np.array([lookup({**numbers, **{name: i for i, name in enumerate(classes)}}, label, "class")])
 
@@ -103,6 +125,8 @@ def _prompt(prompt: str, model: ImageModel, classes: Sequence[str]) -> list[str]
 
 def _map(file: Path, model: ImageModel, classes: Sequence[str]) -> np.ndarray:
     """(1, H, W) int64, brought to the model's size; a palette picture of class numbers keeps its numbers."""
+    import numpy as np
+
     from unnoise.data.fields import Maps
     from unnoise.data.files.picture_reader import read_picture
 
@@ -115,6 +139,8 @@ def _map(file: Path, model: ImageModel, classes: Sequence[str]) -> np.ndarray:
 
 def _image(file: Path, model: ImageModel, classes: Sequence[str]) -> np.ndarray:
     """(1, C, h, w) float32 in [-1, 1]."""
+    import numpy as np
+
     from unnoise.data.files.picture_reader import read_picture
 
     pixels = np.array(read_picture(file, model.shape[0]))
@@ -124,6 +150,8 @@ def _image(file: Path, model: ImageModel, classes: Sequence[str]) -> np.ndarray:
 
 def _vector(file: Path, model: ImageModel, classes: Sequence[str]) -> np.ndarray:
     """(1 or N, features) float32."""
+    import numpy as np
+
     from unnoise.data.fields import Vectors, read_array
     from unnoise.data.files.tree import DiskFile
 

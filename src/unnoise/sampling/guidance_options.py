@@ -1,58 +1,88 @@
-"""Guidance as the user asks for it: by a scale, another run, an interval."""
+"""Guidance as the user asks for it: by a scale, another run, an interval. `GuidanceOptions` is also the option group of
+the command line, so nothing here imports torch before a guidance is made."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unnoise.errors import UserError
-from unnoise.guidance import AutoGuidance, ClassifierFree, ClassifierGuidance, Interval
-from unnoise.models import Diffusion
-from unnoise.models.classifier import Classifier
-from unnoise.runs.run import Run
+
+if TYPE_CHECKING:
+    from unnoise.guidance import ClassifierGuidance
+    from unnoise.models import CanDenoise, ImageModel
 
 
 @dataclass(frozen=True)
 class GuidanceOptions:
-    """scale: of whichever guidance it is; 1 for classifier-free guidance and autoguidance is none.
+    """How strongly samples are pushed, and towards what.
 
-    classifier: a run of the recipe `classifier`, for classifier guidance; worse: a worse run of the same data, for
-    autoguidance; without either, classifier-free guidance. interval: (low, high) in sigma / alpha, guided inside only.
+    Args:
+        guidance: The scale: of classifier-free guidance towards the conditions (1 is none), or of the guidance that one
+            of the next two options chooses.
+        classifier: A run of the recipe classifier: classifier guidance of an unconditional run towards the label.
+        autoguidance: A less trained run of the same data: autoguidance, away from what it draws (1 is none).
+        interval: LOW HIGH: guide only at noise levels sigma / alpha between these.
     """
 
-    scale: float = 1.0
+    guidance: float = 1.0
     classifier: Path | None = None
-    worse: Path | None = None
+    autoguidance: Path | None = None
     interval: tuple[float, float] | None = None
 
-    def for_model(self, model: Diffusion, cond: Any) -> Any:
-        """The map of denoisers, or None. Raises UserError for what does not go together."""
-        found = self._plain(model, cond)
+    def for_model(self, model: ImageModel, cond: Any) -> Any:
+        """The map of denoisers that guides `model` towards `cond`; None where nothing is asked for.
+
+        Raises:
+            UserError: for options that do not go together, or with this model.
+        """
+        if self == GuidanceOptions():
+            return None
+        from unnoise.guidance import Interval
+        from unnoise.models.image_model import CanDenoise, require
+
+        found = self._everywhere(model, require(model, CanDenoise, "guidance"), cond)
         if self.interval is None or found is None:
             return found
         return Interval(found, *self.interval)
 
-    def _plain(self, model: Diffusion, cond: Any) -> Any:
-        if self.classifier is not None and self.worse is not None:
-            raise UserError("give --classifier or --worse, not both")
+    def text(self) -> str:
+        """For names of files: 'guidance2', '' where nothing is asked for."""
+        by = [name for name in ("classifier", "autoguidance") if getattr(self, name) is not None]
+        within = "" if self.interval is None else "-from{:g}to{:g}".format(*self.interval)
+        return f"{by[0] if by else 'guidance'}{self.guidance:g}{within}" if by or self.guidance != 1 else ""
+
+    def _everywhere(self, model: ImageModel, denoiser: CanDenoise, cond: Any) -> Any:
+        from unnoise.guidance import AutoGuidance, ClassifierFree
+        from unnoise.models.image_model import CanDenoise, require
+        from unnoise.runs.run import Run
+
+        if self.classifier is not None and self.autoguidance is not None:
+            raise UserError("give --classifier or --autoguidance, not both")
         if self.classifier is not None:
-            return self._by_classifier(self.classifier, model, cond)
-        if self.worse is not None:
-            worse = Run.open(self.worse).diffusion("--worse", str(model.device))
-            return AutoGuidance(worse, self.scale)
-        if self.scale == 1:
+            return self._by_classifier(self.classifier, model, denoiser, cond)
+        if self.autoguidance is not None:
+            other = require(Run.open(self.autoguidance).load(str(model.device)), CanDenoise, "--autoguidance")
+            return AutoGuidance(other, self.guidance)
+        if self.guidance == 1:
             return None
         if cond is None:
             raise UserError("--guidance needs a conditional run and something to guide towards, such as a --label")
-        return ClassifierFree(self.scale)
+        return ClassifierFree(self.guidance)
 
-    def _by_classifier(self, folder: Path, model: Diffusion, cond: Any) -> ClassifierGuidance:
-        judge = Run.open(folder).load(str(model.device))
-        if not isinstance(judge, Classifier):
-            raise UserError(f"--classifier takes a run of the recipe classifier; {folder} is a {type(judge).__name__}")
-        if tuple(judge.shape) != tuple(model.codec.latent_shape):
-            raise UserError(f"the classifier sees images {judge.shape}, the run diffuses {model.codec.latent_shape}")
+    def _by_classifier(self, folder: Path, model: ImageModel, denoiser: CanDenoise, cond: Any) -> ClassifierGuidance:
+        from unnoise.guidance import ClassifierGuidance
+        from unnoise.models.classifier import Classifier
+        from unnoise.runs.run import Run
+
+        classifier = Run.open(folder).load(str(model.device))
+        if not isinstance(classifier, Classifier):
+            kind = type(classifier).__name__
+            raise UserError(f"--classifier takes a run of the recipe classifier; {folder} is a {kind}")
+        if tuple(classifier.shape) != tuple(denoiser.codec.latent_shape):
+            shape = denoiser.codec.latent_shape
+            raise UserError(f"the classifier sees images {classifier.shape}, the run diffuses {shape}")
         if cond is None or "label" not in cond:
             raise UserError("--classifier needs a --label to guide towards")
-        return ClassifierGuidance(judge.log_prob(model.schedule), self.scale)
+        return ClassifierGuidance(classifier.log_prob(denoiser.schedule), self.guidance)

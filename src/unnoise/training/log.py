@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from unnoise.errors import UserError
-from unnoise.progress import duration
+from unnoise.progress import duration, printable
 from unnoise.runs.metrics_file import MetricsWriter, drop_after
 
 LINE_EVERY = 10.0
@@ -50,7 +50,7 @@ class TrainLog:
 
     def say(self, message: str) -> None:
         """One line for people."""
-        self._to_terminal(lambda: self._console.print(message, markup=False, soft_wrap=True))
+        self._to_terminal(lambda: self._console.print(printable(message), markup=False, soft_wrap=True))
 
     @contextmanager
     def phase(self, name: str, total: int | None = None) -> Iterator[Callable[[], None]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from unnoise.errors import UserError
-from unnoise.registry import check_keys, describe
+from unnoise.registry import arguments_of
 from unnoise.runtime.precision import PRECISIONS
 
 Section = TypeVar("Section")
@@ -99,5 +99,4 @@ CHOICES = {
 
 def section(cls: type[Section], given: Mapping[str, Any], name: str) -> Section:
     """The settings that a section of a configuration gives; UserError for a key that it does not have."""
-    check_keys(given, [option.name for option in describe(cls)], f"[{name}]")
-    return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})
+    return cls(**arguments_of(cls, given, f"[{name}]"))

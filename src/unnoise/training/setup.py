@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from unnoise.models.assembly import build_model, model_spec
 from unnoise.networks.combined import with_widths
 from unnoise.objectives import Objective
 from unnoise.objectives.assembly import build_objective, objective_spec
+from unnoise.progress import notice
 from unnoise.registry import build, spec_of
 from unnoise.runs.bounds import check_sizes
 from unnoise.runs.checkpoint import Checkpoint
@@ -132,7 +132,7 @@ def _prepare_conditions(model: ImageModel, images: Images) -> None:
     cond = {kind.condition: values for kind, values in present(images.fields)}
     model.prepare_conditions(cond, cache_folder())
     for note in model.condition_notes(cond):
-        print(f"{images.source}: {note}", file=sys.stderr)
+        notice(f"{images.source}: {note}")
     has = images.batch([0]).cond
     for name in model.needed_conditions:
         if name not in has:

@@ -8,12 +8,13 @@ reads a spec back from an object.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, TypeVar, get_type_hints
 
 from unnoise.errors import UserError
+from unnoise.registry.annotations import fitted
 
 T = TypeVar("T")
 
@@ -44,9 +45,12 @@ def lookup(table: Mapping[str, T], name: str, what: str) -> T:
     return table[name]
 
 
-def describe(cls: type) -> list[Option]:
-    """The keywords that the constructor of `cls` takes, in order: the help, the tables and the forms read this."""
-    hints = get_type_hints(cls.__init__)
+def describe(cls: type, bounds: bool = False) -> list[Option]:
+    """The keywords that the constructor of `cls` takes, in order: the help, the tables and the forms read this.
+
+    bounds: whether types are given with the `Bounds` that they are annotated with.
+    """
+    hints = get_type_hints(cls.__init__, include_extras=bounds)
     parameters = list(inspect.signature(cls).parameters.values())
     return [Option(p.name, hints.get(p.name, Any), p.default) for p in parameters]
 
@@ -66,18 +70,41 @@ def build(table: Mapping[str, type[T]], spec: str | Mapping[str, Any], what: str
     given: what the caller knows and a spec cannot (shapes found from the data); a spec may not set these.
     Raises UserError for an unknown kind, an unknown key or a missing one.
     """
-    spec = {"kind": spec} if isinstance(spec, str) else dict(spec)
-    if "kind" not in spec:
+    spec = {"kind": spec} if isinstance(spec, str) else spec
+    if not isinstance(spec, Mapping):
+        raise UserError(f"{what} must be a name or a table with a kind, got {spec!r}")
+    spec = dict(spec)
+    if not isinstance(spec.get("kind"), str):
         raise UserError(f"{what} needs a kind; allowed: {', '.join(sorted(table))}")
     kind = spec.pop("kind")
     cls = lookup(table, kind, what)
-    options = {option.name: option for option in describe(cls)}
-    check_keys(spec, [name for name in options if name not in given], f"{what} {kind!r}")
-    arguments = {**spec, **{name: value for name, value in given.items() if name in options}}
-    missing = [name for name, option in options.items() if option.default is REQUIRED and name not in arguments]
+    where = f"{what} {kind!r}"
+    options = [option.name for option in describe(cls)]
+    arguments = arguments_of(cls, spec, where, [name for name in options if name in given])
+    return cls(**arguments, **{name: value for name, value in given.items() if name in options})
+
+
+def arguments_of(cls: type, given: Mapping[str, Any], where: str, elsewhere: Collection[str] = ()) -> dict[str, Any]:
+    """The keyword arguments of a constructor, read from a configuration.
+
+    Args:
+        cls: whose constructor it is: its names, annotations and bounds are what is allowed.
+        given: keyword -> value, as TOML or JSON give them.
+        where: what is configured, for messages: "sampler 'ddim'", '[train]'.
+        elsewhere: keywords that the caller fills in, which a configuration may not set.
+
+    Returns:
+        The values given, lists as tuples and whole floats as integers where the annotations say so.
+
+    Raises:
+        UserError: for an unknown keyword, a missing one, and a value of another type or out of bounds.
+    """
+    options = {option.name: option for option in describe(cls, bounds=True) if option.name not in elsewhere}
+    check_keys(given, options, where)
+    missing = [name for name, option in options.items() if option.default is REQUIRED and name not in given]
     if missing:
-        raise UserError(f"{what} {kind!r} needs {', '.join(missing)}")
-    return cls(**{name: _frozen(value) for name, value in arguments.items()})
+        raise UserError(f"{where} needs {', '.join(missing)}")
+    return {name: _frozen(fitted(value, options[name].type, f"{name} of {where}")) for name, value in given.items()}
 
 
 def spec_of(table: Mapping[str, type], obj: Any, without: Iterable[str] = ()) -> dict[str, Any]:

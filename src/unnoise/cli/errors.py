@@ -1,0 +1,88 @@
+"""What goes wrong in a command: one line on standard error, and an exit status that tells whose fault it is."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from cyclopts import CycloptsError
+
+import unnoise
+from unnoise.errors import UserError
+from unnoise.progress import notice
+
+GIVEN, BUG, STOPPED = 2, 70, 130
+"""Exit statuses: something that was given, a fault of unnoise (EX_SOFTWARE of sysexits.h), Ctrl-C."""
+
+
+def status_of(action: Callable[[], object], tokens: list[str], debug: bool = False) -> int:
+    """Runs a command; its exit status, after one line about what went wrong, if something did.
+
+    tokens: the command line, for the report of a bug. debug: prints a bug's traceback instead of writing it to a file.
+    """
+    try:
+        action()
+    except CycloptsError as error:
+        notice(f"unnoise: {' '.join(str(error).split())} See: unnoise {_command(tokens)}--help")
+        return GIVEN
+    except (UserError, OSError) as error:
+        notice(f"unnoise: {error}")
+        return GIVEN
+    except KeyboardInterrupt:
+        notice("unnoise: stopped")
+        return STOPPED
+    except Exception as error:
+        if _out_of_memory(error):
+            notice("unnoise: not enough memory; make the batches smaller, or free some memory")
+            return GIVEN
+        _report(error, tokens, debug)
+        return BUG
+    return 0
+
+
+def _command(tokens: list[str]) -> str:
+    words = [token for token in tokens[:1] if not token.startswith("-")]
+    return "".join(f"{word} " for word in words)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """torch's error is known by its name: a command that fails before it needs torch does not load it."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+
+
+def _report(error: Exception, tokens: list[str], debug: bool) -> None:
+    trace = "".join(traceback.format_exception(error))
+    what = f"unnoise: this is a bug in unnoise, not in what you gave: {type(error).__name__}: {_first_line(error)}"
+    file = None if debug else _written(trace, tokens)
+    if file is None:
+        print(trace, file=sys.stderr)
+        notice(f"{what}; please report it with the traceback above and the output of 'unnoise doctor'")
+    else:
+        notice(f"{what}; please report it with the file {file}, which holds the traceback (--debug prints it)")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0]
+
+
+def _written(trace: str, tokens: list[str]) -> Path | None:
+    """The file of a report in the cache folder; None where it cannot be written."""
+    from unnoise.data.cache import cache_folder
+    from unnoise.files import write_atomic
+
+    file = cache_folder() / "bugs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
+    about = [
+        f"unnoise {unnoise.__version__}, Python {platform.python_version()}, {platform.platform()}",
+        f"command: unnoise {shlex.join(tokens)}",
+    ]
+    try:
+        write_atomic(file, "\n".join([*about, "", trace]).encode(errors="backslashreplace"))
+    except OSError:
+        return None
+    return file

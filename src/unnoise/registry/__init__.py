@@ -1,0 +1,34 @@
+"""Objects from specs and specs from objects, checked against the annotations of constructors."""
+
+from unnoise.registry.annotations import Amount, Bounds, Count, Fraction, Positive, Sizes, fitted, wanted
+from unnoise.registry.specs import (
+    REQUIRED,
+    Option,
+    arguments_of,
+    build,
+    check_keys,
+    describe,
+    lookup,
+    spec_of,
+    suggest,
+)
+
+__all__ = [
+    "REQUIRED",
+    "Amount",
+    "Bounds",
+    "Count",
+    "Fraction",
+    "Option",
+    "Positive",
+    "Sizes",
+    "arguments_of",
+    "build",
+    "check_keys",
+    "describe",
+    "fitted",
+    "lookup",
+    "spec_of",
+    "suggest",
+    "wanted",
+]
