@@ -9,8 +9,8 @@ from pathlib import Path
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 VARIABLE = "OMP_NUM_THREADS"
 SPINNING, WAITING, SPINS = "GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "1000"
-"""How long a thread that waits for others keeps its CPU before it sleeps, in turns of libgomp's loop. In its own 300,000
-other work could have been done (docs/lab.md, idle threads)."""
+"""How long a thread that waits for others keeps its CPU before it sleeps, in turns of libgomp's loop; by default
+300,000, a time in which other work could have been done (docs/lab.md, idle threads)."""
 NO_LIMIT = 2**20
 
 
