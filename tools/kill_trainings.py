@@ -14,14 +14,16 @@ import argparse
 import json
 import os
 import random
-import subprocess
-import sys
+import signal
 import tempfile
 import time
 from pathlib import Path
 
+import torch
+
 from unnoise.runs.checkpoint import checkpoints
 from unnoise.runs.metrics_file import read_metrics
+from unnoise.training.train import train
 
 UNET = {"model.network.channels": 8, "model.network.multipliers": [1], "model.network.attention": []}
 RECIPES: dict[str, dict[str, object]] = {
@@ -45,22 +47,24 @@ COMMON = {
 LONGEST = 600.0
 
 
-def command(recipe: str, out: Path, steps: int) -> list[str]:
-    settings = {**COMMON, **RECIPES[recipe]}
-    options = [f"--set={key}={json.dumps(value)}" for key, value in settings.items()]
-    program = [sys.executable, "-m", "unnoise", "train", "digits", "--recipe", recipe, "--device", "cpu", "--json"]
-    return [*program, "--out", str(out), "--steps", str(steps), *options]
-
-
-def start(recipe: str, out: Path, steps: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(command(recipe, out, steps), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+def start(recipe: str, out: Path, steps: int) -> int:
+    """A process of its own that trains, or goes on; its id. It is forked, so that torch is loaded only once."""
+    process = os.fork()
+    if process:
+        return process
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    status = 1
+    try:
+        train("digits", recipe, out, steps=steps, overrides={**COMMON, **RECIPES[recipe]}, device="cpu")
+        status = 0
+    finally:
+        os._exit(status)
 
 
 def finish(recipe: str, out: Path, steps: int) -> None:
-    process = start(recipe, out, steps)
-    _, errors = process.communicate(timeout=LONGEST)
-    if process.returncode:
-        raise SystemExit(f"{recipe} ended with {process.returncode}: {errors.decode()[-500:]}")
+    _, status = os.waitpid(start(recipe, out, steps), 0)
+    if status:
+        raise SystemExit(f"{recipe} ended with {status}")
 
 
 def kill_once(recipe: str, out: Path, steps: int, draws: random.Random) -> int:
@@ -68,11 +72,13 @@ def kill_once(recipe: str, out: Path, steps: int, draws: random.Random) -> int:
     before = newest(out)
     process = start(recipe, out, steps)
     deadline = time.monotonic() + LONGEST
-    while process.poll() is None and newest(out) <= before and time.monotonic() < deadline:
+    while newest(out) <= before and time.monotonic() < deadline:
         time.sleep(0.002)
     time.sleep(draws.random() * 0.3)
-    process.kill()
-    process.communicate()
+    os.kill(process, signal.SIGKILL)
+    _, status = os.waitpid(process, 0)
+    if not os.WIFSIGNALED(status):
+        raise SystemExit(f"{recipe} ended by itself with {status}")
     return newest(out)
 
 
@@ -96,7 +102,7 @@ def main() -> None:
     parser.add_argument("--more-steps", type=int, default=3, help="steps after the last kill")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
     draws, failures = random.Random(options.seed), 0
     for index, recipe in enumerate(RECIPES):
         kills = options.kills // len(RECIPES) + (index < options.kills % len(RECIPES))

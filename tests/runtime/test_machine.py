@@ -20,7 +20,9 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 9.0, 9.0), raising=False)
     monkeypatch.setattr(threads, "QUOTA", tmp_path / "cpu.max")
-    monkeypatch.delenv(threads.VARIABLE, raising=False)
+    for name in (threads.VARIABLE, threads.SPINNING, threads.WAITING):
+        monkeypatch.setenv(name, "")  # so that what is set here is undone
+        monkeypatch.delenv(name)
     monkeypatch.delitem(sys.modules, "torch")
     return tmp_path / "cpu.max"
 
@@ -38,6 +40,17 @@ def test_threads_are_the_cpus_that_are_free(
     line = threads.choose_threads()
     assert os.environ[threads.VARIABLE] == str(expected)
     assert (line is None) == (expected == threads.usable_cpus())
+
+
+def test_waiting_threads_soon_sleep_unless_the_user_says_how_they_wait(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(threads.WAITING, "ACTIVE")
+    threads.choose_threads()
+    assert threads.SPINNING not in os.environ
+    monkeypatch.delenv(threads.WAITING)
+    threads.choose_threads()
+    assert os.environ[threads.SPINNING] == threads.SPINS
 
 
 def test_who_sets_the_threads_has_them(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 VARIABLE = "OMP_NUM_THREADS"
+SPINNING, WAITING, SPINS = "GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "1000"
+"""How long a thread that waits for others keeps its CPU before it sleeps, in turns of libgomp's loop; by default
+300,000, a time in which other work could have been done (docs/lab.md, idle threads)."""
 NO_LIMIT = 2**20
 
 
@@ -31,7 +34,11 @@ def choose_threads() -> str | None:
         What to tell the user, where it is fewer than there are CPUs; None where there is nothing to tell, or where
         OMP_NUM_THREADS decides.
     """
-    if os.environ.get(VARIABLE) or "torch" in sys.modules:
+    if "torch" in sys.modules:
+        return None
+    if WAITING not in os.environ:
+        os.environ.setdefault(SPINNING, SPINS)
+    if os.environ.get(VARIABLE):
         return None
     free, usable = free_cpus(), usable_cpus()
     os.environ[VARIABLE] = str(free)
