@@ -32,7 +32,7 @@ PAPERS = [
 
 
 @pytest.mark.parametrize("schedule", [LinearBetas(), CosineBetas(), VP()], ids=repr)
-@pytest.mark.parametrize(("weight", "parametrization", "formula"), PAPERS, ids=repr)
+@pytest.mark.parametrize(("weight", "parametrization", "formula"), PAPERS, ids=lambda value: type(value).__name__)
 def test_a_weight_is_its_papers(weight: Weight, parametrization: Parametrization, formula, schedule: Schedule) -> None:
     t = times(schedule)
     expected = formula(snr_of(schedule, t))
