@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from unnoise.data import Images
-from unnoise.data.readers.glyphs import COLOURS
 from unnoise.evaluation.feature_cache import open_features
-from unnoise.metrics.features import FeatureExtractor
+from unnoise.features import FeatureExtractor
+from unnoise.sources.glyphs import COLOURS
 
 NAMES = list(COLOURS)
 PALETTE = np.array(list(COLOURS.values()), float)

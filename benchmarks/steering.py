@@ -20,7 +20,7 @@ import torch
 from torch.nn import functional as F
 
 from glyph_judge import Judge, asked, overlap
-from unnoise.data import Images, image_grid, open_source, save_png, to_uint8
+from unnoise.data import Images, image_grid, save_png, to_uint8
 from unnoise.data.batch import Batch
 from unnoise.evaluation.target import open_target
 from unnoise.files import write_atomic
@@ -30,6 +30,7 @@ from unnoise.models import Diffusion
 from unnoise.runs.run import Run
 from unnoise.samplers import UniPC
 from unnoise.sampling.batches import sample_in_batches
+from unnoise.sources import open_source
 
 KINDS = ("class", "text", "map", "sr")
 SHOWN = 40

@@ -1,14 +1,17 @@
-"""The libraries that results are compared with: part of the development extra, and required by `make test`."""
+"""What many tests share: the libraries that results are compared with, a cache of one's own, pictures on the disk."""
 
 from __future__ import annotations
 
 import os
 import warnings
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 
 def peer(name: str) -> ModuleType:
@@ -41,3 +44,25 @@ def torch_fidelity() -> ModuleType:
     except RuntimeError:  # a torchvision that declares them itself
         pass
     return peer("torch_fidelity")
+
+
+@pytest.fixture
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("UNNOISE_CACHE", str(folder))
+    monkeypatch.delenv("UNNOISE_DATA", raising=False)
+    return folder
+
+
+@pytest.fixture
+def draw(tmp_path: Path):
+    """Writes a picture of random pixels below `tmp_path / set` and gives its array (H, W[, C])."""
+
+    def write(name: str, *shape: int, seed: int = 0, **options) -> np.ndarray:
+        array = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+        path = tmp_path / "set" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(array).save(path, **options)
+        return array
+
+    return write

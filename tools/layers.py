@@ -36,9 +36,11 @@ LAYERS = (
         {
             "process": "schedules, levels, closed forms, parametrizations, the denoiser",
             "networks": "tensors to tensors; know nothing of diffusion",
-            "data": "sources of images, guarded decoding, batches",
+            "io": "the one door for files of others: pictures, masks, archives, arrays, within limits",
         },
     ),
+    Layer("sets", {"data": "sets of images, their fields, batches; decoding and packing"}),
+    Layer("sources", {"sources": "from whatever the user names to a set of images"}),
     Layer(
         "solvers",
         {
@@ -50,10 +52,11 @@ LAYERS = (
     Layer(
         "measures",
         {
-            "metrics": "features, distances, likelihoods: tensors to numbers",
+            "metrics": "distances, likelihoods, intervals: tensors to numbers",
             "inverse": "inverse problems on tensors: operators, posterior samplers, RePaint, SDEdit",
         },
     ),
+    Layer("spaces", {"features": "feature spaces: classifier, ImageNet, Inception, DINO, pixels"}),
     Layer("models", {"models": "what a run leaves behind, and what it can do; pretrained autoencoders"}),
     Layer(
         "learning",

@@ -16,7 +16,7 @@ _HOMES = {
     "Run": "unnoise.runs.run",
     "show": "unnoise.sampling.show",
     **dict.fromkeys(("evaluate", "compare", "score"), "unnoise.evaluation"),
-    "open_source": "unnoise.data",
+    "open_source": "unnoise.sources",
     **dict.fromkeys(
         ("LinearBetas", "CosineBetas", "GeometricBetas", "Cosine", "VP", "VE", "RectifiedFlow", "Straight"),
         "unnoise.process.schedule",
@@ -38,7 +38,6 @@ _HOMES = {
 """Name -> the module that has it: what is imported on first use. Type checkers and editors read the block below."""
 
 if TYPE_CHECKING:
-    from unnoise.data import open_source as open_source
     from unnoise.evaluation import compare as compare
     from unnoise.evaluation import evaluate as evaluate
     from unnoise.evaluation import score as score
@@ -82,6 +81,7 @@ if TYPE_CHECKING:
     from unnoise.samplers import Renoise as Renoise
     from unnoise.samplers import UniPC as UniPC
     from unnoise.sampling.show import show as show
+    from unnoise.sources import open_source as open_source
     from unnoise.training.train import train as train
 
 __all__ = [*_HOMES, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -13,13 +13,14 @@ import numpy as np
 from PIL import Image as images
 from PIL.Image import Image
 
-from unnoise.data import image_grid, open_source, save_png, to_uint8
+from unnoise.data import image_grid, save_png, to_uint8
 from unnoise.files import write_atomic
 from unnoise.models.diffusion import Diffusion
 from unnoise.runs.metrics_file import read_metrics
 from unnoise.runs.run import Run
 from unnoise.samplers import DDIM, Ancestral, Sampler
 from unnoise.sampling.batches import sample_in_batches
+from unnoise.sources import open_source
 from unnoise.training.train import train
 
 SAMPLES = 64

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unnoise.data import open_source, pack
+from unnoise.data import pack
 from unnoise.data.cache import cache_folder
+from unnoise.sources import open_source
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from unnoise.data.decode import ImageFile, Target, decode_chunk, probe_chunk
-from unnoise.data.files.npy_file import NpyFile
-from unnoise.data.files.picture_reader import to_mode
+from unnoise.io.npy_file import NpyFile
+from unnoise.io.picture_reader import to_mode
 
 
 @dataclass(frozen=True)

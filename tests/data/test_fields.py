@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unnoise.data import Images, open_source
+from unnoise.data import Images
 from unnoise.data.fields import FIELDS
-from unnoise.data.files.tree import Broken
+from unnoise.io.tree import Broken
+from unnoise.sources import open_source
 
 VECTORS = np.arange(9, dtype=np.float32).reshape(3, 3) / 4
 
@@ -58,7 +59,7 @@ def test_vectors_are_read_wherever_they_stand(folder: Path, write) -> None:
 
 
 def test_vectors_of_an_array_file_and_of_what_is_packed_from_it(tmp_path: Path) -> None:
-    from unnoise.data.inspect import write_npz
+    from unnoise.sources.inspect import write_npz
 
     pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 8), dtype=np.uint8)
     np.savez(tmp_path / "a.npz", images=pixels, vectors=VECTORS, labels=np.array(["b", "a", "b"]))

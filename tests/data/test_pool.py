@@ -40,7 +40,8 @@ def test_a_script_without_a_main_guard_runs_once(tmp_path: Path, draw) -> None:
 def test_processes_and_one_process_give_the_same_bits(
     tmp_path: Path, draw, monkeypatch: pytest.MonkeyPatch, own_cache: Path
 ) -> None:
-    from unnoise.data import open_source, pack
+    from unnoise.data import pack
+    from unnoise.sources import open_source
 
     for i in range(70):
         draw(f"{i:03d}.png", 6, 5, 3, seed=i)

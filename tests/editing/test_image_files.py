@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unnoise.data import open_source
 from unnoise.editing.image_files import FITS, FittedPicture
 from unnoise.errors import UserError
+from unnoise.sources import open_source
 
 MODEL: Any = SimpleNamespace(shape=(3, 16, 24))
 

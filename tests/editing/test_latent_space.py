@@ -9,7 +9,6 @@ from PIL import Image
 from torch import Tensor
 
 import unnoise
-from unnoise.data import open_source
 from unnoise.editing import read_image
 from unnoise.editing.edit_latents import edit_latents
 from unnoise.editing.latent_space import (
@@ -24,6 +23,7 @@ from unnoise.models import CanSample
 from unnoise.models.assembly import build_model
 from unnoise.samplers import DDIM, interpolate
 from unnoise.sampling.conditions import SampleConditions
+from unnoise.sources import open_source
 from unnoise.training.train import train
 
 SMALL = {"train.batch_size": 32, "train.samples": 0, "train.warmup": 1}

@@ -8,11 +8,12 @@ import pytest
 import torch
 
 import unnoise
-from unnoise.data import image_grid, open_source, save_png, to_uint8
+from unnoise.data import image_grid, save_png, to_uint8
 from unnoise.evaluation import compare
 from unnoise.evaluation.plots import INK, bars, binned, curves
 from unnoise.metrics.restoration import psnr
 from unnoise.models import CanReconstruct
+from unnoise.sources import open_source
 from unnoise.training.train import train
 
 METRICS = ("fid", "precision", "memorised", "bpd")

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 import unnoise
-from unnoise.data import open_source
 from unnoise.evaluation import evaluate
 from unnoise.evaluation.metrics.frechet import fid_name
 from unnoise.metrics.restoration import EXACT
+from unnoise.sources import open_source
 
 DISTANCES = ("fid", "kid", "precision", "recall", "coverage")
 

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unnoise.data import open_source
 from unnoise.errors import NotApplicable, UserError
 from unnoise.evaluation import compare, evaluate
 from unnoise.evaluation.column import Column
@@ -20,6 +19,7 @@ from unnoise.evaluation.context import Context
 from unnoise.evaluation.metrics import METRICS, Metric, find_metrics
 from unnoise.evaluation.summary import lines_of
 from unnoise.files import json_text
+from unnoise.sources import open_source
 
 NAMES = (
     "fid kid inception_score precision recall density coverage modes class_accuracy memorised psnr ssim reconstruction "

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from unnoise.data import Images, open_source
+from unnoise.data import Images
 from unnoise.evaluation.target import open_target
 from unnoise.models import Diffusion
 from unnoise.networks.conditioning import reduced
+from unnoise.sources import open_source
 
 
 @pytest.fixture(scope="module")

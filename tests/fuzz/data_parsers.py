@@ -14,16 +14,16 @@ import numpy as np
 
 from unnoise.data.decode import ImageFile, Target, decode_chunk, probe_chunk
 from unnoise.data.fields import FIELDS, read_array
-from unnoise.data.files.archive import tar_tree, zip_tree
-from unnoise.data.files.masks import marked
-from unnoise.data.files.npy_file import NpyFile
-from unnoise.data.files.picture_reader import read_picture
-from unnoise.data.files.tree import Tree
-from unnoise.data.readers.folder import list_images
-from unnoise.data.readers.idx import parse_idx
-from unnoise.data.readers.metadata import read_metadata
-from unnoise.data.sources import open_source
 from unnoise.errors import UserError
+from unnoise.io.masks import marked
+from unnoise.io.npy_file import NpyFile
+from unnoise.io.picture_reader import read_picture
+from unnoise.io.tree import Tree
+from unnoise.sources.archive import tar_tree, zip_tree
+from unnoise.sources.folder import list_images
+from unnoise.sources.idx import parse_idx
+from unnoise.sources.metadata import read_metadata
+from unnoise.sources.open import open_source
 
 
 class Memory:

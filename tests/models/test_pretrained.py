@@ -13,13 +13,13 @@ import torch
 from safetensors.torch import save_file
 
 import unnoise
-from unnoise.data import open_source
 from unnoise.metrics.restoration import psnr
 from unnoise.models import Diffusion
 from unnoise.models.codec import AUTOENCODERS
 from unnoise.models.pretrained import TAESD, AutoencoderKL, PretrainedAutoencoder
 from unnoise.models.pretrained_files import OLD_ATTENTION, read_pretrained
 from unnoise.registry import lookup
+from unnoise.sources import open_source
 from unnoise.training.train import train
 
 TAEF2 = Path(__file__).resolve().parents[3] / "shared" / "data" / "checkpoints" / "taef2"

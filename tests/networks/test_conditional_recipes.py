@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from unnoise.data import Batch, open_source
+from unnoise.data import Batch
 from unnoise.guidance import ClassifierFree
 from unnoise.models.assembly import build_model, model_spec
 from unnoise.models.diffusion import Diffusion
@@ -16,6 +16,7 @@ from unnoise.objectives.assembly import build_objective
 from unnoise.runs.config import read_recipe
 from unnoise.samplers import DDIM
 from unnoise.seeding import StepNoise
+from unnoise.sources import open_source
 
 RECIPES = ("ddpm-class", "ddpm-text", "ddpm-map", "ddpm-vector", "sr", "dit")
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from unnoise.metrics.features.efficientnet_lite import SameConv2d
+from unnoise.features.efficientnet_lite import SameConv2d
 from unnoise.networks.autoencoder import Grid
 from unnoise.networks.autoencoder_kl import Resampled
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 import unnoise
-from unnoise.data import open_source
 from unnoise.models import Classifier
 from unnoise.process.schedule import VE, CosineBetas
 from unnoise.sampling.conditions import SampleConditions
 from unnoise.sampling.generate import generate
 from unnoise.sampling.guidance_options import GuidanceOptions
+from unnoise.sources import open_source
 from unnoise.training.train import train
 
 SMALL = {"train.batch_size": 64, "train.samples": 0, "train.warmup": 5}

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 import unnoise
-from unnoise.data import open_source
 from unnoise.models import Diffusion
 from unnoise.models.assembly import build_model
 from unnoise.models.codec import Latents
+from unnoise.sources import open_source
 from unnoise.training.latents import with_autoencoder, with_latents
 from unnoise.training.train import train
 

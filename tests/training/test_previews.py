@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unnoise.data import open_source
+from unnoise.sources import open_source
 from unnoise.training.previews import WATCHED, CopyWatch
 from unnoise.training.train import train
 

@@ -41,10 +41,10 @@ def data(
         max_pixels: The most pixels a picture may have, by default 89 million.
         strict: Refuse a source with broken files.
     """
-    from unnoise.data.inspect import contact_sheet, inspect, write_npz
     from unnoise.data.pictures import save_png
-    from unnoise.data.sources import open_source
     from unnoise.files import claim, ends_in
+    from unnoise.sources.inspect import contact_sheet, inspect, write_npz
+    from unnoise.sources.open import open_source
 
     out = ends_in(sheet or Path(f"{_stem(source)}-{split}-sheet.png"), ".png")
     for file in (out, *([] if pack is None else [pack])):

@@ -1,4 +1,4 @@
-"""Images in, batches out: folders, archives, arrays and built-in sets, packed once as uint8 and memory-mapped.
+"""Sets of images, packed once as uint8 and memory-mapped, their fields, and batches of them.
 
 Names are imported on first use: the processes that decode images load this package and must not load torch.
 """
@@ -10,13 +10,9 @@ from typing import Any
 
 _HOMES = {
     "Batch": "unnoise.data.batch",
-    "Broken": "unnoise.data.files.tree",
     "Images": "unnoise.data.images",
     "Loader": "unnoise.data.loader",
-    "Report": "unnoise.data.inspect",
-    "contact_sheet": "unnoise.data.inspect",
     "image_grid": "unnoise.data.pictures",
-    "open_source": "unnoise.data.sources",
     "save_gif": "unnoise.data.pictures",
     "save_png": "unnoise.data.pictures",
     "to_uint8": "unnoise.data.pictures",

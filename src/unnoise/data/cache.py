@@ -19,10 +19,10 @@ import numpy as np
 from filelock import FileLock
 
 from unnoise.data.fields import FIELDS
-from unnoise.data.files.tree import Broken
 from unnoise.data.images import Images
 from unnoise.errors import UserError
 from unnoise.files import naming
+from unnoise.io.tree import Broken
 
 VERSION = 2  # of the entries' format and of what decoding means; a new one leaves old entries behind
 CHECKED = 64  # blocks of a file that are read to recognise damage: all of a file up to 64 MiB, evenly over a longer one

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from unnoise.data.fields import FIELDS
-from unnoise.data.files.geometry import fit
-from unnoise.data.files.npy_file import NpyFile
-from unnoise.data.files.picture_reader import PLAIN, Rules, bounded, load, reason_of, size_of, to_mode
-from unnoise.data.files.tree import FileRef
 from unnoise.errors import UserError
+from unnoise.io.geometry import fit
+from unnoise.io.npy_file import NpyFile
+from unnoise.io.picture_reader import PLAIN, Rules, bounded, load, reason_of, size_of, to_mode
+from unnoise.io.tree import FileRef
 
 T = TypeVar("T")
 

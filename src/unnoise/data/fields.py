@@ -14,10 +14,10 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image
 
-from unnoise.data.files.geometry import fit
-from unnoise.data.files.picture_reader import load
-from unnoise.data.files.tree import FileRef
 from unnoise.errors import UserError
+from unnoise.io.geometry import fit
+from unnoise.io.picture_reader import load
+from unnoise.io.tree import FileRef
 
 Values = np.ndarray | list[str]
 """One row, or one text, per image."""

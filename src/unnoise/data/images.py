@@ -12,7 +12,7 @@ import numpy as np
 
 from unnoise.data.blocks import blocks
 from unnoise.data.fields import Values, present, taken
-from unnoise.data.files.tree import Broken
+from unnoise.io.tree import Broken
 
 if TYPE_CHECKING:
     import torch

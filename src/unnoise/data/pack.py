@@ -11,15 +11,15 @@ import numpy as np
 
 from unnoise.data.blocks import blocks
 from unnoise.data.decode import Target, decode_chunk, probe_chunk
-from unnoise.data.files.geometry import plan_size
-from unnoise.data.files.npy_file import NpyFile
-from unnoise.data.files.picture_reader import Rules
-from unnoise.data.files.tree import close_archives
 from unnoise.data.images import Images
+from unnoise.data.listing import Listing
 from unnoise.data.pool import Workers
-from unnoise.data.readers.listing import Listing
 from unnoise.data.settings import Settings
 from unnoise.errors import DamagedSource
+from unnoise.io.geometry import plan_size
+from unnoise.io.npy_file import NpyFile
+from unnoise.io.picture_reader import Rules
+from unnoise.io.tree import close_archives
 from unnoise.progress import Advance, progress
 
 CHUNK = 64  # images per task of a worker process

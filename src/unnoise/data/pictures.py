@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from unnoise.data.files.picture_reader import GRID
 from unnoise.errors import UserError
 from unnoise.files import write_atomic
+from unnoise.io.picture_reader import GRID
 
 if TYPE_CHECKING:
     from torch import Tensor

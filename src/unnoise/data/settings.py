@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import ImageColor
 
-from unnoise.data.files.picture_reader import WHITE, Rules
 from unnoise.errors import UserError
+from unnoise.io.picture_reader import WHITE, Rules
 
 SPLITS = ("train", "test")
 CHANNELS = (None, 1, 3, 4)

@@ -13,10 +13,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from unnoise.data import image_grid, save_png, to_uint8
-from unnoise.data.files.geometry import FILTER, crop_box
-from unnoise.data.files.masks import marked
-from unnoise.data.files.picture_reader import read_picture
 from unnoise.errors import UserError
+from unnoise.io.geometry import FILTER, crop_box
+from unnoise.io.masks import marked
+from unnoise.io.picture_reader import read_picture
 from unnoise.models import ImageModel
 from unnoise.registry import lookup
 

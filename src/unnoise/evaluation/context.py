@@ -13,7 +13,7 @@ from unnoise.data import Images, to_uint8
 from unnoise.errors import UserError
 from unnoise.evaluation.feature_cache import cached_features, default_features, features_of, open_features
 from unnoise.evaluation.target import Drawn, Target
-from unnoise.metrics.features import FeatureExtractor
+from unnoise.features import FeatureExtractor
 
 REFERENCE_MOST = 50_000
 """Reference images at most, as the published FIDs on CIFAR-10 take."""

@@ -14,8 +14,8 @@ from torch import Tensor
 from unnoise.data import Images
 from unnoise.data.cache import cache_folder
 from unnoise.errors import UserError
+from unnoise.features import FEATURES, ClassifierFeatures, FeatureExtractor, train_classifier
 from unnoise.files import write_atomic
-from unnoise.metrics.features import FEATURES, ClassifierFeatures, FeatureExtractor, train_classifier
 from unnoise.progress import progress_bar
 from unnoise.registry import build, lookup
 

@@ -9,7 +9,7 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor
 
-from unnoise.data import Images, open_source
+from unnoise.data import Images
 from unnoise.evaluation.entry import Result
 from unnoise.evaluation.target import Source
 from unnoise.metrics.likelihood import Bound, density_bits, dequantise, ode_log_likelihood, variational_bound
@@ -20,6 +20,7 @@ from unnoise.process.variance import VARIANCES
 from unnoise.progress import progress_bar
 from unnoise.runs.run import Run
 from unnoise.seeding import StepNoise
+from unnoise.sources import open_source
 
 SCORE_TIMES = 10
 """Noise levels at which the denoising-error score looks."""

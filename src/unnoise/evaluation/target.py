@@ -11,16 +11,17 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from unnoise.data import Images, open_source
+from unnoise.data import Images
 from unnoise.errors import NotApplicable, UserError
+from unnoise.features.extractor import levels
 from unnoise.guidance import ClassifierFree
-from unnoise.metrics.features.extractor import levels
 from unnoise.models import CanDenoise, CanReconstruct, CanSample, CanScore, ImageModel
 from unnoise.runs.run import CONFIG_FILE, Run
 from unnoise.runtime.precision import takes_bf16
 from unnoise.samplers import Sampler
 from unnoise.sampling.batches import counted_calls, sample_in_batches
 from unnoise.sampling.sampler_choice import choose_sampler
+from unnoise.sources import open_source
 
 Source: TypeAlias = str | Path | Images | np.ndarray | torch.Tensor
 """What `unnoise.open_source` takes."""

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from unnoise.data import to_uint8
-from unnoise.data.files.geometry import fit
-from unnoise.data.files.picture_reader import read_picture
+from unnoise.io.geometry import fit
+from unnoise.io.picture_reader import read_picture
 from unnoise.lectures.slide import COLOURS, Drawn, picture_axes, slide
 from unnoise.process.gaussian import perturb
 from unnoise.process.schedule import SCHEDULES, Schedule

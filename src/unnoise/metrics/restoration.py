@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from unnoise.errors import UserError
-from unnoise.metrics.features.extractor import colour
 
 RANGE = 255.0
 WINDOW, WINDOW_STD = 11, 1.5
@@ -68,7 +67,7 @@ class LPIPS:
     @torch.inference_mode()
     def __call__(self, images: Tensor, targets: Tensor) -> Tensor:
         """(B,) float64 of images (B, C, H, W), uint8 or floats in [-1, 1]; grey is repeated."""
-        x, y = (colour(z / 127.5 - 1, "lpips").float() for z in _pair(images, targets))
+        x, y = (_rgb(z / 127.5 - 1).float() for z in _pair(images, targets))
         return self.distance(x, y).flatten().double()
 
 
@@ -102,3 +101,9 @@ def _blur(x: Tensor) -> Tensor:
     weights = (weights / weights.sum()).expand(x.shape[1], 1, 1, WINDOW)
     rows = F.conv2d(x, weights, groups=x.shape[1])
     return F.conv2d(rows, weights.transpose(2, 3), groups=x.shape[1])
+
+
+def _rgb(images: Tensor) -> Tensor:
+    if images.shape[1] not in (1, 3):
+        raise UserError(f"LPIPS takes grey or RGB images, got {images.shape[1]} channels")
+    return images.expand(-1, 3, -1, -1)

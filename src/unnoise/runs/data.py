@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from unnoise.data import Images, open_source
+from unnoise.data import Images
 from unnoise.errors import NoSplit
+from unnoise.sources import open_source
 
 
 def open_data(

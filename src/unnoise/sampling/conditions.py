@@ -128,7 +128,7 @@ def _map(file: Path, model: ImageModel, classes: Sequence[str]) -> np.ndarray:
     import numpy as np
 
     from unnoise.data.fields import Maps
-    from unnoise.data.files.picture_reader import read_picture
+    from unnoise.io.picture_reader import read_picture
 
     height, width = model.shape[1:]
     picture = read_picture(file, None)
@@ -141,7 +141,7 @@ def _image(file: Path, model: ImageModel, classes: Sequence[str]) -> np.ndarray:
     """(1, C, h, w) float32 in [-1, 1]."""
     import numpy as np
 
-    from unnoise.data.files.picture_reader import read_picture
+    from unnoise.io.picture_reader import read_picture
 
     pixels = np.array(read_picture(file, model.shape[0]))
     pixels = pixels.reshape(*pixels.shape[:2], -1).transpose(2, 0, 1)[None]
@@ -153,7 +153,7 @@ def _vector(file: Path, model: ImageModel, classes: Sequence[str]) -> np.ndarray
     import numpy as np
 
     from unnoise.data.fields import Vectors, read_array
-    from unnoise.data.files.tree import DiskFile
+    from unnoise.io.tree import DiskFile
 
     try:
         with DiskFile(str(file)).open() as stream:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 import unnoise
-from unnoise.data import Batch, Images, Loader, open_source
+from unnoise.data import Batch, Images, Loader
 from unnoise.data.cache import cache_folder
 from unnoise.data.fields import present
 from unnoise.errors import NoSplit, UserError
@@ -27,6 +27,7 @@ from unnoise.runs.config import Config, plain
 from unnoise.runs.run import Run
 from unnoise.runtime.memory import within_memory
 from unnoise.samplers import SAMPLERS, Sampler
+from unnoise.sources import open_source
 from unnoise.training.engine import Engine, choose_engine
 from unnoise.training.latents import with_autoencoder, with_latents
 from unnoise.training.settings import DataSettings, TrainSettings, section

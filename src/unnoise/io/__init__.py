@@ -1,0 +1,1 @@
+"""The one door for files of others: pictures, masks, archives, arrays, within limits."""

@@ -1,0 +1,224 @@
+"""A set of named files, wherever their bytes lie: in a folder, in a zip or in a tar.
+
+A file reference is small and can be sent to another process; `open()` gives its bytes as a stream. Nothing of an
+archive is ever written under the name a member claims, so a hostile name has nothing to act on.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from lzma import LZMAError
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from unnoise.errors import UserError
+from unnoise.io.budget import MAX_MEMBER
+
+NOT_DATA = ("__MACOSX", "@eaDir")  # what macOS and Synology put beside files
+DAMAGED_ZIP = (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error, LZMAError)
+"""What reading a damaged zip raises, beside OSError."""
+CONFIG = "config.toml"  # of a run: what unnoise wrote below a source is not data
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A file (or a line of a metadata file) that was left out, and why."""
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.reason})"
+
+
+class FileRef(Protocol):
+    """Where the bytes of one file are."""
+
+    @property
+    def name(self) -> str:
+        """What the file is called; its ending counts."""
+        ...
+
+    def open(self) -> BinaryIO:
+        """A seekable stream of the bytes; raises UserError when there are more than MAX_MEMBER."""
+        ...
+
+
+@dataclass(frozen=True)
+class DiskFile:
+    """A file of its own."""
+
+    path: str
+
+    @property
+    def name(self) -> str:
+        return self.path
+
+    def open(self) -> BinaryIO:
+        status = os.stat(self.path)
+        if not stat.S_ISREG(status.st_mode):
+            raise UserError("not a regular file")
+        _check_size(status.st_size)
+        return open(self.path, "rb")
+
+
+@dataclass(frozen=True)
+class Slice:
+    """`size` bytes of a file from `offset` on, called `name`."""
+
+    path: str
+    offset: int
+    size: int
+    name: str
+
+    def open(self) -> BinaryIO:
+        _check_size(self.size)
+        with open(self.path, "rb") as file:
+            file.seek(self.offset)
+            return io.BytesIO(file.read(self.size))
+
+
+@dataclass(frozen=True)
+class ZipMember:
+    """A member of a zip."""
+
+    path: str
+    name: str
+
+    def open(self) -> BinaryIO:
+        try:
+            archive = _open_zip(self.path)
+            info = archive.getinfo(self.name)
+            _check_size(info.file_size)
+            if info.flag_bits & 1:
+                raise UserError("encrypted")
+            return io.BytesIO(archive.read(info))
+        except UserError:
+            raise
+        except (*DAMAGED_ZIP, OSError, ValueError) as error:
+            raise UserError(f"damaged in the archive: {' '.join(str(error).split())}") from None
+
+
+@lru_cache(maxsize=2)
+def _open_zip(path: str) -> zipfile.ZipFile:
+    """Kept open: a zip's directory is read once per process, not once per image."""
+    return zipfile.ZipFile(path)
+
+
+def close_archives() -> None:
+    """Forgets the zips this process holds open."""
+    _open_zip.cache_clear()
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_MEMBER:
+        raise UserError(f"{size} bytes, more than the limit of {MAX_MEMBER}")
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Named files.
+
+    Attributes:
+        root: what the user called it.
+        files: by relative name with forward slashes.
+        broken: what could not be read.
+        notes: what else was left out.
+    """
+
+    root: str
+    files: Mapping[str, FileRef]
+    broken: tuple[Broken, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def read(self, name: str) -> bytes:
+        """All bytes of the file called `name`."""
+        with self.files[name].open() as stream:
+            return stream.read()
+
+
+def folder_tree(folder: Path) -> Tree:
+    """The visible files under a folder; links to folders are followed once."""
+    walk = Walk(folder)
+    files = {name: DiskFile(entry.path) for name, entry in walk}
+    return Tree(str(folder), files, tuple(walk.broken), tuple(walk.notes))
+
+
+class Walk:
+    """(relative name, entry) of every visible regular file below a folder, in order of name within each folder.
+
+    What cannot be read (links that lead nowhere, closed folders, devices) joins `broken` on the way; run folders of
+    unnoise join `notes`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.broken: list[Broken] = []
+        self.notes: list[str] = []
+        self._seen: set[tuple[int, int]] = set()
+
+    def __iter__(self) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        waiting = [("", str(self.folder))]
+        while waiting:
+            prefix, path = waiting.pop()
+            for entry in self._entries(prefix, path):
+                kind = _kind(entry)
+                if kind == "folder":
+                    waiting.append((f"{prefix}{entry.name}/", entry.path))
+                elif kind == "file":
+                    yield prefix + entry.name, entry
+                else:
+                    self.broken.append(Broken(prefix + entry.name, kind))
+
+    def _entries(self, prefix: str, path: str) -> list[os.DirEntry[str]]:
+        """The visible entries of a folder that has not been seen yet and is data."""
+        try:
+            status = os.stat(path)
+            with os.scandir(path) as found:
+                entries = sorted((entry for entry in found if visible(entry.name)), key=lambda entry: entry.name)
+        except OSError as error:
+            if not prefix:
+                raise
+            self.broken.append(Broken(prefix, error.strerror or "cannot be read"))
+            return []
+        if (status.st_dev, status.st_ino) in self._seen:
+            return []
+        self._seen.add((status.st_dev, status.st_ino))
+        if prefix and _is_run(entries):
+            self.notes.append(f"{prefix} is a run of unnoise and no data, so it is left out")
+            return []
+        return entries
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    """'folder', 'file', or why it is neither."""
+    try:
+        mode = entry.stat().st_mode
+    except OSError as error:
+        return error.strerror or "cannot be read"
+    if stat.S_ISDIR(mode):
+        return "folder"
+    return "file" if stat.S_ISREG(mode) else "not a regular file"
+
+
+def _is_run(entries: list[os.DirEntry[str]]) -> bool:
+    config = next((entry for entry in entries if entry.name == CONFIG), None)
+    if config is None or _kind(config) != "file":
+        return False
+    try:
+        with open(config.path, "rb") as file:
+            return file.read(1 << 12).startswith(b"unnoise = ")
+    except OSError:
+        return False
+
+
+def visible(name: str) -> bool:
+    """False for hidden files and folders and for what operating systems put beside files."""
+    return not any(part.startswith(".") or part in NOT_DATA for part in name.split("/"))
