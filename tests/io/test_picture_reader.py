@@ -19,7 +19,7 @@ from unnoise.sources import open_source
 def test_pictures_are_opened_in_one_file_alone() -> None:
     source = Path(unnoise.__file__).parent
     found = [str(file.relative_to(source)) for file in source.rglob("*.py") if "Image.open(" in file.read_text()]
-    assert found == ["data/files/picture_reader.py"]
+    assert found == ["io/picture_reader.py"]
 
 
 def test_no_other_program_is_started_for_a_postscript_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -329,7 +329,7 @@ def test_truncated_binary_files_are_told(tmp_path: Path) -> None:
 
 def test_opening_a_set_does_not_load_torch(tmp_path: Path) -> None:
     folder = str(colour_folder(tmp_path))
-    code = f"import sys, unnoise.data as d; d.open_source({folder!r}); sys.exit('torch' in sys.modules)"
+    code = f"import sys, unnoise.sources as d; d.open_source({folder!r}); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

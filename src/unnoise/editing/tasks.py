@@ -37,7 +37,7 @@ class Restoring(Edit):
 
 @dataclass(frozen=True, kw_only=True)
 class Inpaint(Restoring):
-    """The pixels that the mask marks (white ones; see `data.files.masks`) are drawn anew, the others are kept.
+    """The pixels that the mask marks (white ones; see `io.masks`) are drawn anew, the others are kept.
 
     method: of `restore`, as below, or 'repaint'.
     """
