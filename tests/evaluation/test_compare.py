@@ -54,6 +54,8 @@ def test_the_page_is_whole_in_one_file_and_reads_on_light_and_dark(compared: dic
     assert INK not in page
     assert "not the FID of the literature" in page
     assert "Nearest training images" in page
+    assert "<h3>real images</h3>" in page
+    assert "<th>FD (pixels)</th>" in page
 
 
 def test_figures_take_the_pages_ink() -> None:
