@@ -124,7 +124,7 @@ class SameConv2d(nn.Conv2d):
         vertical, horizontal = (self._pad(side) for side in input.shape[-2:])
         if (
             vertical[0] == vertical[1] and horizontal[0] == horizontal[1]
-        ):  # padding within the convolution costs no copy
+        ):  # without a copy
             padding = (vertical[0], horizontal[0])
             return F.conv2d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
         return super().forward(F.pad(input, (*horizontal, *vertical)))
