@@ -14,7 +14,7 @@ from unnoise.seeding import generator
 
 PARTS, PARTITIONS = 3, 8
 """Errors come from so many disjoint parts, of so many random partitions. Parts are large because the variance of
-density times n still changes with n: its error is up to 1.5 times too large in few dimensions, for some hundred images."""
+density times n still changes with n: its error is up to 1.5 times too large in few dimensions at some hundred images."""
 SMALLEST_PART = 50
 
 
