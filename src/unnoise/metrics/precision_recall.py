@@ -13,8 +13,8 @@ from unnoise.metrics.statistics import Array, feature_pair
 from unnoise.seeding import generator
 
 PARTS, PARTITIONS = 3, 8
-"""Errors come from so many disjoint parts, of so many random partitions. Parts are large because the variance of
-density times n still changes with n: its error is up to 1.5 times too large in few dimensions at some hundred images."""
+"""Errors come from so many disjoint parts, of so many random partitions. The variance of density times n still changes
+with n, so the parts are large: its error is up to 1.5 times too large in few dimensions at a few hundred images."""
 SMALLEST_PART = 50
 
 
