@@ -46,7 +46,7 @@ def compare(
         claim(out / file, overwrite=overwrite)
 
     result = measure(
-        runs,
+        [str(run) for run in runs],
         steps=[int(count) for count in _split(steps)],
         samplers=split_samplers(samplers),
         guidance=[float(scale) for scale in _split(guidance)],

@@ -50,7 +50,7 @@ def evaluate(
     from unnoise.evaluation import evaluate as measure
 
     result = measure(
-        target,
+        str(target),
         data,
         tuple(name.strip() for name in metrics.split(",")),
         features,
