@@ -205,6 +205,6 @@ def test_evaluate_takes_a_built_in_set_by_its_name_and_prints_valid_json(tmp_pat
     )
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout, parse_constant=pytest.fail)
-    assert found["n"] == 100
+    assert found["n"] == 200
     assert found["fid_infinite"]["interval"][0] < found["fid_infinite"]["interval"][1]
-    assert "plan: 100 images" in result.stderr
+    assert "plan: 200 images" in result.stderr
