@@ -197,3 +197,14 @@ def test_bad_input_gets_one_line_and_a_non_zero_exit(run: Path, tmp_path: Path) 
     fails(unnoise("sample", run, "--label", "3", cwd=tmp_path), "takes no label")
     fails(unnoise("sample", run, "--out", "x.jpeg", "--steps", 2, cwd=tmp_path), "--out takes")
     fails(unnoise("train", "digits", "--recipee", "ddpm", cwd=tmp_path), "--recipe")
+
+
+def test_evaluate_takes_a_built_in_set_by_its_name_and_prints_valid_json(tmp_path: Path) -> None:
+    result = unnoise(
+        "evaluate", "digits", "--data", "digits", "--features", "pixels", "-n", 100, "--json", cwd=tmp_path
+    )
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout, parse_constant=pytest.fail)
+    assert found["n"] == 200
+    assert found["fid_infinite"]["interval"][0] < found["fid_infinite"]["interval"][1]
+    assert "plan: 200 images" in result.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from unnoise.data import Images
 from unnoise.errors import NotApplicable, UserError
-from unnoise.evaluation import compare, evaluate
+from unnoise.evaluation import compare, evaluate, score
 from unnoise.evaluation.column import Column
 from unnoise.evaluation.context import Context
 from unnoise.evaluation.metrics import METRICS, Metric, find_metrics
@@ -103,10 +105,10 @@ def test_memorisation_and_modes_need_what_only_some_data_has() -> None:
 def test_a_fault_stops_a_comparison(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Only what is not applicable is left out; a fault of unnoise, or of the user, is never a line of the table."""
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise ValueError("a fault")
 
-    monkeypatch.setattr("unnoise.evaluation.metrics.frechet.frechet_of", broken)
+    monkeypatch.setattr("unnoise.evaluation.metrics.frechet.frechet_estimate", broken)
     with pytest.raises(ValueError, match="a fault"):
         compare(["digits"], data="digits", metrics=("fid",), features="pixels", n=20, out=tmp_path)
     with pytest.raises(UserError, match="must be of one shape"):
@@ -149,3 +151,60 @@ def test_class_names_with_dollars_tags_and_underscores_are_shown_as_they_are(tmp
     assert "<b>bold</b>" not in page
     for name in ("$100$", "a$b", "_hidden", "$\\frac{"):
         assert re.search(f"<!-- +{re.escape(name)} +-->", page)  # matplotlib writes a label beside its outlines
+
+
+def test_noise_covers_no_class_and_real_images_cover_all() -> None:
+    """A classifier gives noise some class too; it used to 'cover' nine of ten."""
+    test = open_source("digits", split="test", progress=False)
+    noise = np.random.default_rng(0).integers(0, 256, (len(test), 1, 8, 8), dtype=np.uint8)
+    real, found = (evaluate(what, "digits", ("modes",))["modes"] for what in (test, noise))
+    assert (found["covered"], found["counted"], found["samples"], len(found["missing"])) == (0, 0, len(test), 10)
+    assert real["covered"] == 10
+    assert real["counted"] > len(test) / 2
+
+
+def named(images: Images, names: Sequence[str], rows: Sequence[int]) -> Images:
+    return replace(images.subset(rows), names=tuple(names), fingerprint="")
+
+
+def test_restored_images_are_paired_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    glyphs = open_source("glyphs:16", limit=4, progress=False)
+    originals = named(glyphs, ["a.png", "b.png", "c/d.png", "e.png"], [0, 1, 2, 3])
+    shuffled = named(glyphs, ["c/d.jpg", "x.png", "a.png"], [2, 3, 0])
+    result = evaluate(shuffled, originals, ("psnr",))
+    assert result["pairs"] == {"n": 2, "by": "name", "identical": 2}
+    notes = capsys.readouterr().err
+    assert "1 images without a partner are left out: x" in notes
+    assert "2 images without a partner are left out: b, e" in notes
+    with pytest.raises(UserError, match=r"no image of .* has the name of an original"):
+        evaluate(named(glyphs, ["p.png", "q.png"], [0, 1]), originals, ("psnr",))
+    with pytest.raises(UserError, match="two images called 'a'"):
+        evaluate(named(glyphs, ["a.png", "a.jpg"], [0, 1]), originals, ("psnr",))
+
+
+def test_floats_are_read_by_their_range_which_is_reported_and_can_be_given(capsys: pytest.CaptureFixture[str]) -> None:
+    digits = open_source("digits", progress=False).subset(range(100))
+    ours = digits.batch(range(100)).image
+    for floats in (ours, (ours + 1) / 2, ((ours + 1) / 2).numpy()):
+        assert evaluate(floats, digits, ("fid",), "pixels")["fid"] == pytest.approx(0, abs=1e-9)
+    assert "are read as [0,1]" in capsys.readouterr().err
+    assert evaluate(digits, (ours + 1) / 2, ("fid",), "pixels")["fid"] == pytest.approx(0, abs=1e-9)
+    assert evaluate((ours + 1) / 2, digits, ("fid",), "pixels", value_range="-1,1")["fid"] > 10
+    with pytest.raises(UserError, match=r"unknown value range '0\.\.1'"):
+        evaluate(ours, digits, ("fid",), "pixels", value_range="0..1")
+
+
+def test_evaluate_begins_with_its_plan_and_draws_no_more_than_time_allows(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unnoise.evaluation.plan.MINUTES", 0.0)
+    monkeypatch.setattr("unnoise.evaluation.plan.FEWEST", 20)
+    assert evaluate(run, metrics=("precision",), features="pixels")["n"] == 20
+    assert "plan: 20 samples by DDIM, 5 steps each, about" in capsys.readouterr().err
+
+
+def test_scores_name_the_files_and_show_the_least_likely(run: Path, tmp_path: Path) -> None:
+    digits = open_source("digits", progress=False)
+    result = score(run, named(digits, ["a.png", "b.png"], [0, 1]), out=tmp_path / "sheet.png")
+    assert result["names"] == ["a.png", "b.png"]
+    assert (tmp_path / "sheet.png").is_file()

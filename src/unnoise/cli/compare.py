@@ -33,7 +33,7 @@ def compare(
         guidance: Comma-separated scales of classifier-free guidance for conditional runs: 1,2,4; by default none.
         data: The source to measure against; by default the one each run was trained on.
         number: How many samples of each.
-        reference: The split that samples are held against.
+        reference: The split that samples are compared with.
         seed: Sample i has seed SEED + i, for every run.
         out: The folder of the page; by default comparison-RUN-RUN... in the working folder.
     """
@@ -46,7 +46,7 @@ def compare(
         claim(out / file, overwrite=overwrite)
 
     result = measure(
-        runs,
+        [str(run) for run in runs],
         steps=[int(count) for count in _split(steps)],
         samplers=split_samplers(samplers),
         guidance=[float(scale) for scale in _split(guidance)],
@@ -59,7 +59,7 @@ def compare(
         out=out,
         device=device,
     )
-    lines = [] if json else [*_table(Path(result["results"])), f"report  {result['report']}"]
+    lines = [] if json else [*_table(Path(result["results"]))]
     show(result, json, lines, then=f"open {result['report']} in a browser")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from unnoise.cli.options import Device, Features, Json, Metrics, Number, Precision, SamplerSpec
+from unnoise.cli.options import Device, Features, Json, Metrics, Precision, SamplerSpec, SomeNumber
 from unnoise.cli.output import command, show
 
 
@@ -16,7 +16,7 @@ def evaluate(
     data: str | None = None,
     metrics: Metrics = "fid,precision,recall,coverage",
     features: Features = None,
-    number: Number = 10_000,
+    number: SomeNumber = None,
     reference: str = "train",
     split: str = "test",
     sampler: SamplerSpec = None,
@@ -36,8 +36,9 @@ def evaluate(
     Args:
         target: The folder of a run, or a source of images.
         data: A source to measure against; by default the one the run was trained on.
-        number: How many samples, and images at most whose likelihood is measured.
-        reference: The split that samples are held against: train, as published figures, or test.
+        number: How many samples, and images at most whose likelihood is measured;
+            by default 10,000, or as many samples as five minutes allow, at least 500.
+        reference: The split that samples are compared with: train, as published figures, or test.
         split: The split whose likelihood is measured; test falls back to train where the source has no split, and says
             so.
         steps: The sampler's steps.
@@ -49,7 +50,7 @@ def evaluate(
     from unnoise.evaluation import evaluate as measure
 
     result = measure(
-        target,
+        str(target),
         data,
         tuple(name.strip() for name in metrics.split(",")),
         features,

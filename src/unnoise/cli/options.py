@@ -54,7 +54,7 @@ Compile: TypeAlias = Annotated[
         "enough."
     ),
 ]
-Metrics: TypeAlias = Annotated[str, Parameter(help=f"Comma-separated, of {listed('metrics')}; see docs/metrics.md.")]
+Metrics: TypeAlias = Annotated[str, Parameter(help=f"Comma-separated, of {listed('metrics')}; see docs/evaluation.md.")]
 Features: TypeAlias = Annotated[
     str | None,
     Parameter(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unnoise.cli.options import Device, Json, SomeNumber
-from unnoise.cli.output import show
+from unnoise.cli.options import Device, Json, Overwrite, SomeNumber
+from unnoise.cli.output import command, show
 
 
 def score(
@@ -16,10 +16,12 @@ def score(
     split: str = "test",
     number: SomeNumber = None,
     seed: int = 0,
+    out: Path = Path("scores.png"),
+    overwrite: Overwrite = False,
     device: Device = None,
     json: Json = False,
 ) -> None:
-    """Rank images by how well a run explains them; the strangest come first.
+    """Rank images by how well a run explains them; the least likely come first.
 
     Args:
         run: The folder of a run.
@@ -27,12 +29,17 @@ def score(
         split: train or test; test falls back to train where the source has no split.
         number: At most so many images.
         seed: Of the noise.
+        out: A PNG of the images that are explained worst, in order.
     """
     from unnoise.evaluation import score as rank
+    from unnoise.files import claim
 
-    result = rank(run, images, split=split, n=number, seed=seed, device=device)
+    claim(out, overwrite=overwrite)
+    result = rank(run, images, split=split, n=number, seed=seed, out=out, device=device)
     errors, bits = result["denoising_error"], result["bits_per_dim"]
     order = sorted(range(len(errors)), key=lambda index: -errors[index])
-    lines = ["image     denoising error   bits/dim"]
-    lines += [f"{index:<9} {errors[index]:<17.5f} {bits[index]:.4f}" for index in order]
-    show(result, json, lines)
+    names = result["names"] or [str(index) for index in range(len(errors))]
+    width = max(len("image"), *map(len, names)) + 2
+    lines = [f"{'image':<{width}}denoising error   bits/dim"]
+    lines += [f"{names[index]:<{width}}{errors[index]:<17.5f} {bits[index]:.4f}" for index in order]
+    show(result, json, [*lines, f"sheet  {out}"], then=command("evaluate", run, "--metrics", "ood_auroc"))

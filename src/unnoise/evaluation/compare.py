@@ -15,6 +15,7 @@ from unnoise.evaluation.report import write_report
 from unnoise.evaluation.table import row_of
 from unnoise.evaluation.target import Source, Target, open_target
 from unnoise.files import json_text, write_atomic
+from unnoise.runtime.cpu import keep_pages
 from unnoise.runtime.device import best_device
 from unnoise.samplers.spec import parse_sampler
 from unnoise.sampling.sampler_choice import TUNED
@@ -63,6 +64,7 @@ def compare(
     """
     if not runs:
         raise UserError("nothing to compare: give at least one run")
+    keep_pages()
     settings = Settings(n, seed, reference, features, device=device or best_device())
     chosen = find_metrics(metrics)
     entries: list[Entry] = []
@@ -74,7 +76,8 @@ def compare(
     folder = Path(out)
     results = {"table": [entry.row for entry in entries], "results": [entry.result for entry in entries]}
     write_atomic(folder / "results.json", json_text(results, indent=1))
-    report = write_report(entries, folder / "report.html")
+    real = open_context(entries[0].target, data, "test", settings)[0].train.pixels[:SHOWN]
+    report = write_report(entries, folder / "report.html", real)
     return {"table": results["table"], "report": str(report), "results": str(folder / "results.json")}
 
 

@@ -6,17 +6,20 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import unnoise
 from unnoise.errors import UserError
 from unnoise.evaluation.context import Context, Settings
 from unnoise.evaluation.entry import Result
 from unnoise.evaluation.metrics import Metric, find_metrics
-from unnoise.evaluation.target import Source, Target, open_target
+from unnoise.evaluation.plan import MOST, announce, plan_samples
+from unnoise.evaluation.target import Source, Target, as_levels, open_target
 from unnoise.files import finite, json_text, write_atomic
 from unnoise.models import ImageModel
 from unnoise.registry import lookup
 from unnoise.runs.data import open_data, open_test_split
+from unnoise.runtime.cpu import keep_pages
 from unnoise.runtime.device import best_device
 
 SPLITS = ("train", "test")
@@ -27,7 +30,7 @@ def evaluate(
     data: Source | None = None,
     metrics: Sequence[str] = ("fid",),
     features: str | None = None,
-    n: int = 10_000,
+    n: int | None = None,
     *,
     reference: str = "train",
     split: str = "test",
@@ -39,6 +42,7 @@ def evaluate(
     seed: int = 0,
     batch_size: int = 256,
     device: str | None = None,
+    value_range: str | None = None,
 ) -> Result:
     """Measures a run, a model or a source of images; a run keeps the result in its evaluations folder.
 
@@ -47,7 +51,8 @@ def evaluate(
         data: the source to measure against; by default what the run was trained on.
         metrics: names in METRICS.
         features: a name in FEATURES; by default classifier where there are labels, else imagenet.
-        n: samples, and images at most whose likelihood is measured.
+        n: samples, and images at most whose likelihood is measured; by default 10,000, or as many samples as five
+            minutes allow, at least 500.
         reference: the split that samples are compared with, 'train' as in the literature, or 'test'.
         split: the split whose likelihood is measured; 'train' where the data has no test split, which the result says.
         sampler: by default the run's own.
@@ -58,6 +63,7 @@ def evaluate(
         seed: of the first sample.
         batch_size: images drawn at once.
         device: by default the best there is.
+        value_range: of float images, '0,1' or '-1,1'; by default by their own range, which is reported.
 
     Returns:
         A JSON object: the numbers, and the conditions they were measured under.
@@ -66,16 +72,24 @@ def evaluate(
         UserError: for an unknown name, and for data that cannot be read.
         NotApplicable: for a metric that this model, data or feature space does not have.
     """
+    keep_pages()
     chosen = find_metrics(metrics)
     for name in (reference, split):
         lookup(dict.fromkeys(SPLITS), name, "split")
-    target = open_target(what, sampler=sampler, options=options, guidance=guidance, device=device)
+    target = open_target(
+        what, sampler=sampler, options=options, guidance=guidance, device=device, value_range=value_range
+    )
+    data = None if data is None else as_levels(data, value_range)
     context, used = open_context(
         target,
         data,
         split,
-        Settings(n, seed, reference, features, batch_size, times, device or best_device(), precision),
+        Settings(n or MOST, seed, reference, features, batch_size, times, device or best_device(), precision),
     )
+    if any(metric.of_samples for metric in chosen) and target.why_no_samples() is None:
+        plan = plan_samples(target, context.train, n, seed, precision)
+        announce(plan)
+        context.settings = replace(context.settings, n=plan.n)
     result = measure(context, chosen, used)
     if target.run is not None:
         name = f"{_name(result, metrics)}.json"

@@ -9,7 +9,7 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor
 
-from unnoise.data import Images
+from unnoise.data import Images, image_grid, save_png
 from unnoise.evaluation.entry import Result
 from unnoise.evaluation.target import Source
 from unnoise.metrics.likelihood import Bound, density_bits, dequantise, ode_log_likelihood, variational_bound
@@ -28,6 +28,8 @@ NETWORK_CALLS = 20_000
 """Denoised images that a bound is estimated from by default: about a minute for 28x28 on two cores."""
 SCORED_TIMES = 50
 """Times per image when images are ranked by their bound."""
+SHEET = 36
+"""Images at most on the sheet of those that are explained worst."""
 OOD_SETS = ("glyphs", "noise")
 FLOW_TOLERANCE = 1e-3
 SIGMA_MIN = 1e-3
@@ -143,6 +145,7 @@ def score(
     split: str = "test",
     n: int | None = None,
     seed: int = 0,
+    out: str | Path | None = None,
     device: str | None = None,
 ) -> Result:
     """Ranks images by how well a run explains them.
@@ -156,10 +159,12 @@ def score(
         split: 'train' or 'test'; 'train' where the source has no test split.
         n: images at most.
         seed: of the noise.
+        out: a PNG for the images that are explained worst, in order; None for none.
         device: by default the best there is.
 
     Returns:
-        {bits_per_dim, denoising_error}, lists in the order of the source, and the conditions.
+        {bits_per_dim, denoising_error}, lists in the order of the source, `names` of their files where they have some,
+        `sheet` where it was written, and the conditions.
 
     Raises:
         NotApplicable: for a run that is no diffusion model of images.
@@ -168,11 +173,16 @@ def score(
     images, used = opened.open_data(split, data, n)
     model = require(opened.load(device), CanDenoise, "scoring")
     scores = scores_of(model, images.batch(range(len(images)), model.device).image, seed)
+    least_likely = scores["denoising_error"].argsort(descending=True)[:SHEET]
+    if out is not None:
+        save_png(image_grid(images.pixels[least_likely.numpy()]), Path(out))
     return {
         "run": str(run),
+        "sheet": None if out is None else str(out),
         "data": images.source,
         "split": used,
         "n": len(images),
+        "names": list(images.names) or None,
         "times_per_image": min(SCORED_TIMES, _native_steps(model)),
         **{name: values.tolist() for name, values in scores.items()},
     }

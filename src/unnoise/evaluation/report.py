@@ -22,13 +22,13 @@ from unnoise.files import write_atomic
 CONDITIONS = ("features", "feature_space", "n", "reference", "samples", "step", "checkpoint", "seed", "likelihood")
 
 
-def write_report(entries: Sequence[Entry], path: Path) -> Path:
-    """Writes the page and returns where."""
-    write_atomic(path, _template().render(**_content(entries)))
+def write_report(entries: Sequence[Entry], path: Path, real: np.ndarray | None = None) -> Path:
+    """Writes the page and returns where. real: images of the data (S, C, H, W), shown before the samples."""
+    write_atomic(path, _template().render(**_content(entries, real)))
     return path
 
 
-def _content(entries: Sequence[Entry]) -> dict[str, object]:
+def _content(entries: Sequence[Entry], real: np.ndarray | None) -> dict[str, object]:
     results = [entry.result for entry in entries]
     headings, rows = shown([entry.row for entry in entries], results)
     entries = _briefly_named(entries)
@@ -40,7 +40,7 @@ def _content(entries: Sequence[Entry]) -> dict[str, object]:
         "warnings": _warnings(entries),
         "figures": [*(figure for metric in METRICS for figure in metric.figures(entries)), *_losses(entries)],
         "sections": [section for metric in METRICS for section in metric.sections(entries)],
-        "samples": _samples(entries),
+        "samples": _samples(entries, real),
         "conditions": [(entry.title, _conditions(entry.result)) for entry in entries],
     }
 
@@ -64,9 +64,10 @@ def _briefly_named(entries: Sequence[Entry]) -> list[Entry]:
     ]
 
 
-def _samples(entries: Sequence[Entry]) -> Section | None:
-    cards = tuple(Card(entry.title, entry.samples) for entry in entries if entry.samples is not None)
-    return Section("Samples from the same seeds", "", cards=cards) if cards else None
+def _samples(entries: Sequence[Entry], real: np.ndarray | None) -> Section | None:
+    cards = [Card(entry.title, entry.samples) for entry in entries if entry.samples is not None]
+    shown = [] if real is None else [Card("real images", real)]
+    return Section("Samples from the same seeds", "", cards=(*shown, *cards)) if cards else None
 
 
 def _losses(entries: Sequence[Entry]) -> list[Figure]:

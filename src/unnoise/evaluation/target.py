@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from unnoise.sources import open_source
 
 Source: TypeAlias = str | Path | Images | np.ndarray | torch.Tensor
 """What `unnoise.open_source` takes."""
+
+
+RANGES = ("0,1", "-1,1")
 
 
 @dataclass(frozen=True)
@@ -174,6 +178,7 @@ def open_target(
     options: Mapping[str, object] | None = None,
     guidance: float = 1.0,
     device: str | None = None,
+    value_range: str | None = None,
 ) -> Target:
     """A run folder, a model, or any source of images.
 
@@ -183,23 +188,43 @@ def open_target(
         options: keywords of the sampler.
         guidance: scale of classifier-free guidance.
         device: for a run; by default the best there is.
+        value_range: of float images, '0,1' or '-1,1'; by default by their own range, which is reported.
     """
+    if value_range not in (None, *RANGES):
+        raise UserError(f"unknown value range {value_range!r}; allowed: {', '.join(RANGES)}")
     if isinstance(what, ImageModel):
         return Target(type(what).__name__.lower(), what, sampler=what.default_sampler(), guidance=guidance)
     if not (isinstance(what, (str, Path)) and (Path(what) / CONFIG_FILE).is_file()):
-        images = open_source(_as_levels(what))
+        images = open_source(as_levels(what, value_range))
         return Target(images.source if not isinstance(what, (str, Path)) else str(what), images=images)
     run = Run.open(what)
     chosen = choose_sampler(run, sampler, options or {}) if "sampler" in run.config or sampler or options else None
     return Target(str(what), run.load(device), run, sampler=chosen, guidance=guidance)
 
 
-def _as_levels(what: Any) -> Any:
-    """Float images (N, C, H, W) in [-1, 1], as models draw them, become uint8; everything else stays."""
+def as_levels(what: Source, value_range: str | None) -> Source:
+    """Float images as uint8: in [0, 1] or in [-1, 1], by their own range unless it is given; others stay."""
     if not isinstance(what, (np.ndarray, torch.Tensor)):
         return what
     tensor = torch.as_tensor(what)
-    return levels(tensor) if tensor.is_floating_point() else what
+    if not tensor.is_floating_point():
+        return what
+    chosen = value_range or guessed_range(tensor)
+    if value_range is None:
+        print(
+            f"float images from {_ends(tensor)} are read as [{chosen}]; set value_range to '0,1' or '-1,1' to choose",
+            file=sys.stderr,
+        )
+    return levels(tensor * 2 - 1 if chosen == "0,1" else tensor)
+
+
+def guessed_range(images: torch.Tensor) -> str:
+    """'0,1' where no number is negative and some are above 0 (models draw in [-1, 1]), else '-1,1'."""
+    return "0,1" if images.numel() and float(images.min()) >= 0 and float(images.max()) <= 1 else "-1,1"
+
+
+def _ends(images: torch.Tensor) -> str:
+    return f"{float(images.min()):.3g} to {float(images.max()):.3g}"
 
 
 def _taken(images: Images, n: int, seed: int) -> Drawn:

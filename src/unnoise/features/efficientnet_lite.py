@@ -122,6 +122,9 @@ class SameConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         vertical, horizontal = (self._pad(side) for side in input.shape[-2:])
+        if vertical[0] == vertical[1] and horizontal[0] == horizontal[1]:  # without a copy
+            padding = (vertical[0], horizontal[0])
+            return F.conv2d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
         return super().forward(F.pad(input, (*horizontal, *vertical)))
 
     def _pad(self, side: int) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from unnoise.metrics.statistics import Array, feature_pair
 from unnoise.seeding import generator
 
 SPLITS = 4
+LARGE = 500
 LEVEL = 0.95
 RANK = 1e-12
 """Eigenvalues of a covariance below this fraction of the largest are rounding."""
@@ -101,7 +102,7 @@ class Pair:
         return 2 * features @ gap + (features - gaussian.mean).square().sum(1) - mapped
 
 
-def frechet_estimate(samples: Array, references: Array, *, splits: int = SPLITS, seed: int = 0) -> FrechetEstimate:
+def frechet_estimate(samples: Array, references: Array, *, splits: int | None = None, seed: int = 0) -> FrechetEstimate:
     """The Frechet distance of two sets, its error, and its value at infinitely many images.
 
     Near equal distributions the distance is quadratic in the sampling noise s = 1/N + 1/M: it has a bias c s, and the
@@ -114,7 +115,7 @@ def frechet_estimate(samples: Array, references: Array, *, splits: int = SPLITS,
     Args:
         samples: features (N, D), at least four.
         references: features (M, D), at least four.
-        splits: random halvings.
+        splits: random halvings; by default SPLITS, or one of decompositions larger than LARGE.
         seed: of the halvings.
 
     Raises:
@@ -123,9 +124,11 @@ def frechet_estimate(samples: Array, references: Array, *, splits: int = SPLITS,
     Reference: Chong & Forsyth 2020, section 3.2, for the extrapolation in 1/N; Efron & Stein 1981 for the variance.
     """
     x, y = (z.double() for z in feature_pair(samples, references, ("samples", "references"), at_least=4))
+    counts = (len(x), len(y))
+    if splits is None:
+        splits = SPLITS if min(*counts, x.shape[1]) <= LARGE else 1
     if splits < 1:
         raise UserError(f"need at least one split, got {splits}")
-    counts = (len(x), len(y))
     whole = Pair.of(x, y)
     found = whole.distance()
     distances, variances = [], []

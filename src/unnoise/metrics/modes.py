@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -37,25 +38,27 @@ def mode_coverage(predicted: Array, labels: Array, *, classes: int) -> Modes:
     """Compares the classes predicted for samples (n,) with the labels of the data (m,), both in 0..classes - 1.
 
     KL = sum_k p_k log(p_k / q_k), p the samples' fractions and q the data's (as for stacked MNIST, Metz et al. 2017,
-    section 3.3.1). A classifier's own errors count as modes: with 1 % errors,
-    fractions below 1 % are not found missing.
-    Raises UserError for no images, and for labels that are no integers or out of range.
+    section 3.3.1). A classifier's own errors count as modes: with 1 % errors, fractions below 1 % are not found
+    missing. Without predictions every class is missing.
+    Raises UserError for data without images, and for labels that are no integers or out of range.
     """
-    counts, data_counts = _counts(predicted, classes, "predicted labels"), _counts(labels, classes, "data labels")
+    counts = _counts(predicted, classes, "predicted labels", at_least=0)
+    data_counts = _counts(labels, classes, "data labels")
     n = counts.sum()
-    p, q = counts / n, data_counts / data_counts.sum()
+    p, q = counts / n.clamp(min=1), data_counts / data_counts.sum()
     present = q > 0
     # Where p is 0 the term is 0, whatever q.
     terms = torch.where(p > 0, p * (p / q).log(), torch.zeros_like(p))
     missing = torch.nonzero(present & (counts == 0)).flatten().tolist()
     expected = float((1 - q[present]).pow(n).sum())
-    return Modes(p, q, float(terms.sum()), float((present.sum() - 1) / (2 * n)), tuple(missing), expected)
+    kl = float(terms.sum()) if n else math.inf
+    return Modes(p, q, kl, float((present.sum() - 1) / (2 * n)), tuple(missing), expected)
 
 
-def _counts(labels: Array, classes: int, what: str) -> Tensor:
+def _counts(labels: Array, classes: int, what: str, at_least: int = 1) -> Tensor:
     values = torch.as_tensor(labels).cpu()
-    if values.ndim != 1 or len(values) == 0 or values.is_floating_point():
+    if values.ndim != 1 or len(values) < at_least or values.is_floating_point():
         raise UserError(f"{what} must be integers (n,), at least one, got {values.dtype} {tuple(values.shape)}")
-    if int(values.min()) < 0 or int(values.max()) >= classes:
+    if len(values) and (int(values.min()) < 0 or int(values.max()) >= classes):
         raise UserError(f"{what} must lie in 0..{classes - 1}, got {int(values.min())}..{int(values.max())}")
     return torch.bincount(values.long(), minlength=classes).double()

@@ -15,7 +15,12 @@ from unnoise.evaluation.metrics.metric import Line, Metric
 from unnoise.evaluation.metrics.need import Need
 from unnoise.evaluation.plots import bars
 from unnoise.metrics.modes import mode_coverage
+from unnoise.metrics.precision_recall import inside
 
+MANIFOLD = 5000
+"""Reference images at most whose neighbourhoods say which samples look like the data."""
+NEIGHBOUR = 5
+"""The neighbour that a neighbourhood reaches to."""
 SHOWN = 7
 """Rows of a comparison at most whose classes are drawn beside the data's."""
 
@@ -25,7 +30,11 @@ def _covered(result: Result) -> str | None:
 
 
 class Modes(Metric):
-    """The fraction of every class among the samples, beside the data's: dropped modes show here."""
+    """The fraction of every class among the samples, beside the data's: dropped modes show here.
+
+    A classifier gives every image some class, noise too, so only samples in the neighbourhood of a reference image
+    count.
+    """
 
     names: ClassVar = ("modes",)
     summary: ClassVar = (
@@ -36,10 +45,14 @@ class Modes(Metric):
 
     def compute(self, context: Context) -> Result:
         predicted = context.extractor.probabilities(context.samples).argmax(1)
+        counted = inside(context.samples, context.features_at(context.reference_images, MANIFOLD), k=NEIGHBOUR)
         names = context.train.classes
-        found = mode_coverage(predicted, np.array(context.reference_images.labels), classes=len(names))
+        labels = np.array(context.reference_images.labels)
+        found = mode_coverage(predicted[counted], labels, classes=len(names))
         return {
             "modes": {
+                "samples": len(counted),
+                "counted": int(counted.sum()),
                 "covered": found.covered,
                 "of": len(names),
                 "missing": [names[index] for index in found.missing],
@@ -54,8 +67,10 @@ class Modes(Metric):
     def lines(self, result: Result) -> list[Line]:
         modes = result["modes"]
         missing = f", missing {', '.join(modes['missing'])}" if modes["missing"] else ""
-        kl = f"KL to the data {modes['kl']:.4f} nats (perfect samples: {modes['kl_baseline']:.4f})"
-        return [("modes", f"{modes['covered']} of {modes['of']}{missing}; {kl}")]
+        divergence = "infinite" if modes["kl"] is None else f"{modes['kl']:.4f}"
+        kl = f"KL to the data {divergence} nats (perfect samples: {modes['kl_baseline']:.4f})"
+        counted = f"{modes['counted']} of {modes['samples']} samples look like the data and count"
+        return [("modes", f"{modes['covered']} of {modes['of']}{missing}; {counted}; {kl}")]
 
     def warnings(self, entry: Entry) -> list[str]:
         """Classes left out by more than chance explains (two standard deviations)."""
