@@ -33,7 +33,17 @@ Draw = Callable[[int], Tensor]
 
 @dataclass(frozen=True)
 class Setting:
-    """How a GAN is trained. latent: numbers of its z; batch_std: the discriminator sees how its batch varies."""
+    """How a GAN is trained.
+
+    Args:
+        game: a name in GAMES.
+        penalty: a name in PENALTIES, times penalty_weight.
+        spectral: whether the discriminator's weights have the norm 1.
+        batch_std: whether it sees how its batch varies.
+        learning_rate: of the generator.
+        critic_rate: of the discriminator.
+        latent: numbers of z.
+    """
 
     game: str = "non-saturating"
     penalty: str = "none"
@@ -99,18 +109,25 @@ class Game:
     def play(self, steps: int) -> Game:
         """Trains both for so many steps."""
         for _ in range(steps):
-            noise = StepNoise(self.seed, self.step)
-            self._learn(1, self.critic_loss(noise))
-            self.critic.update_norms()
+            self.sharpen(1)
             with frozen(self.critic):
-                self._learn(0, self.generator_loss(noise))
-            self.step += 1
+                self._learn(0, self.generator_loss(StepNoise(self.seed, self.step)))
         return self
 
+    def sharpen(self, steps: int) -> None:
+        """Trains the discriminator alone."""
+        for _ in range(steps):
+            self.step += 1
+            self._learn(1, self.critic_loss(StepNoise(self.seed, self.step)))
+            self.critic.update_norms()
+
+    @torch.no_grad()
+    def batch(self, noise: StepNoise) -> tuple[Tensor, Tensor]:
+        """Points of the data and of the generator, (BATCH, 2) each."""
+        return self.data.sample(BATCH, seed=fold(*noise.keys)).float(), self._fake(noise)
+
     def critic_loss(self, noise: StepNoise) -> Tensor:
-        real = self.data.sample(BATCH, seed=fold(self.seed, self.step)).float()
-        with torch.no_grad():
-            fake = self._fake(noise)
+        real, fake = self.batch(noise)
         loss = GAMES[self.setting.game].discriminator(self.critic(real), self.critic(fake)).mean()
         return loss + self.setting.penalty_weight * PENALTIES[self.setting.penalty](self.critic, real, fake, noise)
 
