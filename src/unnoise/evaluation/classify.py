@@ -12,7 +12,7 @@ from torch import Tensor
 from unnoise.data import Images
 from unnoise.errors import NotApplicable
 from unnoise.metrics.bayes import class_probabilities
-from unnoise.metrics.features.classifier import ClassifierFeatures, train_classifier
+from unnoise.features.classifier import ClassifierFeatures, train_classifier
 from unnoise.models import CanDenoise
 from unnoise.models.image_model import require
 from unnoise.process.denoiser import Denoiser
@@ -54,7 +54,7 @@ def classify(
         n: images at most.
         times: noise levels at which each image is looked at, under each class.
         seed: of the noise and of the discriminative classifier.
-        epochs: of the discriminative classifier, by default enough for 120,000 images.
+        epochs: of the discriminative classifier, by default as many as show it 120,000 images.
         device: cpu, cuda, mps; by default the best there is.
 
     Returns:
@@ -66,8 +66,9 @@ def classify(
         NotApplicable: for a run that is not conditional on a class.
     """
     opened = Run.open(run)
-    model = require(opened.load(device), CanDenoise, "classifying")
-    if "label" not in model.condition_names:
+    loaded = opened.load(device)
+    model = require(loaded, CanDenoise, "classifying")
+    if "label" not in loaded.condition_names:
         raise NotApplicable(f"classifying needs a run trained with labels (recipe ddpm-class); {run} has none")
     images, used = opened.open_data(split, data, n)
     training, _ = opened.open_data("train")
