@@ -9,7 +9,7 @@ from unnoise.lectures.modes import counted, scatter
 from unnoise.lectures.plane import Setting, train_gan
 from unnoise.lectures.slide import Drawn, slide
 
-STEPS = 3000
+STEPS = 2000
 SAMPLES = 1000
 SEEDS = 3
 FAST = Setting(learning_rate=1e-3, critic_rate=4e-4)

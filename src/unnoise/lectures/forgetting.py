@@ -14,7 +14,7 @@ from unnoise.lectures.modes import scatter
 from unnoise.lectures.plane import Game
 from unnoise.lectures.slide import Drawn, slide
 
-STEPS = 3000
+STEPS = 2400
 GENERATIONS = 12
 SAMPLES = 500
 SHOWN = 4

@@ -26,11 +26,13 @@ def vanishing(*, seed: int = 0, steps: int = STEPS) -> Drawn:
         steps: of the discriminator.
     """
     game = Game(ring(8, radius=2.0, std=0.1), Setting(), seed)
-    at, accuracy = [], []
+    at, accuracy, doubt = [], [], []
     norms: dict[str, list[float]] = {name: [] for name in GAMES}
     for step in range(0, steps + 1, EVERY):
         at.append(step)
-        accuracy.append(discriminator_accuracy(game))
+        caught, unsure = discriminator_accuracy(game)
+        accuracy.append(caught)
+        doubt.append(unsure)
         for name in GAMES:
             norms[name].append(gradient_norm(game, name))
         game.sharpen(EVERY)
@@ -38,24 +40,27 @@ def vanishing(*, seed: int = 0, steps: int = STEPS) -> Drawn:
     left, right = figure.subplots(1, 2)
     for name in GAMES:
         left.semilogy(at, norms[name], label=name)
-        right.semilogy(accuracy, norms[name], "o", markersize=5, label=name)
+        right.loglog(doubt, norms[name], "o", markersize=5, label=name)
     left.set(xlabel="steps of the discriminator alone", ylabel="norm of the generator's gradient")
-    right.set(xlabel="accuracy of the discriminator", ylabel="norm of the generator's gradient")
+    right.set(xlabel="mean probability of a wrong answer of the discriminator")
+    right.invert_xaxis()
     left.legend()
-    right.legend()
     last = {name: norms[name][-1] / norms[name][0] for name in GAMES}
     numbers = {"accuracy": [round(accuracy[0], 3), round(accuracy[-1], 3)], "last_norm_over_first": last}
     return Drawn(figure, numbers)
 
 
 @torch.no_grad()
-def discriminator_accuracy(game: Game) -> float:
-    """The fraction of data and samples that it tells for what they are."""
-    right = []
+def discriminator_accuracy(game: Game) -> tuple[float, float]:
+    """The fraction of data and samples that the discriminator tells for what they are, and the mean probability that it
+    gives to the other answer."""
+    right, doubt = [], []
     for index in range(AVERAGED):
         real, fake = game.batch(StepNoise(game.seed, -2, index))
-        right += [(game.critic(real) > 0).double().mean(), (game.critic(fake) < 0).double().mean()]
-    return float(torch.stack(right).mean())
+        logits = torch.cat([game.critic(real), -game.critic(fake)]).double()
+        right.append((logits > 0).double().mean())
+        doubt.append(torch.sigmoid(-logits).mean())
+    return float(torch.stack(right).mean()), float(torch.stack(doubt).mean())
 
 
 def gradient_norm(game: Game, name: str) -> float:
