@@ -98,8 +98,9 @@ order = scores["digits"]["denoising_error"].argsort(descending=True).cpu()
 image_grid(torch.cat([test[order[:8]], test[order[-8:]]]), columns=8)
 
 # %% [markdown]
-# Noise is found by both. **A black picture is more probable than any digit**: it is simple, and simple images have few
-# bits. That is a fact about densities, not a fault of the model.
+# Noise is found by both. Upside-down digits hardly by bits, which count fine detail, and better by the denoising error.
+# The improbable and the strange are not the same: of photographs, simple images often get *fewer* bits than those that
+# the model was trained on (Nalisnick et al. 2019). Try it with `unnoise score` on your own pictures.
 #
 # ## Exercises
 #
@@ -120,6 +121,6 @@ image_grid(torch.cat([test[order[:8]], test[order[-8:]]]), columns=8)
 # <details><summary>Solution</summary>
 #
 # The volume at a distance r from the mean grows like r^(D - 1). Density times volume is largest at r = sqrt(D), far from
-# the point of the highest density. The black picture is such a point.
+# the point of the highest density. A simple image can be such a point: denser than any typical one, and never drawn.
 #
 # </details>

@@ -9,8 +9,9 @@ from PIL import Image
 from torch import Tensor
 
 import unnoise
+from unnoise.data import save_png
 from unnoise.editing import read_image
-from unnoise.editing.edit_latents import edit_latents
+from unnoise.editing.edit_latents import _latent, _read, _shown, edit_latents
 from unnoise.editing.latent_space import (
     AutoencoderLatents,
     DDIMNoise,
@@ -169,3 +170,20 @@ def test_a_conditional_run_is_told_the_same_both_ways(tmp_path: Path) -> None:
     )
     with pytest.raises(ValueError, match="takes no caption"):
         edit_latents(run, "invert", [file], conditions=SampleConditions(prompt="a four"), device="cpu")
+
+
+def test_a_folder_stands_for_the_mean_of_its_latents(tmp_path: Path) -> None:
+    overrides = {**SMALL, "model.channels": 8}
+    run = train("digits", "autoencoder", tmp_path / "run", steps=2, overrides=overrides, device="cpu").folder
+    model = unnoise.load(run, device="cpu")
+    images = open_source("digits", split="test", progress=False).batch(range(5)).image
+    for index, image in enumerate(images[:4]):
+        save_png(image, tmp_path / "folder" / f"{index}.png")
+    save_png(images[4], tmp_path / "one.png")
+    space, folder = latent_space(model), _read(tmp_path / "folder", model)
+    mean = model.encode(images[:4]).mean(0, keepdim=True)
+    torch.testing.assert_close(_latent(space, folder), mean)
+    terms = [tmp_path / "folder", tmp_path / "one.png", tmp_path / "one.png"]
+    result = edit_latents(run, "arithmetic", terms, out=tmp_path / "sum.png", device="cpu")
+    assert result["images"] == 4
+    torch.testing.assert_close(_shown(space, folder, mean), model.decode(mean))

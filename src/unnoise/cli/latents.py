@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from unnoise.cli.edit import edit
-from unnoise.cli.options import LatentOptions, Picture, RunFolder
+from unnoise.cli.options import Device, Json, LatentOptions, Overwrite, Picture, RunFolder
 from unnoise.cli.output import show
 from unnoise.errors import UserError
 
@@ -32,7 +33,13 @@ def interpolate(
 def arithmetic(
     run: RunFolder,
     /,
-    *terms: Annotated[str, Parameter(allow_leading_hyphen=True, help="A B C, or A - B + C: pictures or seeds.")],
+    *terms: Annotated[
+        str,
+        Parameter(
+            allow_leading_hyphen=True,
+            help="A B C, or A - B + C: pictures, folders of them, whose latents are averaged, or seeds.",
+        ),
+    ],
     options: LatentOptions = LATENTS,
 ) -> None:
     """A - B + C: the change that makes A out of B, applied to C. The grid shows A, B, C and the result."""
@@ -45,6 +52,25 @@ def arithmetic(
 def invert(run: RunFolder, image: Picture, /, *, options: LatentOptions = LATENTS) -> None:
     """Encode a picture, decode it again, and measure what was lost, as PSNR."""
     _edit("invert", run, (str(image),), 1, options)
+
+
+@edit.command
+def denoise(
+    run: RunFolder,
+    image: Picture,
+    /,
+    *,
+    noise: Annotated[float, Parameter(help="Its standard deviation, for pixels in [-1, 1]; of a diffusion run.")] = 0.5,
+    out: Annotated[Path | None, Parameter(help="A .png; by default in the run's samples folder.")] = None,
+    overwrite: Overwrite = False,
+    device: Device = None,
+    json: Json = False,
+) -> None:
+    """Take the noise out of a picture, by an autoencoder (recipe dae) or by one call of a diffusion run."""
+    from unnoise.editing.denoise import denoise_picture
+
+    result = denoise_picture(run, image, noise=noise, out=out, overwrite=overwrite, device=device)
+    show(result, json, then=f"look at {result['out']}")
 
 
 @edit.command

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from unnoise.cli.options import Device, Json
 from unnoise.cli.output import show as print_result
 from unnoise.lectures import FIGURES
 
@@ -22,8 +23,8 @@ def show(
         Path | None,
         Parameter(help="A .png, or a .gif where time moves; by default WHAT.png, and WHAT.gif too where time moves."),
     ] = None,
-    device: Annotated[str | None, Parameter(help="cpu, cuda, mps; of the figures that are drawn from runs.")] = None,
-    json: Annotated[bool, Parameter(negative="", help="One JSON object: the files and the numbers.")] = False,
+    device: Device = None,
+    json: Json = False,
 ) -> None:
     from unnoise.lectures import show as draw
 

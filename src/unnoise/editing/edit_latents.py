@@ -30,6 +30,7 @@ from unnoise.progress import progress_bar
 from unnoise.runs.run import Run
 from unnoise.sampling.batches import counted_calls
 from unnoise.sampling.conditions import SampleConditions
+from unnoise.sources import open_source
 
 NEEDED = {"interpolate": 2, "arithmetic": 3, "invert": 1, "traverse": 1}
 """How many pictures each task takes."""
@@ -53,7 +54,8 @@ def edit_latents(
     Args:
         folder: of a run.
         task: a name in `NEEDED`.
-        givens: picture files, or numbers for the images that the run generates from these seeds.
+        givens: picture files, folders of pictures, which stand for the mean of their latents, or numbers for the images
+            that the run generates from these seeds.
         count: images of an interpolation, or of each row of a traversal.
         steps: DDIM steps each way, of a diffusion run.
         conditions: what a conditional run is given.
@@ -105,12 +107,26 @@ def _is_seed(given: str | Path) -> bool:
 
 
 def _read(given: str | Path, model: ImageModel) -> Tensor | int:
-    """A picture (1, C, H, W), or a seed."""
-    return int(str(given)) if _is_seed(given) else read_image(Path(given), model)
+    """A picture (1, C, H, W), all pictures of a folder (N, C, H, W), or a seed."""
+    if _is_seed(given):
+        return int(str(given))
+    return _read_folder(given, model) if Path(given).is_dir() else read_image(Path(given), model)
+
+
+def _read_folder(folder: str | Path, model: ImageModel) -> Tensor:
+    channels, *size = model.shape
+    images = open_source(folder, size=tuple(size), channels=channels, progress=False)
+    return images.batch(range(len(images)), model.device).image
 
 
 def _latent(space: LatentSpace, given: Tensor | int) -> Tensor:
-    return space.from_seeds([given]) if isinstance(given, int) else space.encode(given)
+    """(1, *): of several pictures the mean."""
+    return space.from_seeds([given]) if isinstance(given, int) else space.encode(given).mean(0, keepdim=True)
+
+
+def _shown(space: LatentSpace, given: Tensor | int, z: Tensor) -> Tensor:
+    """A picture as it is; of a seed, or of several pictures, what their latent gives."""
+    return space.decode(z) if isinstance(given, int) or len(given) > 1 else given
 
 
 def _apply(
@@ -129,7 +145,7 @@ def _apply(
     latents = [_latent(space, given) for given in givens]
     if task == "interpolate":
         return interpolated(space, latents[0], latents[1], count), count, {}
-    shown = [space.decode(z) if isinstance(given, int) else given for z, given in zip(latents, givens, strict=True)]
+    shown = [_shown(space, given, z) for z, given in zip(latents, givens, strict=True)]
     return torch.cat([*shown, arithmetic(space, latents[0], latents[1], latents[2])]), 4, {}
 
 

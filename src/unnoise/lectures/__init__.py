@@ -34,6 +34,10 @@ FIGURES: dict[str, Entry] = {
     "divergences": Entry("", "KL, Jensen-Shannon and Wasserstein as one distribution moves away from another"),
     "trajectories": Entry("RUN", "the same x_T at several numbers of steps, and paths in the plane"),
     "latents": Entry("RUN [RUN]", "the plane of two latents: points by class, the decoded grid, x ~ p(x | z)"),
+    "modes": Entry("", "25 Gaussians: which of them a GAN, a VAE and a diffusion model find"),
+    "collapse": Entry("", "a GAN that draws a few modes of eight, and three cures"),
+    "vanishing": Entry("", "the generator's gradient against the discriminator's accuracy, in two games"),
+    "forgetting": Entry("", "which samples of earlier generators each discriminator still catches"),
 }
 """Each is drawn by the function of its name in the module of its name."""
 
