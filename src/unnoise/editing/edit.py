@@ -6,26 +6,29 @@ import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
 from unnoise.editing.image_files import FittedPicture, version_file, write_strip
+from unnoise.editing.residual import Residual, joined, warning
+from unnoise.editing.steps import native_steps
 from unnoise.errors import UserError
 from unnoise.files import claim, ends_in
 from unnoise.models import CanDenoise, ImageModel
-from unnoise.models.image_model import require
+from unnoise.models.image_model import Guidance, require
 from unnoise.process.codec import Codec
 from unnoise.process.denoiser import CountingDenoiser, Denoiser
-from unnoise.progress import progress_bar
+from unnoise.process.schedule import Schedule
+from unnoise.progress import notice, progress_bar
 from unnoise.registry import build
 from unnoise.runs.run import Run
 from unnoise.samplers import SAMPLERS, Sampler
-from unnoise.samplers.spec import parse_sampler
+from unnoise.samplers.spec import parse_sampler, sampler_text
 from unnoise.sampling.batches import counted_calls
 from unnoise.sampling.conditions import SampleConditions, rows_of
 from unnoise.sampling.guidance_options import GuidanceOptions
@@ -60,13 +63,28 @@ class Editor:
         return {"seeds": self.seeds, "cond": self.cond, "codec": self.codec}
 
 
+class Edited(NamedTuple):
+    """What a task was given, what became of it, and how well the two agree.
+
+    Attributes:
+        before: (1, C, H, W).
+        after: one image per seed, (N, C, H, W).
+        residual: None where the task observes nothing that its versions have to agree with.
+    """
+
+    before: Tensor
+    after: Tensor
+    residual: Residual | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Edit(ABC):
     """One task on one picture.
 
     Attributes:
         fits: whether what comes out is the picture that went in, and so can be given back at its own size.
-        usual: the task's own sampler.
+        usual: the task's own sampler, chosen by the measurements of docs/editing.md.
+        advice: what may help where a result is poor.
         image: the picture's file.
         fit: how a picture of another size comes to the run's, one of `image_files.FITS`.
         own_size: whether versions are written at the picture's own size.
@@ -77,6 +95,7 @@ class Edit(ABC):
     name: ClassVar[str]
     fits: ClassVar[bool] = True
     usual: ClassVar[dict[str, Any]] = {"kind": "ddim", "steps": 100, "eta": 1.0}
+    advice: ClassVar[str] = "try another --method or more --steps"
 
     image: Path
     fit: str = "crop"
@@ -113,9 +132,15 @@ class Edit(ABC):
             raise UserError(f"unnoise edit {self.name} makes a picture of the run's size; leave out --own-size")
         return FittedPicture.read(self.image, model, self.fit)
 
+    def within(self, schedule: Schedule) -> Edit:
+        """The same task with no more steps than the schedule has, which it says where they are fewer."""
+        asked = self.solver().steps
+        steps = native_steps(schedule, asked, self.name)
+        return self if steps == asked else replace(self, steps=steps)
+
     @abstractmethod
-    def apply(self, editor: Editor) -> tuple[Tensor, Tensor]:
-        """What was given, (1, C, H, W), and what became of it, one image per seed."""
+    def apply(self, editor: Editor) -> Edited:
+        """The versions of the picture, one per seed."""
 
 
 def edit(
@@ -141,7 +166,8 @@ def edit(
         device: where the model computes; None: the best there is.
 
     Returns:
-        {task, images, out, files, seconds, network_calls, seeds}.
+        {task, images, out, files, seconds, network_calls, seeds, sampler}; where versions have to agree with the
+        picture also {residual, expected_residual, poor}, see `Residual.summary`.
 
     Raises:
         UserError: for runs that are no diffusion models, for no seeds, and for files that are there already.
@@ -154,31 +180,47 @@ def edit(
     for file in (out, *(version_file(out, seed) for seed in seeds)):
         claim(file, overwrite=overwrite, inputs=[*task.files, *conditions.files()])
     model = run.load(device)
-    denoising = require(model, CanDenoise, f"unnoise edit {task.name}")
+    task = task.within(require(model, CanDenoise, f"unnoise edit {task.name}").schedule)
     cond = conditions.for_model(model, run.classes)
     fitted = task.original(model)
-    guide = guidance.for_model(model, cond)
     begun = time.perf_counter()
-    with counted_calls(model) as calls, progress_bar() as progress:
-        asked = partial(progress.advance, progress.add_task(task.name, total=task.calls * len(seeds)))
-        denoiser = CountingDenoiser(denoising if guide is None else guide(denoising), asked)
-        sampling = CountingDenoiser(denoising.guided(guide), asked)
-        codec = denoising.codec if model.works_in_latents else None
-        drawn = [
-            task.apply(Editor(model, denoiser, sampling, rows, rows_of(cond, 0, len(rows)), codec))
-            for rows in _batches(seeds)
-        ]
-    before, after = drawn[0][0], torch.cat([part for _, part in drawn])
+    with counted_calls(model) as calls:
+        before, after, residual = _draw(task, model, seeds, cond, guidance.for_model(model, cond))
     seconds = round(time.perf_counter() - begun, 3)
+    agreement = {} if residual is None else residual.summary(seeds)
+    files = write_strip(before, after, seeds, out, fitted)
+    poor = warning(agreement, task.advice) if agreement else None
+    if poor is not None:
+        notice(poor)
     return {
         "task": task.name,
         "images": len(after),
         "out": str(out),
-        "files": write_strip(before, after, seeds, out, fitted),
+        "files": files,
         "seconds": seconds,
         "network_calls": calls[0],
         "seeds": [seeds[0], seeds[-1]],
+        "sampler": sampler_text(task.solver()),
+        **agreement,
     }
+
+
+def _draw(
+    task: Edit, model: ImageModel, seeds: Sequence[int], cond: Mapping[str, Any] | None, guide: Guidance | None
+) -> Edited:
+    """All versions, `ROWS` at a time, with a progress bar."""
+    denoising = require(model, CanDenoise, f"unnoise edit {task.name}")
+    codec = denoising.codec if model.works_in_latents else None
+    with progress_bar() as progress:
+        asked = partial(progress.advance, progress.add_task(task.name, total=task.calls * len(seeds)))
+        denoiser = CountingDenoiser(denoising if guide is None else guide(denoising), asked)
+        sampling = CountingDenoiser(denoising.guided(guide), asked)
+        drawn = [
+            task.apply(Editor(model, denoiser, sampling, rows, rows_of(cond, 0, len(rows)), codec))
+            for rows in _batches(seeds)
+        ]
+    after, residual = torch.cat([part.after for part in drawn]), joined([part.residual for part in drawn])
+    return Edited(drawn[0].before, after, residual)
 
 
 def _name(task: Edit, conditions: SampleConditions, guidance: GuidanceOptions, seeds: Sequence[int]) -> str:

@@ -23,9 +23,10 @@ from unnoise.editing.latent_space import (
     reconstruct,
     traversed,
 )
+from unnoise.editing.steps import native_steps
 from unnoise.errors import UserError
 from unnoise.files import claim, ends_in
-from unnoise.models import ImageModel
+from unnoise.models import CanDenoise, ImageModel
 from unnoise.progress import progress_bar
 from unnoise.runs.run import Run
 from unnoise.sampling.batches import counted_calls
@@ -76,6 +77,7 @@ def edit_latents(
     inputs = [Path(given) for given in givens if not _is_seed(given)]
     claim(ends_in(out, ".png", ".gif"), overwrite=overwrite, inputs=[*inputs, *conditions.files()])
     model = run.load(device)
+    steps = native_steps(model.schedule, steps, task) if isinstance(model, CanDenoise) else steps
     cond = conditions.for_model(model, run.classes)
     read = [_read(given, model) for given in givens]
     begun = time.perf_counter()

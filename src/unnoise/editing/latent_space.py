@@ -19,6 +19,7 @@ from unnoise.models import CanDenoise, CanReconstruct, CanSample, ImageModel
 from unnoise.models.image_model import require
 from unnoise.process.denoiser import CountingDenoiser, Denoiser
 from unnoise.samplers import DDIM, interpolate, invert, slerp
+from unnoise.samplers.grids import at_most_native
 from unnoise.sampling.conditions import rows_of
 
 ITERATIONS = 4
@@ -105,7 +106,7 @@ class DDIMNoise:
         return z * (norms[1] / norms[0].clamp(min=1e-12))
 
     def _sampler(self) -> DDIM:
-        return DDIM(steps=self.steps, grid="uniform")
+        return DDIM(steps=at_most_native(self.model.schedule, self.steps), grid="uniform")
 
     def _denoiser(self) -> Denoiser:
         return CountingDenoiser(self.model, self.asked)

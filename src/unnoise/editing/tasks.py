@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from unnoise.editing.edit import Edit, Editor
+from unnoise.editing.edit import Edit, Edited, Editor
 from unnoise.editing.image_files import FittedPicture, read_at_own_size, read_image
 from unnoise.editing.margins import margins
+from unnoise.editing.residual import Residual
 from unnoise.errors import UserError
-from unnoise.inverse import Downsampling, colourise, deblur, inpaint, outpaint, repaint, upscale, vary
+from unnoise.inverse import Blur, Downsampling, Grey, Inpainting, Operator, repaint, restore, vary
 
 NOISE = 0.01
 """The standard deviation of the noise that pictures in [-1, 1] are taken to have. Rounding to 256 levels gives 0.0023;
@@ -30,9 +31,19 @@ class Restoring(Edit):
 
     method: str | None = None
 
-    def restoring(self, editor: Editor) -> dict[str, Any]:
-        """The options of `restore`."""
-        return {"method": self.method, "sampler": self.solver(), **editor.options()}
+    def restored(
+        self, editor: Editor, before: Tensor, operator: Operator, observation: Tensor, noise: float = NOISE
+    ) -> Edited:
+        """Images that explain what was seen, (1, *), beside what is shown of that."""
+        options = {"method": self.method, "noise": noise, "sampler": self.solver(), **editor.options()}
+        after = restore(editor.denoiser, operator, observation, **options)
+        return Edited(before, after, Residual.of(after, operator, observation, noise, editor.codec))
+
+    def filled(self, editor: Editor, given: Tensor, known: Tensor) -> Edited:
+        """Pixels (1, C, H, W) as they were given where known, (H, W) bool, to the bit; the others drawn."""
+        before, operator = torch.where(known, given, 1.0), Inpainting(known)
+        edited = self.restored(editor, before, operator, operator.forward(given))
+        return edited._replace(after=torch.where(known, given, edited.after))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,17 +61,15 @@ class Inpaint(Restoring):
     def calls(self) -> int:
         return self.solver().steps * (REPEATS if self.method == "repaint" else 1)
 
-    def apply(self, editor: Editor) -> tuple[Tensor, Tensor]:
+    def apply(self, editor: Editor) -> Edited:
         fitted = FittedPicture.read(self.image, editor.model, self.fit)
         given, known = fitted.tensor(editor.model.device), fitted.known(self.mask, editor.model.device)
-        before = torch.where(known, given, 1.0)
-        if self.method == "repaint":
-            if self.sampler is not None:
-                raise UserError("repaint is a sampler of its own: leave out --sampler, or choose another method")
-            options = {"steps": self.solver().steps, "repeats": REPEATS, **editor.options()}
-            return before, repaint(editor.denoiser, given, known, **options)
-        options = self.restoring(editor)
-        return before, inpaint(editor.denoiser, given, known, noise=NOISE, **options)
+        if self.method != "repaint":
+            return self.filled(editor, given, known)
+        if self.sampler is not None:
+            raise UserError("repaint is a sampler of its own: leave out --sampler, or choose another method")
+        options = {"steps": self.solver().steps, "repeats": REPEATS, **editor.options()}
+        return Edited(torch.where(known, given, 1.0), repaint(editor.denoiser, given, known, **options))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,11 +82,11 @@ class Outpaint(Restoring):
     at: str | None = None
     anchor: str | None = None
 
-    def apply(self, editor: Editor) -> tuple[Tensor, Tensor]:
+    def apply(self, editor: Editor) -> Edited:
         given = read_at_own_size(self.image, editor.model)
         room = margins(given.shape[-2:], editor.model.shape[1:], self.at, self.anchor, str(self.image))
-        options = self.restoring(editor)
-        return F.pad(given, room, value=1.0), outpaint(editor.denoiser, given, room, noise=NOISE, **options)
+        known = F.pad(torch.ones_like(given[0, 0], dtype=torch.bool), room)
+        return self.filled(editor, F.pad(given, room), known)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,11 +98,10 @@ class Upscale(Restoring):
 
     factor: int = 4
 
-    def apply(self, editor: Editor) -> tuple[Tensor, Tensor]:
-        small = Downsampling(self.factor).forward(read_image(self.image, editor.model, self.factor, fit=self.fit))
-        options = self.restoring(editor)
-        after = upscale(editor.denoiser, small, self.factor, noise=NOISE, **options)
-        return F.interpolate(small, scale_factor=self.factor), after
+    def apply(self, editor: Editor) -> Edited:
+        shrink = Downsampling(self.factor)
+        small = shrink.forward(read_image(self.image, editor.model, self.factor, fit=self.fit))
+        return self.restored(editor, F.interpolate(small, scale_factor=self.factor), shrink, small)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,13 +110,12 @@ class Colourise(Restoring):
 
     name: ClassVar[str] = "colourise"
 
-    def apply(self, editor: Editor) -> tuple[Tensor, Tensor]:
+    def apply(self, editor: Editor) -> Edited:
         channels = editor.model.shape[0]
         if channels != 3:
             raise UserError(f"colourising needs a run of RGB images, and this one has {channels} channel(s)")
         grey = read_image(self.image, editor.model, channels=1, fit=self.fit)
-        options = self.restoring(editor)
-        return grey.expand(-1, 3, -1, -1), colourise(editor.denoiser, grey, noise=NOISE, **options)
+        return self.restored(editor, grey.expand(-1, 3, -1, -1), Grey(), grey)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,10 +127,9 @@ class Deblur(Restoring):
     std: float
     noise: float = NOISE
 
-    def apply(self, editor: Editor) -> tuple[Tensor, Tensor]:
+    def apply(self, editor: Editor) -> Edited:
         blurred = read_image(self.image, editor.model, fit=self.fit)
-        options = self.restoring(editor)
-        return blurred, deblur(editor.denoiser, blurred, self.std, noise=self.noise, **options)
+        return self.restored(editor, blurred, Blur(self.std), blurred, self.noise)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +145,7 @@ class Vary(Edit):
     def calls(self) -> int:
         return round(self.strength * self.solver().steps)
 
-    def apply(self, editor: Editor) -> tuple[Tensor, Tensor]:
+    def apply(self, editor: Editor) -> Edited:
         given = read_image(self.image, editor.model, fit=self.fit)
         options = {"sampler": self.solver(), **editor.options()}
-        return given, vary(editor.sampling, given, self.strength, **options)
+        return Edited(given, vary(editor.sampling, given, self.strength, **options))

@@ -23,6 +23,7 @@ from unnoise.process.codec import Codec
 from unnoise.process.denoiser import Denoiser
 from unnoise.registry import build
 from unnoise.samplers import DDIM, Sampler
+from unnoise.samplers.grids import at_most_native
 from unnoise.seeding import SeededNoise
 
 
@@ -55,7 +56,7 @@ def restore(
     method = method or ("pigdm" if codec is None else "mmps")
     conditioned = build(METHODS, method, "method", operator=seen, observation=rows, noise=total)(denoiser)
     x_T = _prior(denoiser, seen.pseudo_inverse(rows), seeds)
-    sampler = sampler or DDIM(steps=100, eta=1.0)
+    sampler = sampler or DDIM(steps=at_most_native(denoiser.schedule, 100), eta=1.0)
     drawn = sampler.run(Clipped(conditioned) if clip and codec is None else conditioned, x_T, seeds, cond)
     return drawn if codec is None else _decoded(codec, drawn)
 

@@ -15,6 +15,7 @@ from unnoise.process.denoiser import Denoiser
 from unnoise.process.gaussian import perturb
 from unnoise.process.schedule import Schedule
 from unnoise.samplers import DDIM, Sampler, Step
+from unnoise.samplers.grids import at_most_native
 from unnoise.seeding import Noise, SeededNoise
 
 
@@ -59,7 +60,8 @@ def vary(
             varied = vary(denoiser, codec.encode(image), strength, sampler=sampler, seeds=seeds, cond=cond)
             return codec.decode(varied)
     seeds = range(len(image)) if seeds is None else seeds
-    sampler, image = sampler or DDIM(), repeated_rows(image, len(seeds))
+    sampler = sampler or DDIM(steps=at_most_native(denoiser.schedule, 50))
+    image = repeated_rows(image, len(seeds))
     times = sampler.times(denoiser.schedule)
     start = len(times) - 1 - round(strength * (len(times) - 1))
     if start == len(times) - 1:

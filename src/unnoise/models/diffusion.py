@@ -30,6 +30,7 @@ from unnoise.process.schedule import SCHEDULES, Schedule
 from unnoise.registry import build, check_keys, fitted, spec_of
 from unnoise.runtime.cuda_graphs import captured
 from unnoise.samplers import DDIM, Point, Sampler
+from unnoise.samplers.grids import at_most_native
 from unnoise.seeding import SeededNoise
 
 PARTS: dict[str, dict[str, type]] = {
@@ -298,8 +299,7 @@ class Diffusion(ImageModel, CanDenoise):
 
     def default_sampler(self) -> Sampler:
         """DDIM in 50 steps, or in as many as the schedule has."""
-        native = self.schedule.grid
-        return DDIM(steps=50 if native is None else min(50, len(native)))
+        return DDIM(steps=at_most_native(self.schedule, 50))
 
 
 @dataclass(frozen=True)

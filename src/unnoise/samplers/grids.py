@@ -62,6 +62,11 @@ GRIDS: dict[str, Grid] = {
 }
 
 
+def at_most_native(schedule: Schedule, steps: int) -> int:
+    """`steps`, or as many as the schedule has native ones where those are fewer."""
+    return steps if schedule.grid is None else min(steps, len(schedule.grid))
+
+
 def times(schedule: Schedule, grid: str | tuple[float, ...], steps: int) -> Tensor:
     """The steps + 1 falling times, 0 last, float64. grid: a name, or the falling times above 0 themselves.
 
