@@ -24,6 +24,7 @@ from unnoise.cli.options import PLAIN, RENAMED
 from unnoise.cli.sample import sample
 from unnoise.cli.score import score
 from unnoise.cli.show import show
+from unnoise.cli.studio import studio
 from unnoise.cli.train import train
 from unnoise.cli.tune import tune
 from unnoise.progress import notice
@@ -40,7 +41,7 @@ app = App(
     suppress_keyboard_interrupt=False,
     default_parameter=PLAIN,
 )
-for command in (train, distill, sample, tune, evaluate, compare, score, show, features, data, demo, doctor):
+for command in (train, distill, sample, tune, evaluate, compare, score, show, features, data, demo, studio, doctor):
     app.command(command)
 app.command(edit)
 

@@ -56,23 +56,54 @@ def image_grid(
     return picture
 
 
+def grid_cells(picture: Image.Image, shape: tuple[int, int, int], padding: int = 2) -> np.ndarray:
+    """The cells (N, C, H, W) of a picture that `image_grid` made of images of `shape` (C, H, W), empty ones last.
+
+    Raises UserError for a picture that is no such grid."""
+    channels, height, width = shape
+    scale = max(1, VISIBLE // max(height, width))
+    high, wide = height * scale + padding, width * scale + padding
+    rows, columns = (picture.height - padding) // high, (picture.width - padding) // wide
+    if (rows * high + padding, columns * wide + padding) != (picture.height, picture.width) or rows * columns < 1:
+        raise UserError(f"a picture of {picture.width}x{picture.height} is no grid of {width}x{height} images")
+    pixels = np.asarray(picture.convert({1: "L", 3: "RGB", 4: "RGBA"}[channels])).reshape(*picture.size[::-1], -1)
+    tops, lefts = (padding + high * np.arange(rows), padding + wide * np.arange(columns))
+    cells = [
+        pixels[top : top + height * scale : scale, left : left + width * scale : scale]
+        for top in tops
+        for left in lefts
+    ]
+    return np.stack(cells).transpose(0, 3, 1, 2)
+
+
 def save_png(image: Image.Image | np.ndarray | Tensor, path: str | Path) -> None:
     """Writes a picture, or one image (C, H, W), as PNG; the file appears whole or not at all.
 
     A grid is marked as one, so that it is not taken for data where it lies among data.
     """
     picture = image if isinstance(image, Image.Image) else image_grid(_bytes(image)[None], scale=1, padding=0)
+    write_atomic(Path(path), png_bytes(picture))
+
+
+def png_bytes(picture: Image.Image) -> bytes:
+    """A picture as PNG, a grid marked as one."""
     stream = io.BytesIO()
     marks = PngInfo()
     if GRID in picture.info:
         marks.add_text(GRID, picture.info[GRID])
     picture.save(stream, format="PNG", pnginfo=marks)
-    write_atomic(Path(path), stream.getvalue())
+    return stream.getvalue()
 
 
 def save_gif(frames: Sequence[Image.Image], path: str | Path, seconds: float = 4.0, hold: float = 2.0) -> None:
-    """Writes pictures of one size as an endless GIF of so many `seconds`, whose last picture stays `hold` longer; the
-    file appears whole or not at all. Raises UserError for no pictures."""
+    """Writes `gif_bytes` of pictures to a file, which appears whole or not at all."""
+    write_atomic(Path(path), gif_bytes(frames, seconds, hold))
+
+
+def gif_bytes(frames: Sequence[Image.Image], seconds: float = 4.0, hold: float = 2.0) -> bytes:
+    """Pictures of one size as an endless GIF of so many `seconds`, whose last picture stays `hold` longer.
+
+    Raises UserError for no pictures."""
     if not frames:
         raise UserError("a GIF needs at least 1 picture, got 0")
     each = max(MIN_FRAME, round(1000 * seconds / len(frames)))
@@ -80,7 +111,7 @@ def save_gif(frames: Sequence[Image.Image], path: str | Path, seconds: float = 4
     stream = io.BytesIO()
     first, *others = [frame.convert("RGB").quantize(dither=Image.Dither.NONE) for frame in frames]
     first.save(stream, format="GIF", save_all=True, append_images=others, duration=durations, loop=0)
-    write_atomic(Path(path), stream.getvalue())
+    return stream.getvalue()
 
 
 def _bytes(pixels: np.ndarray | Tensor) -> np.ndarray:

@@ -41,7 +41,12 @@ def read_recipe(name: str) -> Config:
         return read_toml(Path(name))
     if name not in recipe_names():
         raise UserError(f"unknown recipe {name!r}; {suggest(name, recipe_names())}, or the path of a .toml file")
-    return _checked(tomllib.loads(resources.files("unnoise.recipes").joinpath(f"{name}.toml").read_text()), name)
+    return _checked(tomllib.loads(recipe_text(name)), name)
+
+
+def recipe_text(name: str) -> str:
+    """The file of a built-in recipe, whose first comment says what it is."""
+    return resources.files("unnoise.recipes").joinpath(f"{name}.toml").read_text()
 
 
 def read_toml(path: Path, *, renew: bool = True) -> Config:

@@ -53,11 +53,12 @@ class MetricsWriter:
 def _lines(folder: Path) -> list[tuple[str, Line]]:
     file = folder / METRICS_FILE
     texts = file.read_text(errors="replace").split("\n") if file.is_file() else []
-    parsed = [(text, _parsed(text)) for text in texts]
+    parsed = [(text, parse_line(text)) for text in texts]
     return [(text, line) for text, line in parsed if line is not None]
 
 
-def _parsed(text: str) -> Line | None:
+def parse_line(text: str) -> Line | None:
+    """The line, None where the text is none."""
     try:
         line = json.loads(text)
     except (ValueError, RecursionError):

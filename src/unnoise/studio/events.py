@@ -1,0 +1,22 @@
+"""Server-sent events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from starlette.responses import StreamingResponse
+
+from unnoise.studio.endpoints import finite
+
+ALIVE = ": alive\n\n"
+"""A comment, which tells the server whether anybody still listens."""
+
+
+def event(name: str, data: Any) -> str:
+    return f"event: {name}\ndata: {json.dumps(finite(data))}\n\n"
+
+
+def event_stream(lines: AsyncIterator[str]) -> StreamingResponse:
+    return StreamingResponse(lines, media_type="text/event-stream", headers={"x-accel-buffering": "no"})

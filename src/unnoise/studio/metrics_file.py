@@ -1,0 +1,74 @@
+"""Reading metrics.jsonl: the newest values for a card, curves for a page, new lines for a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from unnoise.runs.metrics_file import parse_line
+
+TAIL = 1 << 14
+"""Bytes read from the end: some eighty lines."""
+MOST = 1 << 26
+"""Bytes read for curves."""
+
+Curve = list[tuple[float, float]]
+
+
+def newest(file: Path) -> dict[str, Any]:
+    """The last value of every key, from the end of the file."""
+    values: dict[str, Any] = {}
+    for line in read_from(file, -TAIL)[0]:
+        values |= line
+    return values
+
+
+def head(file: Path) -> dict[str, Any]:
+    """The first line; {} where there is none."""
+    try:
+        with file.open("rb") as stream:
+            return parse_line(stream.readline(TAIL).decode(errors="replace")) or {}
+    except OSError:
+        return {}
+
+
+def read_from(file: Path, start: int) -> tuple[list[dict[str, Any]], int]:
+    """The whole lines from byte `start` on, counted from the end where negative, and where the next one begins."""
+    try:
+        with file.open("rb") as stream:
+            size = stream.seek(0, 2)
+            begin = max(0, size + start) if start < 0 else start
+            if begin > size:  # a resumed run wrote the file anew
+                begin = 0
+            stream.seek(begin)
+            data = stream.read(MOST)
+    except OSError:
+        return [], 0
+    whole = data[: data.rfind(b"\n") + 1]
+    texts = whole.decode(errors="replace").split("\n")
+    return [line for line in map(parse_line, texts) if line is not None], begin + len(whole)
+
+
+def curves(file: Path, points: int) -> tuple[dict[str, Curve], int]:
+    """Key -> (step, value), averaged to at most `points`; and where the next line begins."""
+    found: dict[str, Curve] = {}
+    lines, offset = read_from(file, 0)
+    for line in lines:
+        for key, value in numbers(line):
+            found.setdefault(key, []).append((line["step"], value))
+    return {key: list(_thinned(curve, points)) for key, curve in found.items()}, offset
+
+
+def numbers(line: dict[str, Any]) -> Iterable[tuple[str, float]]:
+    """What a line measures."""
+    for key, value in line.items():
+        if key not in ("step", "time") and isinstance(value, (int, float)) and value == value:
+            yield key, float(value)
+
+
+def _thinned(curve: Curve, points: int) -> Iterable[tuple[float, float]]:
+    size = max(1, -(-len(curve) // max(1, points)))
+    for begin in range(0, len(curve), size):
+        part = curve[begin : begin + size]
+        yield part[-1][0], sum(value for _, value in part) / len(part)

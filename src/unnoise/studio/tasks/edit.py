@@ -1,0 +1,48 @@
+"""Edits that draw: inpaint, outpaint, upscale, colourise, deblur, vary."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+from unnoise.editing import Colourise, Deblur, Edit, Editor, Inpaint, Outpaint, Upscale, Vary
+from unnoise.models import CanDenoise, Diffusion
+from unnoise.models.image_model import require
+from unnoise.process.denoiser import CountingDenoiser
+from unnoise.registry import build
+from unnoise.sampling.conditions import rows_of
+from unnoise.studio.tasks.models import asked_of, open_run
+from unnoise.studio.tasks.pictures import tiles
+from unnoise.studio.worker import Emit
+
+TASKS: dict[str, type[Edit]] = {work.name: work for work in (Inpaint, Outpaint, Upscale, Colourise, Deblur, Vary)}
+
+
+def edit(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    """Emits how many network calls were made; gives the versions, one per seed, beside what was given."""
+    work = _work(request)
+    run, model = open_run(request["run"])
+    able = cast(Diffusion, require(model, CanDenoise, f"unnoise edit {work.name}"))
+    cond, guide = asked_of(request, run, model)
+    seeds, calls = range(request["seed"], request["seed"] + request["number"]), [0]
+
+    def count(images: int) -> None:
+        calls[0] += 1
+        emit({"event": "step", "index": calls[0], "of": max(work.calls, calls[0])})
+
+    denoiser = CountingDenoiser(able if guide is None else guide(able), count)
+    codec = able.codec if able.works_in_latents else None
+    before, after = work.apply(Editor(able, denoiser, seeds, rows_of(cond, 0, len(seeds)), codec))
+    return {
+        "before": tiles(before.clamp(-1, 1)),
+        "pictures": [tiles(image[None]) for image in after],
+        "seeds": list(seeds),
+        "network_calls": calls[0],
+    }
+
+
+def _work(request: dict[str, Any]) -> Edit:
+    given = {**request["options"], "image": Path(request["image"])}
+    if request["mask"] is not None:
+        given["mask"] = Path(request["mask"])
+    return build(TASKS, {"kind": request["task"], **given}, "edit")

@@ -1,0 +1,121 @@
+"""Sampling as it happens: x_t beside x_0 after every step."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from unnoise.models import CanDenoise, CanSample, ImageModel
+from unnoise.models.image_model import require
+from unnoise.registry import build, spec_of
+from unnoise.runs.run import Run
+from unnoise.runtime.precision import autocast, takes_bf16
+from unnoise.samplers import SAMPLERS, Point, Sampler
+from unnoise.sampling.generate import choose_sampler
+from unnoise.studio.tasks.models import asked_of, open_run
+from unnoise.studio.tasks.pictures import sheet, tiles
+from unnoise.studio.worker import Emit
+
+FRAMES = 60
+"""Steps that are shown at most; of more, as many at equal distances."""
+ON_COMMAND_LINE = ("steps", "eta", "grid")
+
+
+@torch.no_grad()
+def sample(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    """Emits a frame for the noise and one after every step; gives the grid, and what draws it again."""
+    run, model = open_run(request["run"])
+    drawing = require(model, CanSample, "sampling")
+    cond, guide = asked_of(request, run, model)
+    chosen = None if request["sampler"] is None else build(SAMPLERS, request["sampler"], "sampler")
+    sampler = chosen or model.default_sampler()
+    seeds = range(request["seed"], request["seed"] + request["number"])
+    begun = time.perf_counter()
+    shown = _Shown(model, 1 if sampler is None else sampler.steps, emit)
+    shown.noise(drawing, seeds)
+    x = torch.empty(0)
+    with autocast(model.device, takes_bf16(model.device)):
+        rows = None if cond is None else {name: _repeated(value, len(seeds)) for name, value in cond.items()}
+        for point in drawing.stream(seeds, rows, sampler, guide):
+            shown.step(drawing, point)
+            x = point.x
+    images = drawing.decode_point(x)
+    return {
+        "sheet": sheet(images),
+        "tiles": tiles(images),
+        "seconds": round(time.perf_counter() - begun, 3),
+        "sampler": None if sampler is None else spec_of(SAMPLERS, sampler),
+        "command": _command(request, run, sampler),
+        "python": _python(request, sampler),
+    }
+
+
+class _Shown:
+    """Turns a stream of points into frames."""
+
+    def __init__(self, model: ImageModel, steps: int, emit: Emit) -> None:
+        self.model, self.steps, self.emit = model, steps, emit
+        self.every = max(1, math.ceil(steps / FRAMES))
+        self.index = 0
+
+    def noise(self, drawing: CanSample, seeds: Sequence[int]) -> None:
+        """What it begins with, before the first network call."""
+        if isinstance(self.model, CanDenoise):
+            x, schedule = drawing.prior(seeds), self.model.schedule
+            self._emit(schedule.t_max, _look(drawing, x / schedule.prior_std), None)
+
+    def step(self, drawing: CanSample, point: Point) -> None:
+        self.index += 1
+        if self.index % self.every and self.index < self.steps:
+            self.emit({"event": "step", "index": self.index, "of": self.steps})
+            return
+        scale = 1.0
+        if isinstance(self.model, CanDenoise):
+            schedule = self.model.schedule
+            scale = max(1.0, float(schedule.alpha(point.t) ** 2 + schedule.sigma(point.t) ** 2) ** 0.5)
+        x_0 = None if point.denoised is None else _look(drawing, point.denoised.x_0)
+        self._emit(point.t, _look(drawing, point.x / scale), x_0)
+
+    def _emit(self, t: float, x: str, x_0: str | None) -> None:
+        log_snr = float(self.model.schedule.log_snr(t)) if isinstance(self.model, CanDenoise) and t > 0 else None
+        frame = {"t": float(t), "log_snr": log_snr, "x": x, "x_0": x_0}
+        self.emit({"event": "frame", "index": self.index, "of": self.steps, **frame})
+
+
+def _look(drawing: CanSample, x: torch.Tensor) -> str:
+    return tiles(drawing.decode_point(x))
+
+
+def _repeated(value: Any, count: int) -> Any:
+    return list(value) * count if isinstance(value, list) else value.expand(count, *value.shape[1:])
+
+
+def _python(request: dict[str, Any], sampler: Sampler | None) -> str:
+    """The call that gives the same images."""
+    seeds = f"range({request['seed']}, {request['seed'] + request['number']})"
+    chosen = "" if sampler is None else f", sampler=unnoise.samplers.{sampler!r}"
+    return f"unnoise.load({request['run']!r}).sample(seeds={seeds}{chosen})"
+
+
+def _command(request: dict[str, Any], run: Run, sampler: Sampler | None) -> str | None:
+    """The command line that gives the same picture; None where it has no option for what was asked."""
+    options: list[str] = []
+    if sampler is not None:
+        spec = spec_of(SAMPLERS, sampler)
+        given = {
+            name: spec[name] for name in ON_COMMAND_LINE if name in spec and isinstance(spec[name], (str, int, float))
+        }
+        if choose_sampler(run, spec["kind"], given) != sampler:
+            return None
+        options += ["--sampler", spec["kind"], *(part for name in given for part in (f"--{name}", f"{given[name]}"))]
+    for name, value in request["conditions"].items():
+        options += [] if value is None else [f"--{name}", str(value)]
+    if request["guidance"] != 1:
+        options += ["--guidance", f"{request['guidance']:g}"]
+    how = ["-n", str(request["number"]), "--seed", str(request["seed"])]
+    return shlex.join(["unnoise", "sample", request["run"], *how, *options, "--out", "samples.png"])
