@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from unnoise.data.sources import BUILT_IN
+from unnoise.sources.open import BUILT_IN
 from unnoise.studio.paths import NotFound, inside
 from unnoise.studio.settings import Settings
 from unnoise.studio.uploads import ARCHIVES

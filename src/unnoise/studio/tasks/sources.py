@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from unnoise.data.inspect import contact_sheet
-from unnoise.data.inspect import inspect as report_on
-from unnoise.data.sources import open_source
+from unnoise.sources.inspect import contact_sheet
+from unnoise.sources.inspect import inspect as report_on
+from unnoise.sources.open import open_source
 from unnoise.studio.tasks.pictures import data_url
 from unnoise.studio.worker import Emit
 from unnoise.training.train import train
