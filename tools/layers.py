@@ -77,6 +77,7 @@ LAYERS = (
             "lectures": "the figures and experiments of a course",
         },
     ),
+    Layer("probing", {"probing": "what a model has learned to see: linear probe, classes by Bayes' rule"}),
     Layer("demo", {"demo": "the main job end to end", "studio": "the local page and its REST interface"}),
     Layer("face", {"cli": "the command line: the public API and no logic"}),
     Layer("start", {"__main__": "python -m unnoise"}),

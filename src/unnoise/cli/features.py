@@ -28,7 +28,7 @@ def features(
         number: At most so many images.
         out: The .npz with `features` (N, D) and `labels`; by default in the run's features folder.
     """
-    from unnoise.evaluation.linear_probe import export_features
+    from unnoise.probing.linear_probe import export_features
 
     result = export_features(run, data, out, split=split, n=number, device=device)
     lines = [f"features  {result['n']} x {result['dim']} ({result['features']}) in {result['out']}"]

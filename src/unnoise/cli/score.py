@@ -53,7 +53,7 @@ def score(
 def _classify(
     run: Path, images: str, split: str, number: int | None, seed: int, device: str | None, json: bool
 ) -> None:
-    from unnoise.evaluation import classify
+    from unnoise.probing.classify import classify
 
     result = classify(run, images, split=split, n=number, seed=seed, device=device)
     kinds, names = ("generative", "discriminative"), result["classes"]

@@ -1,8 +1,7 @@
 """Numbers about runs, models and folders of images, each with its conditions: what was measured, how, on what."""
 
-from unnoise.evaluation.classify import classify
 from unnoise.evaluation.compare import compare
 from unnoise.evaluation.evaluate import evaluate
 from unnoise.evaluation.likelihood import score
 
-__all__ = ["classify", "compare", "evaluate", "score"]
+__all__ = ["compare", "evaluate", "score"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unnoise.evaluation.linear_probe import export_features
+from unnoise.probing.linear_probe import export_features
 from unnoise.training.train import train
 
 SMALL = {"train.batch_size": 64, "train.samples": 0, "train.warmup": 5}

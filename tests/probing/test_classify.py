@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from unnoise.errors import NotApplicable
-from unnoise.evaluation.classify import class_log_likelihoods, classify
 from unnoise.metrics.bayes import class_probabilities
+from unnoise.probing.classify import class_log_likelihoods, classify
 from unnoise.process.analytic import GaussianMixture
 from unnoise.process.denoiser import Denoised
 from unnoise.process.schedule import Cosine, LinearBetas, Schedule
