@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unnoise.sources import download
-from unnoise.sources import open_source
+from unnoise.sources import download, open_source
 from unnoise.sources.download import PublicSet, Remote, fetch
 
 
