@@ -106,6 +106,18 @@ free = ClassifierFree(3.0)(Conditional())(x_t, t, label)
 bayes = ClassifierGuidance(log_prob, 3.0)(mixture.denoiser(schedule))(x_t, t, label)
 print(f"largest difference of the two: {float((free.eps - bayes.eps).abs().max()):.1e}")
 
+# %%
+import matplotlib.pyplot as plt
+
+figure, axes = plt.subplots(1, 3, figsize=(9, 3), sharex=True, sharey=True)
+x_T = torch.randn(100 if SHORT else 800, 2, generator=torch.Generator().manual_seed(0)).double()
+asked = {"label": torch.ones(len(x_T)).long()}
+for panel, scale in zip(axes, (0.0, 1.0, 3.0), strict=True):
+    samples = unnoise.DDIM(steps=5 if SHORT else 50).run(ClassifierFree(scale)(Conditional()), x_T, cond=asked)
+    panel.plot(*samples.T.numpy(), ".", markersize=2)
+    panel.set_title(f"w = {scale:.0f}: mean {float(samples[:, 0].mean()):.2f}, std {float(samples[:, 0].std()):.2f}")
+figure.tight_layout()
+
 # %% [markdown]
 # ## Exercises
 #
