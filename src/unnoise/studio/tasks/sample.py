@@ -13,17 +13,15 @@ import torch
 from unnoise.models import CanDenoise, CanSample, ImageModel
 from unnoise.models.image_model import require
 from unnoise.registry import build, spec_of
-from unnoise.runs.run import Run
 from unnoise.runtime.precision import autocast, takes_bf16
 from unnoise.samplers import SAMPLERS, Point, Sampler
-from unnoise.sampling.generate import choose_sampler
+from unnoise.samplers.spec import sampler_text
 from unnoise.studio.tasks.models import asked_of, open_run
 from unnoise.studio.tasks.pictures import sheet, tiles
 from unnoise.studio.worker import Emit
 
 FRAMES = 60
 """Steps that are shown at most; of more, as many at equal distances."""
-ON_COMMAND_LINE = ("steps", "eta", "grid")
 
 
 @torch.no_grad()
@@ -50,7 +48,7 @@ def sample(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
         "tiles": tiles(images),
         "seconds": round(time.perf_counter() - begun, 3),
         "sampler": None if sampler is None else spec_of(SAMPLERS, sampler),
-        "command": _command(request, run, sampler),
+        "command": _command(request, sampler),
         "python": _python(request, sampler),
     }
 
@@ -102,17 +100,9 @@ def _python(request: dict[str, Any], sampler: Sampler | None) -> str:
     return f"unnoise.load({request['run']!r}).sample(seeds={seeds}{chosen})"
 
 
-def _command(request: dict[str, Any], run: Run, sampler: Sampler | None) -> str | None:
-    """The command line that gives the same picture; None where it has no option for what was asked."""
-    options: list[str] = []
-    if sampler is not None:
-        spec = spec_of(SAMPLERS, sampler)
-        given = {
-            name: spec[name] for name in ON_COMMAND_LINE if name in spec and isinstance(spec[name], (str, int, float))
-        }
-        if choose_sampler(run, spec["kind"], given) != sampler:
-            return None
-        options += ["--sampler", spec["kind"], *(part for name in given for part in (f"--{name}", f"{given[name]}"))]
+def _command(request: dict[str, Any], sampler: Sampler | None) -> str:
+    """The command line that gives the same picture."""
+    options = [] if sampler is None else ["--sampler", sampler_text(sampler)]
     for name, value in request["conditions"].items():
         options += [] if value is None else [f"--{name}", str(value)]
     if request["guidance"] != 1:
