@@ -6,6 +6,7 @@ import math
 import shlex
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -97,7 +98,13 @@ def _python(request: dict[str, Any], sampler: Sampler | None) -> str:
     """The call that gives the same images."""
     seeds = f"range({request['seed']}, {request['seed'] + request['number']})"
     chosen = "" if sampler is None else f", sampler=unnoise.samplers.{sampler!r}"
-    return f"unnoise.load({request['run']!r}).sample(seeds={seeds}{chosen})"
+    return f"unnoise.load({_short(request['run'])!r}).sample(seeds={seeds}{chosen})"
+
+
+def _short(folder: str) -> str:
+    """Relative to the working folder where it lies in it, as one would type it."""
+    path, here = Path(folder), Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else folder
 
 
 def _command(request: dict[str, Any], sampler: Sampler | None) -> str:
@@ -108,4 +115,4 @@ def _command(request: dict[str, Any], sampler: Sampler | None) -> str:
     if request["guidance"] != 1:
         options += ["--guidance", f"{request['guidance']:g}"]
     how = ["-n", str(request["number"]), "--seed", str(request["seed"])]
-    return shlex.join(["unnoise", "sample", request["run"], *how, *options, "--out", "samples.png"])
+    return shlex.join(["unnoise", "sample", _short(request["run"]), *how, *options, "--out", "samples.png"])
