@@ -120,7 +120,7 @@ def test_sampling_streams_and_can_be_cancelled(page: Any, server: Server) -> Non
     assert slider.get_attribute("aria-valuetext") == "step 8 of 8"
     slider.fill("0")
     assert slider.get_attribute("aria-valuetext") == "step 0 of 8"
-    assert "--sampler ddim --steps 8" in page.locator("pre").first.inner_text()
+    assert "ddim@8" in page.locator("pre").first.inner_text()
 
     page.get_by_label("Sampler").first.select_option("ddpm")
     page.get_by_label("Steps").first.fill("1000")

@@ -48,7 +48,7 @@ def test_sampling_streams_the_noise_and_every_step(worker: Worker, run: str) -> 
     assert events[0]["x_0"] is None
     assert all(event["x"].startswith("data:image/png;base64,") for event in events)
     assert events[-1]["t"] == 0.0
-    assert "--sampler ddim --steps 4" in result["command"]
+    assert "--sampler ddim@4" in result["command"]
 
 
 def test_the_command_line_gives_the_same_picture(worker: Worker, run: str, tmp_path: Path) -> None:

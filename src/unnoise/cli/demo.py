@@ -24,4 +24,8 @@ def demo(
     """
     from unnoise.demo import run_demo
 
-    show(run_demo(out, minutes, seed), json, then=f"open {out / 'index.html'} in a browser")
+    show(
+        run_demo(out, minutes, seed),
+        json,
+        then=f"open {out / 'index.html'} in a browser, or look closer: unnoise studio {out.parent}",
+    )

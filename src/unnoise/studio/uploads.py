@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 from starlette.requests import Request
 
-from unnoise.data.formats import EXTENSIONS
-from unnoise.data.geometry import fit
-from unnoise.data.picture_reader import Rules, read_picture
+from unnoise.data.files.geometry import fit
+from unnoise.data.files.picture_reader import Rules, read_picture
+from unnoise.data.readers.formats import EXTENSIONS
 from unnoise.errors import UserError
 from unnoise.files import write_atomic
 from unnoise.studio.paths import NotFound, TooLarge, inside

@@ -23,7 +23,9 @@ export function plane(label) {
         const [u, v] = vectors[index], size = Math.hypot(u, v) || 1, length = room * (size / longest) ** 0.4
         const [fx, fy] = [px(x), py(y)], [dx, dy] = [u / size * length, -v / size * length]
         pen.beginPath(); pen.moveTo(fx - dx / 2, fy - dy / 2); pen.lineTo(fx + dx / 2, fy + dy / 2)
-        pen.lineTo(fx + dx / 2 - 0.3 * dx + 0.2 * dy, fy + dy / 2 - 0.3 * dy - 0.2 * dx); pen.stroke()
+        const [tx, ty] = [fx + dx / 2, fy + dy / 2]
+        for (const side of [1, -1]) { pen.moveTo(tx, ty); pen.lineTo(tx - 0.28 * dx + side * 0.17 * dy, ty - 0.28 * dy - side * 0.17 * dx) }
+        pen.stroke()
       })
     },
     values(list, side) {

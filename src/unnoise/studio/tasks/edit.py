@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from unnoise.editing import Colourise, Deblur, Edit, Editor, Inpaint, Outpaint, Upscale, Vary
-from unnoise.models import CanDenoise, Diffusion
+from unnoise.models import CanDenoise
 from unnoise.models.image_model import require
 from unnoise.process.denoiser import CountingDenoiser
 from unnoise.registry import build
@@ -22,7 +22,7 @@ def edit(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """Emits how many network calls were made; gives the versions, one per seed, beside what was given."""
     work = _work(request)
     run, model = open_run(request["run"])
-    able = cast(Diffusion, require(model, CanDenoise, f"unnoise edit {work.name}"))
+    able = require(model, CanDenoise, f"unnoise edit {work.name}")
     cond, guide = asked_of(request, run, model)
     seeds, calls = range(request["seed"], request["seed"] + request["number"]), [0]
 
@@ -31,8 +31,10 @@ def edit(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
         emit({"event": "step", "index": calls[0], "of": max(work.calls, calls[0])})
 
     denoiser = CountingDenoiser(able if guide is None else guide(able), count)
-    codec = able.codec if able.works_in_latents else None
-    before, after = work.apply(Editor(able, denoiser, seeds, rows_of(cond, 0, len(seeds)), codec))
+    sampling = CountingDenoiser(able.guided(guide), count)
+    codec = able.codec if model.works_in_latents else None
+    editor = Editor(model, denoiser, sampling, seeds, rows_of(cond, 0, len(seeds)), codec)
+    before, after = work.apply(editor)
     return {
         "before": tiles(before.clamp(-1, 1)),
         "pictures": [tiles(image[None]) for image in after],

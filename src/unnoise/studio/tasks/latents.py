@@ -58,11 +58,11 @@ def plane(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
     if not hasattr(model, "latent_shape"):
         raise UserError("a plane of latents needs a vae or a gan: a diffusion model's noise has no few numbers")
     space = latent_space(model)
-    z = space.drawn([request["seed"]]).flatten(1).repeat(PLANE * PLANE, 1)
+    z = space.from_seeds([request["seed"]]).flatten(1).repeat(PLANE * PLANE, 1)
     steps = torch.linspace(-request["reach"], request["reach"], PLANE)
     z[:, request["dims"][0]] = steps.repeat(PLANE)
     z[:, request["dims"][1]] = steps.flip(0).repeat_interleave(PLANE)
-    images = space.decode(z.view(len(z), *space.drawn([0]).shape[1:]))
+    images = space.decode(z.view(len(z), *space.from_seeds([0]).shape[1:]))
     return {"tiles": tiles(images, PLANE), "side": PLANE, "dims": z.shape[1]}
 
 
@@ -72,7 +72,7 @@ def _space(request: dict[str, Any]) -> tuple[ImageModel, LatentSpace]:
 
 
 def _latents(space: LatentSpace, model: ImageModel, given: dict[str, Any]) -> Tensor:
-    return space.encode(_image(given, model)) if given["picture"] else space.drawn([given["seed"]])
+    return space.encode(_image(given, model)) if given["picture"] else space.from_seeds([given["seed"]])
 
 
 def _shown(space: LatentSpace, model: ImageModel, given: dict[str, Any], z: Tensor) -> Tensor:

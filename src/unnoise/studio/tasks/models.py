@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any, cast
+from typing import Any
 
-from unnoise.models import CanDenoise, Diffusion, ImageModel
+from unnoise.models import ImageModel
 from unnoise.runs.checkpoint import checkpoints
 from unnoise.runs.run import Run
 from unnoise.sampling.conditions import SampleConditions
@@ -32,6 +32,4 @@ def asked_of(request: dict[str, Any], run: Run, model: ImageModel) -> tuple[Any,
     """The conditions and the guidance of a request, as the model takes them."""
     conditions = SampleConditions(**{name: value for name, value in request["conditions"].items() if value is not None})
     cond = conditions.for_model(model, run.classes)
-    if not isinstance(model, CanDenoise):
-        return cond, None
-    return cond, GuidanceOptions(request["guidance"]).for_model(cast(Diffusion, model), cond)
+    return cond, GuidanceOptions(request["guidance"]).for_model(model, cond)

@@ -6,6 +6,7 @@ import math
 import shlex
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,17 +14,15 @@ import torch
 from unnoise.models import CanDenoise, CanSample, ImageModel
 from unnoise.models.image_model import require
 from unnoise.registry import build, spec_of
-from unnoise.runs.run import Run
 from unnoise.runtime.precision import autocast, takes_bf16
 from unnoise.samplers import SAMPLERS, Point, Sampler
-from unnoise.sampling.generate import choose_sampler
+from unnoise.samplers.spec import sampler_text
 from unnoise.studio.tasks.models import asked_of, open_run
 from unnoise.studio.tasks.pictures import sheet, tiles
 from unnoise.studio.worker import Emit
 
 FRAMES = 60
 """Steps that are shown at most; of more, as many at equal distances."""
-ON_COMMAND_LINE = ("steps", "eta", "grid")
 
 
 @torch.no_grad()
@@ -50,7 +49,7 @@ def sample(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
         "tiles": tiles(images),
         "seconds": round(time.perf_counter() - begun, 3),
         "sampler": None if sampler is None else spec_of(SAMPLERS, sampler),
-        "command": _command(request, run, sampler),
+        "command": _command(request, sampler),
         "python": _python(request, sampler),
     }
 
@@ -99,23 +98,21 @@ def _python(request: dict[str, Any], sampler: Sampler | None) -> str:
     """The call that gives the same images."""
     seeds = f"range({request['seed']}, {request['seed'] + request['number']})"
     chosen = "" if sampler is None else f", sampler=unnoise.samplers.{sampler!r}"
-    return f"unnoise.load({request['run']!r}).sample(seeds={seeds}{chosen})"
+    return f"unnoise.load({_short(request['run'])!r}).sample(seeds={seeds}{chosen})"
 
 
-def _command(request: dict[str, Any], run: Run, sampler: Sampler | None) -> str | None:
-    """The command line that gives the same picture; None where it has no option for what was asked."""
-    options: list[str] = []
-    if sampler is not None:
-        spec = spec_of(SAMPLERS, sampler)
-        given = {
-            name: spec[name] for name in ON_COMMAND_LINE if name in spec and isinstance(spec[name], (str, int, float))
-        }
-        if choose_sampler(run, spec["kind"], given) != sampler:
-            return None
-        options += ["--sampler", spec["kind"], *(part for name in given for part in (f"--{name}", f"{given[name]}"))]
+def _short(folder: str) -> str:
+    """Relative to the working folder where it lies in it, as one would type it."""
+    path, here = Path(folder), Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else folder
+
+
+def _command(request: dict[str, Any], sampler: Sampler | None) -> str:
+    """The command line that gives the same picture."""
+    options = [] if sampler is None else ["--sampler", sampler_text(sampler)]
     for name, value in request["conditions"].items():
         options += [] if value is None else [f"--{name}", str(value)]
     if request["guidance"] != 1:
         options += ["--guidance", f"{request['guidance']:g}"]
     how = ["-n", str(request["number"]), "--seed", str(request["seed"])]
-    return shlex.join(["unnoise", "sample", request["run"], *how, *options, "--out", "samples.png"])
+    return shlex.join(["unnoise", "sample", _short(request["run"]), *how, *options, "--out", "samples.png"])

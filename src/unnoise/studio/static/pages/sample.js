@@ -32,7 +32,7 @@ export async function show(main, query, signal) {
     replace(conditions, conditionFields(item, asked))
   }
   const form = h('form', { class: 'card', onsubmit: async (event) => { event.preventDefault(); await drawAll() } },
-    field('Run', run), h('div', { class: 'fields' }, field('First seed', seed, 'Image i has seed + i.'), field('Images', number)),
+    field('Run', run), h('div', { class: 'fields' }, field('First seed', seed), field('Images', number)),
     conditions, settings[0].element, h('label', { class: 'check' }, twice, h('span', {}, 'The same seeds under a second setting')), settings[1].element,
     h('div', { class: 'actions' }, draw, cancel))
   cancel.addEventListener('click', () => stop?.())
