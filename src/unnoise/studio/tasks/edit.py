@@ -34,10 +34,10 @@ def edit(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
     sampling = CountingDenoiser(able.guided(guide), count)
     codec = able.codec if model.works_in_latents else None
     editor = Editor(model, denoiser, sampling, seeds, rows_of(cond, 0, len(seeds)), codec)
-    before, after = work.apply(editor)
+    edited = work.apply(editor)
     return {
-        "before": tiles(before.clamp(-1, 1)),
-        "pictures": [tiles(image[None]) for image in after],
+        "before": tiles(edited.before.clamp(-1, 1)),
+        "pictures": [tiles(image[None]) for image in edited.after],
         "seeds": list(seeds),
         "network_calls": calls[0],
     }
