@@ -1,4 +1,4 @@
-"""Does the model do what it is told? Class, caption, map and low-resolution runs on glyphs, judged exactly.
+"""How well samples follow their conditions: class, caption, map and low-resolution runs on glyphs, measured exactly.
 
     python benchmarks/guidance.py [--class RUN] [--text RUN] [--map RUN] [--sr RUN] [-n 400] [--scales 1,2,3,5]
                                   [--steps 20] [--out benchmarks/results/guidance]
@@ -99,8 +99,8 @@ def measured(kind: str, images: np.ndarray, batch: Batch, judge: Judge) -> dict[
     right = {"character": seen.character == batch.cond["label"].cpu().numpy(), "ink": seen.ink == ink}
     right["paper"] = seen.paper == paper
     right["all"] = right["character"] & right["ink"] & right["paper"]
-    told = {"class": ("character",), "text": tuple(right), "map": (), "sr": tuple(right)}[kind]
-    found = {name: float(right[name].mean()) for name in told}
+    measured = {"class": ("character",), "text": tuple(right), "map": (), "sr": tuple(right)}[kind]
+    found = {name: float(right[name].mean()) for name in measured}
     if kind == "map":
         found["iou"] = float(overlap(seen.maps, batch.cond["map"].cpu().numpy() > 0).mean())
     if kind == "sr":
