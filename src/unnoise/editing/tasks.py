@@ -21,6 +21,10 @@ NOISE = 0.01
 """The standard deviation of the noise that pictures in [-1, 1] are taken to have. Rounding to 256 levels gives 0.0023;
 with as little, the solves of MMPS amplify what the network gets wrong."""
 
+BLURRED_NOISE = 0.05
+"""The same of blurred pictures, whose blur is hardly ever exactly the Gaussian that was given: with less, detail that
+such a blur cannot have left is amplified until pictures are black and white (docs/editing.md)."""
+
 REPEATS = 5
 """How often RePaint draws every stretch of steps."""
 
@@ -123,9 +127,10 @@ class Deblur(Restoring):
     """A picture that a Gaussian of `std` pixels has blurred; noise: its standard deviation on the scale [-1, 1]."""
 
     name: ClassVar[str] = "deblur"
+    advice: ClassVar[str] = "it does not look like a picture blurred by --std; try a smaller one, or more --noise"
 
     std: float
-    noise: float = NOISE
+    noise: float = BLURRED_NOISE
 
     def apply(self, editor: Editor) -> Edited:
         blurred = read_image(self.image, editor.model, fit=self.fit)
@@ -137,7 +142,7 @@ class Vary(Edit):
     """Versions of a picture, further from it the greater the strength in [0, 1]."""
 
     name: ClassVar[str] = "vary"
-    usual: ClassVar[dict[str, Any]] = {"kind": "ddim", "steps": 100, "eta": 0.0}
+    usual: ClassVar[dict[str, Any]] = {"kind": "ddim", "steps": 50, "eta": 0.0}
 
     strength: float = 0.5
 
