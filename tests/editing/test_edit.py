@@ -262,7 +262,7 @@ def test_a_result_that_disagrees_with_the_picture_is_called_poor(
     run: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """No image blurs to noise of single pixels; DDNM projects onto known pixels, whatever the network says."""
-    work = Deblur(image=pictures / "image.png", std=2.0, steps=3)
+    work = Deblur(image=pictures / "image.png", std=2.0, noise=0.01, steps=3)
     result = edit(run, work, [3, 4], out=tmp_path / "d.png")
     assert result["poor"] == [3, 4]
     assert min(result["residual"]) > 2 * result["expected_residual"]
@@ -273,17 +273,19 @@ def test_a_result_that_disagrees_with_the_picture_is_called_poor(
     assert "residual" not in edit(run, Vary(image=pictures / "image.png", steps=3), [3], out=tmp_path / "v.png")
 
 
-def test_a_sharp_picture_is_not_blown_out_by_the_default_noise_of_deblurring(run: Path, tmp_path: Path) -> None:
-    """The estimate of a pixel moves by the detail over max(gain, noise): five times the noise, a calmer picture."""
-    levels = np.random.default_rng(3).integers(90, 166, size=(8, 8), dtype=np.uint8)
+def test_a_sharp_picture_is_not_blown_out_by_deblurring(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the noise that is estimated, fewer pixels are black or white than with the little that others have."""
+    levels = np.random.default_rng(3).integers(70, 186, size=(8, 8), dtype=np.uint8)
     Image.fromarray(levels).save(tmp_path / "sharp.png")
-    blown = {}
+    blown = []
     for noise in (0.01, None):
-        known = {} if noise is None else {"noise": noise}
-        work = Deblur(image=tmp_path / "sharp.png", std=1.0, method="ddnm", **known)
+        work = Deblur(image=tmp_path / "sharp.png", std=1.5, method="ddnm", noise=noise)
         drawn = read(edit(run, work, [0], out=tmp_path / f"{noise}.png")["files"][0])
-        blown[noise] = float(((drawn < 3) | (drawn > 252)).mean())
-    assert blown[None] < blown[0.01] / 2, blown
+        blown.append(float(((drawn < 3) | (drawn > 252)).mean()))
+    assert blown[1] < blown[0] / 2
+    assert "detail that a blur of 1.5 pixels cannot have left" in capsys.readouterr().err
 
 
 def test_a_strip_is_a_png_and_nothing_is_drawn_before_its_name_is_refused(run: Path, pictures: Path) -> None:

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from unnoise.editing.residual import Residual, joined, warning
-from unnoise.inverse import Downsampling, Inpainting
+from unnoise.editing.residual import Residual, joined, unexplained, warning
+from unnoise.inverse import Blur, Downsampling, Inpainting
 
 
 @dataclass(frozen=True)
@@ -69,3 +69,18 @@ def test_the_poor_versions_are_named_by_their_seeds_in_one_line() -> None:
     every = warning({**summary, "poor": [4, 5, 6]}, "try again")
     assert every is not None
     assert "every version disagrees" in every
+
+
+def test_what_no_image_explains_is_the_distance_from_what_the_operator_can_show() -> None:
+    """Half of each pair of box means is out of reach: means of 1.5 of images of at most 1 miss 0.5."""
+    seen = torch.tensor([1.5, 0.3, -0.3, -1.5]).view(1, 1, 2, 2)
+    assert unexplained(Downsampling(2), seen) == pytest.approx((2 * 0.5**2 / 4) ** 0.5, abs=1e-5)
+    assert unexplained(Downsampling(2), seen / 2) == pytest.approx(0, abs=1e-6)
+
+
+def test_a_blurred_picture_is_explained_by_its_own_blur_and_a_sharp_one_is_not() -> None:
+    sharp = torch.ones(1, 1, 16, 16)
+    sharp[..., ::4] = -1
+    blurred = Blur(1.5).forward(sharp)
+    assert unexplained(Blur(1.5), blurred) < 0.01
+    assert unexplained(Blur(1.5), sharp) > 0.3

@@ -91,10 +91,7 @@ def deblur(
     std: Annotated[float, Parameter(help="Standard deviation of the Gaussian blur, in pixels.")],
     noise: Annotated[
         float | None,
-        Parameter(
-            help="Standard deviation of the picture's noise, for pixels in [-1, 1]: 0.01 suits a picture that exactly "
-            "this Gaussian has blurred; with more the result depends less on that."
-        ),
+        Parameter(help="Standard deviation of the picture's noise, for pixels in [-1, 1]; by default estimated."),
     ] = None,
     method: Method = None,
     draw: DrawOptions = DRAW,
@@ -102,8 +99,7 @@ def deblur(
     """Sharpen a blurred picture."""
     from unnoise.editing import Deblur
 
-    known = {} if noise is None else {"noise": noise}
-    _apply(run, Deblur(image=image, std=std, method=method, **known, **_shared(draw)), draw)
+    _apply(run, Deblur(image=image, std=std, noise=noise, method=method, **_shared(draw)), draw)
 
 
 @edit.command
