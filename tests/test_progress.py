@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 import pytest
 
 import unnoise.progress as module
@@ -32,3 +35,26 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     out, err = capsys.readouterr()
     assert out == ""
     assert "10/10" in err
+
+
+@pytest.mark.parametrize(("terminal", "seconds", "shown"), [(True, 0.4, True), (True, 0.1, False), (False, 9, False)])
+def test_a_late_bar_comes_on_a_terminal_after_a_second(
+    monkeypatch: pytest.MonkeyPatch, capsys, terminal: bool, seconds: float, shown: bool
+) -> None:
+    """Four steps of 0.4 s take longer than a second, of 0.1 s they do not."""
+    clock = iter(range(100))
+    monkeypatch.setattr(module.time, "monotonic", lambda: seconds * next(clock))
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal, raising=False)
+    bars: list[list[int]] = []
+
+    @contextmanager
+    def bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
+        bars.append([])
+        yield bars[-1].append
+
+    monkeypatch.setattr(module, "_bar", bar)
+    with module.late_bar("sampling", 4) as advance:
+        for _ in range(4):
+            advance()
+    assert bars == ([[3, 1]] if shown else [])
+    assert capsys.readouterr() == ("", "")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ JOINERS = "\u200c\u200d"
 Advance = Callable[[int], None]
 
 LINE_EVERY = 2.0  # seconds between two plain lines
+BAR_AFTER = 1.0  # seconds of work before `late_bar` shows one
 
 
 def printable(text: object) -> str:
@@ -52,6 +53,24 @@ def progress(title: str, total: int, shown: bool, unit: str = "images") -> Itera
             yield advance
     else:
         yield _lines(title, total, unit)
+
+
+@contextmanager
+def late_bar(title: str, total: int) -> Iterator[Callable[[], None]]:
+    """Gives the function to call after each of `total` steps; a bar appears on a terminal once they take a second."""
+    begun, done, shown = time.monotonic(), 0, None
+    with ExitStack() as bars:
+
+        def advance() -> None:
+            nonlocal done, shown
+            done += 1
+            if shown is not None:
+                shown(1)
+            elif done < total and time.monotonic() - begun >= BAR_AFTER and sys.stderr.isatty():
+                shown = bars.enter_context(_bar(title, total))
+                shown(done)
+
+        yield advance
 
 
 def duration(seconds: float) -> str:

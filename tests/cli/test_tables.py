@@ -7,6 +7,7 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -16,7 +17,8 @@ from unnoise.cli.tables import TABLES, listed, names
 def real(what: str) -> list[str]:
     found = []
     for module, table in TABLES[what]:
-        for item in getattr(import_module(module), table):
+        rows = getattr(import_module(module), table)
+        for item in get_args(rows) or rows:
             found += [item] if isinstance(item, str) else list(item.names)
     return found
 

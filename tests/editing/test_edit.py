@@ -14,6 +14,8 @@ from PIL import Image
 import unnoise
 from unnoise.cli.edit import edit as app
 from unnoise.editing import Colourise, Deblur, Inpaint, Outpaint, Upscale, Vary, edit
+from unnoise.editing.edit_latents import edit_latents
+from unnoise.editing.latent_space import ITERATIONS
 from unnoise.editing.margins import margins
 from unnoise.inverse import Grey
 from unnoise.networks.conditioner import SingleConditioner
@@ -241,6 +243,49 @@ def test_a_version_depends_on_its_seed_alone(run: Path, pictures: Path, tmp_path
     assert (many["images"], len(many["files"]), many["network_calls"]) == (18, 18, 4)
     one = edit(run, work, [17], out=tmp_path / "one.png")
     assert np.abs(read(one["files"][0]).astype(int) - read(many["files"][17])).max() <= 1
+
+
+def test_more_steps_than_the_schedule_has_are_as_many_as_it_has(
+    run: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run's schedule has 20 native steps; the defaults of edits have more."""
+    result = edit(run, Vary(image=pictures / "image.png", strength=1.0, steps=100), [0], out=tmp_path / "v.png")
+    assert (result["sampler"], result["network_calls"]) == ("ddim@20", 20)
+    assert "the run's schedule has 20 steps: vary takes 20 in place of 100" in capsys.readouterr().err
+    small = edit(run, Upscale(image=pictures / "small.png", factor=2, method="ddnm"), [0], out=tmp_path / "u.png")
+    assert small["sampler"] == "ddim@20:eta=1"
+    inverted = edit_latents(run, "invert", [str(pictures / "image.png")], out=tmp_path / "i.png")
+    assert inverted["network_calls"] == 20 * (ITERATIONS + 1)
+
+
+def test_a_result_that_disagrees_with_the_picture_is_called_poor(
+    run: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No image blurs to noise of single pixels; DDNM projects onto known pixels, whatever the network says."""
+    work = Deblur(image=pictures / "image.png", std=2.0, noise=0.01, steps=3)
+    result = edit(run, work, [3, 4], out=tmp_path / "d.png")
+    assert result["poor"] == [3, 4]
+    assert min(result["residual"]) > 2 * result["expected_residual"]
+    assert "poor result: every version disagrees with the picture" in capsys.readouterr().err
+    work = Inpaint(image=pictures / "image.png", mask=pictures / "mask.png", method="ddnm", steps=3)
+    fine = edit(run, work, [3], out=tmp_path / "i.png")
+    assert (fine["poor"], capsys.readouterr().err) == ([], "")
+    assert "residual" not in edit(run, Vary(image=pictures / "image.png", steps=3), [3], out=tmp_path / "v.png")
+
+
+def test_a_sharp_picture_is_not_blown_out_by_deblurring(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the noise that is estimated, fewer pixels are black or white than with the little that others have."""
+    levels = np.random.default_rng(3).integers(70, 186, size=(8, 8), dtype=np.uint8)
+    Image.fromarray(levels).save(tmp_path / "sharp.png")
+    blown = []
+    for noise in (0.01, None):
+        work = Deblur(image=tmp_path / "sharp.png", std=1.5, method="ddnm", noise=noise)
+        drawn = read(edit(run, work, [0], out=tmp_path / f"{noise}.png")["files"][0])
+        blown.append(float(((drawn < 3) | (drawn > 252)).mean()))
+    assert blown[1] < blown[0] / 2
+    assert "detail that a blur of 1.5 pixels cannot have left" in capsys.readouterr().err
 
 
 def test_a_strip_is_a_png_and_nothing_is_drawn_before_its_name_is_refused(run: Path, pictures: Path) -> None:

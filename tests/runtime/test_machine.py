@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from torch import nn
 
 from unnoise.errors import UserError
 from unnoise.runtime import memory, threads
+from unnoise.runtime.device import chosen_device
 from unnoise.runtime.memory import within_memory
 
 
@@ -79,3 +81,20 @@ def test_a_model_larger_than_the_memory_is_refused_before_it_is_made(monkeypatch
     for width in (100, 10**6, 2**40):
         with pytest.raises(UserError, match="the model has more parameters than"), within_memory("the model"):
             nn.Linear(width, width)
+
+
+def test_a_device_that_is_not_here_is_one_line_that_names_those_that_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    for asked in ("cuda", "cuda:1", "mps", "gpu"):
+        with pytest.raises(UserError, match=rf"no device '{asked}' here.* have cpu$"):
+            chosen_device(asked)
+    assert (chosen_device(None), chosen_device("cpu")) == ("cpu", "cpu")
+
+
+def test_one_of_several_gpus_is_chosen_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [chosen_device(asked) for asked in (None, "cuda", "cuda:1")] == ["cuda", "cuda", "cuda:1"]
+    with pytest.raises(UserError, match=r"no device .cuda:2. here.*cuda:0, cuda:1"):
+        chosen_device("cuda:2")

@@ -201,7 +201,7 @@ def test_rate_clip_and_precision_may_change_and_are_recorded(tmp_path: Path) -> 
         ({"overrides": {"model.schedule.kind": "cosin"}}, "did you mean 'cosine'"),
         ({"overrides": {"model.schdule.kind": "cosine"}}, "did you mean 'schedule'"),
         ({"overrides": {"sampler.kind": "dddim"}}, "did you mean 'ddim'"),
-        ({"overrides": {"train.batch_size": 0}}, "train.batch_size must be at least 1"),
+        ({"overrides": {"train.batch_size": 0}}, "batch_size of .train. must be a whole number at least 1, got 0"),
         ({"overrides": {"model.schedule.kind": "cosine", "objective.timesteps": "grid"}}, "no native steps"),
         ({"source": "digit"}, "digits"),
     ],

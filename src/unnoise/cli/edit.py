@@ -89,7 +89,10 @@ def deblur(
     /,
     *,
     std: Annotated[float, Parameter(help="Standard deviation of the Gaussian blur, in pixels.")],
-    noise: Annotated[float, Parameter(help="Standard deviation of the picture's noise, for pixels in [-1, 1].")] = 0.01,
+    noise: Annotated[
+        float | None,
+        Parameter(help="Standard deviation of the picture's noise, for pixels in [-1, 1]; by default estimated."),
+    ] = None,
     method: Method = None,
     draw: DrawOptions = DRAW,
 ) -> None:

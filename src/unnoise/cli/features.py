@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from unnoise.cli.options import Device, Json, SomeNumber
-from unnoise.cli.output import show
+from unnoise.cli.output import command, show
 
 
 def features(
@@ -38,4 +38,4 @@ def features(
             f"probe     {100 * probe['accuracy']:.2f} % of {probe['test']} test images right by logistic regression on "
             f"{probe['train']} features; on the pixels themselves {100 * probe['pixels']:.2f} %"
         )
-    show(result, json, lines)
+    show(result, json, lines, then=f"numpy.load({str(result['out'])!r})['features'], or {command('evaluate', run)}")

@@ -24,8 +24,8 @@ TABLES: dict[str, tuple[tuple[str, str], ...]] = {
     "distilling": (("unnoise.training.distill", "METHODS"),),
     "fits": (("unnoise.editing.image_files", "FITS"),),
     "anchors": (("unnoise.editing.margins", "ANCHORS"),),
-    "precision": (("unnoise.runtime.precision", "PRECISIONS"),),
-    "compile": (("unnoise.runtime.cuda_graphs", "COMPILE"),),
+    "precision": (("unnoise.runtime.precision", "Precision"),),
+    "compile": (("unnoise.runtime.cuda_graphs", "Choice"),),
 }
 """What help lists -> the modules and tables that hold it."""
 
@@ -47,10 +47,12 @@ def listed(what: str) -> str:
 
 
 def _table(module: str, table: str) -> Iterator[str]:
-    """The names in a table: a dictionary's keys, or what a tuple's items are called."""
+    """The names in a table: a dictionary's keys, a Literal's values, or what a tuple's items are called."""
     value = _assigned([_statement(module, table)], table)
     if isinstance(value, ast.DictComp):  # {cls.name: cls for cls in (...)}
         value = value.generators[0].iter
+    if isinstance(value, ast.Subscript):  # Literal["a", "b"]
+        value = value.slice
     for item in value.keys if isinstance(value, ast.Dict) else _items(value):
         yield from _names(item, module)
 

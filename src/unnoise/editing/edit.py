@@ -94,7 +94,7 @@ class Edit(ABC):
 
     name: ClassVar[str]
     fits: ClassVar[bool] = True
-    usual: ClassVar[dict[str, Any]] = {"kind": "ddim", "steps": 100, "eta": 1.0}
+    usual: ClassVar[dict[str, Any]] = {"kind": "ddim", "steps": 50, "eta": 1.0}
     advice: ClassVar[str] = "try another --method or more --steps"
 
     image: Path

@@ -13,13 +13,17 @@ from torch.nn import functional as F
 from unnoise.editing.edit import Edit, Edited, Editor
 from unnoise.editing.image_files import FittedPicture, read_at_own_size, read_image
 from unnoise.editing.margins import margins
-from unnoise.editing.residual import Residual
+from unnoise.editing.residual import Residual, unexplained
 from unnoise.errors import UserError
 from unnoise.inverse import Blur, Downsampling, Grey, Inpainting, Operator, repaint, restore, vary
+from unnoise.progress import notice
 
 NOISE = 0.01
 """The standard deviation of the noise that pictures in [-1, 1] are taken to have. Rounding to 256 levels gives 0.0023;
 with as little, the solves of MMPS amplify what the network gets wrong."""
+
+NOTED = 0.05
+"""From which estimate of the noise of a blurred picture on a line says so."""
 
 REPEATS = 5
 """How often RePaint draws every stretch of steps."""
@@ -120,16 +124,32 @@ class Colourise(Restoring):
 
 @dataclass(frozen=True, kw_only=True)
 class Deblur(Restoring):
-    """A picture that a Gaussian of `std` pixels has blurred; noise: its standard deviation on the scale [-1, 1]."""
+    """A picture that a Gaussian of `std` pixels has blurred.
+
+    noise: its standard deviation on the scale [-1, 1]; by default estimated as what no image explains (`unexplained`).
+    With less, detail that such a blur cannot have left is amplified until pictures are black and white.
+    """
 
     name: ClassVar[str] = "deblur"
+    advice: ClassVar[str] = "it does not look like a picture blurred by --std; try a smaller one, or more --noise"
 
     std: float
-    noise: float = NOISE
+    noise: float | None = None
 
     def apply(self, editor: Editor) -> Edited:
         blurred = read_image(self.image, editor.model, fit=self.fit)
-        return self.restored(editor, blurred, Blur(self.std), blurred, self.noise)
+        operator = Blur(self.std)
+        noise = self._estimated(operator, blurred) if self.noise is None else self.noise
+        return self.restored(editor, blurred, operator, blurred, noise)
+
+    def _estimated(self, operator: Operator, blurred: Tensor) -> float:
+        noise = max(NOISE, unexplained(operator, blurred))
+        if noise > NOTED:
+            notice(
+                f"{self.image} has detail that a blur of {self.std:g} pixels cannot have left; its noise is taken as "
+                f"{noise:.2f} (--noise); try a smaller --std"
+            )
+        return noise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +157,7 @@ class Vary(Edit):
     """Versions of a picture, further from it the greater the strength in [0, 1]."""
 
     name: ClassVar[str] = "vary"
-    usual: ClassVar[dict[str, Any]] = {"kind": "ddim", "steps": 100, "eta": 0.0}
+    usual: ClassVar[dict[str, Any]] = {"kind": "ddim", "steps": 50, "eta": 0.0}
 
     strength: float = 0.5
 

@@ -16,7 +16,7 @@ from unnoise.evaluation.table import row_of
 from unnoise.evaluation.target import Source, Target, open_target
 from unnoise.files import json_text, write_atomic
 from unnoise.runtime.cpu import keep_pages
-from unnoise.runtime.device import best_device
+from unnoise.runtime.device import chosen_device
 from unnoise.samplers.spec import parse_sampler
 from unnoise.sampling.sampler_choice import TUNED
 
@@ -65,7 +65,7 @@ def compare(
     if not runs:
         raise UserError("nothing to compare: give at least one run")
     keep_pages()
-    settings = Settings(n, seed, reference, features, device=device or best_device())
+    settings = Settings(n, seed, reference, features, device=chosen_device(device))
     chosen = find_metrics(metrics)
     entries: list[Entry] = []
     for run in runs:

@@ -20,7 +20,7 @@ from unnoise.models import ImageModel
 from unnoise.registry import lookup
 from unnoise.runs.data import open_data, open_test_split
 from unnoise.runtime.cpu import keep_pages
-from unnoise.runtime.device import best_device
+from unnoise.runtime.device import chosen_device
 
 SPLITS = ("train", "test")
 
@@ -84,7 +84,7 @@ def evaluate(
         target,
         data,
         split,
-        Settings(n or MOST, seed, reference, features, batch_size, times, device or best_device(), precision),
+        Settings(n or MOST, seed, reference, features, batch_size, times, chosen_device(device), precision),
     )
     if any(metric.of_samples for metric in chosen) and target.why_no_samples() is None:
         plan = plan_samples(target, context.train, n, seed, precision)

@@ -27,6 +27,7 @@ from unnoise.process.gaussian import per_row
 from unnoise.process.level import is_one_time
 from unnoise.process.parametrization import PARAMETRIZATIONS, Parametrization
 from unnoise.process.schedule import SCHEDULES, Schedule
+from unnoise.progress import late_bar
 from unnoise.registry import build, check_keys, fitted, spec_of
 from unnoise.runtime.cuda_graphs import captured
 from unnoise.samplers import DDIM, Point, Sampler
@@ -238,6 +239,8 @@ class Diffusion(ImageModel, CanDenoise):
     ) -> Tensor:
         """Images (N, C, H, W) in [-1, 1] on the model's device, image i from seed i alone.
 
+        A bar on a terminal shows how far it has come, once that takes more than a second.
+
         Args:
             seeds: one per image; 0 to 15 unless given, or `n`.
             cond: condition -> its value for each image, of `condition_names` or of the guidance's own.
@@ -257,9 +260,12 @@ class Diffusion(ImageModel, CanDenoise):
         if len(seeds) == 0:
             return torch.empty(0, *self.shape, device=self.device)
         sampler = sampler or self.default_sampler()
-        with self.captured(sampler.steps):
-            x_0 = sampler.run(self.guided(guidance), self.prior(seeds), seeds, cond)
-        return self.codec.decode(x_0)
+        x = self.prior(seeds)
+        with self.captured(sampler.steps), late_bar("sampling", sampler.steps) as advance:
+            for point in sampler.stream(self.guided(guidance), x, seeds, cond):
+                x = point.x
+                advance()
+        return self.codec.decode(x)
 
     def stream(
         self,

@@ -25,7 +25,7 @@ from unnoise.runs.checkpoint import Checkpoint, checkpoints, newest_valid
 from unnoise.runs.config import Config, read_config
 from unnoise.runs.data import open_split
 from unnoise.runs.plan import Plan
-from unnoise.runtime.device import best_device
+from unnoise.runtime.device import chosen_device
 from unnoise.runtime.memory import within_memory
 from unnoise.samplers import SAMPLERS, Sampler
 
@@ -126,7 +126,7 @@ class Run:
             reason = " ".join(str(error).split())[:300]
             raise UserError(f"the weights in {checkpoint.folder} do not fit the configuration: {reason}") from error
         merge_lora(model).requires_grad_(False)
-        return model.to(device or best_device()).eval()
+        return model.to(chosen_device(device)).eval()
 
     def _newest(self) -> Checkpoint:
         checkpoint, refused = newest_valid(self.folder / CHECKPOINTS)

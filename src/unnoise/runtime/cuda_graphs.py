@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, fields
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,8 @@ from unnoise.errors import UserError
 from unnoise.networks.conditioning import Conditioning
 from unnoise.registry import suggest
 
-COMPILE = ("auto", "on", "off")
+Choice = Literal["auto", "on", "off"]
+COMPILE: tuple[str, ...] = get_args(Choice)
 COMPILE_PAYS_FROM = 20_000
 """Network calls on a GPU: a minute of compiling, against at most a third of calls of some 10 ms. An estimate."""
 SAME = 1e-2

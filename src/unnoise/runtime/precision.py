@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Literal, get_args
 
 import torch
 
@@ -10,7 +11,8 @@ from unnoise.errors import UserError
 from unnoise.registry import suggest
 from unnoise.runtime.cpu import cpu_has_native_bf16
 
-PRECISIONS = ("auto", "fp32", "bf16")
+Precision = Literal["auto", "fp32", "bf16"]
+PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 
 def takes_bf16(device: str | torch.device, precision: str = "auto") -> bool:

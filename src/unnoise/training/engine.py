@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from unnoise.runtime.cpu import keep_pages
-from unnoise.runtime.device import best_device
+from unnoise.runtime.device import chosen_device
 from unnoise.runtime.precision import autocast, takes_bf16
 from unnoise.training.settings import TrainSettings
 
@@ -49,9 +49,9 @@ class Engine:
 def choose_engine(settings: TrainSettings, device: str | None = None) -> Engine:
     """The engine for a device (default: the best there is), with every 'auto' of the settings decided.
 
-    Raises UserError where bf16 is demanded of hardware that only emulates it.
+    Raises UserError for a device that is not here, and where bf16 is demanded of hardware that only emulates it.
     """
-    device = device or best_device()
+    device = chosen_device(device)
     kind = torch.device(device).type
     compiled = _decide(settings.compile, kind == "cuda" and settings.steps >= COMPILE_PAYS_FROM)
     notes = [f"torch.compile is {'on' if compiled else 'off'}: {_why(settings, kind)}"]

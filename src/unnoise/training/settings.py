@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 from unnoise.errors import UserError
-from unnoise.registry import arguments_of
-from unnoise.runtime.precision import PRECISIONS
+from unnoise.registry import Amount, Bounds, Count, Positive, arguments_of, fitted
+from unnoise.runtime.cuda_graphs import Choice
+from unnoise.runtime.precision import Precision
 
 Section = TypeVar("Section")
 
@@ -50,51 +51,33 @@ class TrainSettings:
     samples: how many images a grid has. tensorboard: event files beside metrics.jsonl, with the extra installed.
     """
 
-    steps: int = 100_000
-    minutes: float = 0.0
-    batch_size: int = 64
-    accumulate: int = 1
-    learning_rate: float = 2e-4
-    warmup: int = 500
+    steps: Positive = 100_000
+    minutes: Amount = 0.0
+    batch_size: Positive = 64
+    accumulate: Positive = 1
+    learning_rate: Annotated[float, Bounds(above=0)] = 2e-4
+    warmup: Count = 500
     betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 0.0
-    clip: float = 1.0
-    ema: float = 0.999
-    precision: str = "auto"
-    compile: str = "auto"
-    channels_last: str = "auto"
-    save_every: float = 5.0
-    draw_every: float = 5.0
-    log_every: int = 20
-    keep: int = 2
-    samples: int = 36
+    weight_decay: Amount = 0.0
+    clip: Amount = 1.0
+    ema: Annotated[float, Bounds(0, below=1)] = 0.999
+    precision: Precision = "auto"
+    compile: Choice = "auto"
+    channels_last: Choice = "auto"
+    save_every: Amount = 5.0
+    draw_every: Amount = 5.0
+    log_every: Positive = 20
+    keep: Positive = 2
+    samples: Count = 36
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "accumulate", "log_every", "keep"):
-            if getattr(self, name) < 1:
-                raise UserError(f"train.{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("minutes", "warmup", "clip", "weight_decay", "save_every", "draw_every", "samples"):
-            if getattr(self, name) < 0:
-                raise UserError(f"train.{name} must be at least 0, got {getattr(self, name)}")
-        if not 0 <= self.ema < 1:
-            raise UserError(f"train.ema must lie in [0, 1), got {self.ema}")
-        if self.learning_rate <= 0:
-            raise UserError(f"train.learning_rate must be positive, got {self.learning_rate}")
+        for name, hint in get_type_hints(TrainSettings, include_extras=True).items():
+            fitted(getattr(self, name), hint, f"train.{name}")
         if self.batch_size % self.accumulate:
             raise UserError(
                 f"train.batch_size {self.batch_size} is not a multiple of train.accumulate {self.accumulate}"
             )
-        for name, allowed in CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise UserError(f"train.{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
-
-
-CHOICES = {
-    "precision": PRECISIONS,
-    "compile": ("auto", "on", "off"),
-    "channels_last": ("auto", "on", "off"),
-}
 
 
 def section(cls: type[Section], given: Mapping[str, Any], name: str) -> Section:

@@ -1,7 +1,7 @@
-"""Does the model do what it is told? Class, caption, map and low-resolution runs on glyphs, judged exactly.
+"""How well samples follow their conditions: class, caption, map and low-resolution runs on glyphs, measured exactly.
 
-    python benchmarks/steering.py [--class RUN] [--text RUN] [--map RUN] [--sr RUN] [-n 400] [--scales 1,2,3,5]
-                                  [--steps 20] [--out benchmarks/results/steering]
+    python benchmarks/guidance.py [--class RUN] [--text RUN] [--map RUN] [--sr RUN] [-n 400] [--scales 1,2,3,5]
+                                  [--steps 20] [--out benchmarks/results/guidance]
 
 Every run draws for the conditions of the first n held-out images. RUN is a run of the recipe ddpm-class, ddpm-text,
 ddpm-map or sr on glyphs. Beside each row stands what the judge says of the held-out images themselves.
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=400)
     parser.add_argument("--scales", default="1,2,3,5")
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/steering"))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/guidance"))
     options = parser.parse_args()
     runs = {kind: Run.open(getattr(options, kind)) for kind in KINDS if getattr(options, kind)}
     judges: dict[str, Judge] = {}
@@ -64,7 +64,7 @@ def main() -> None:
 
 def run_rows(kind: str, run: Run, test: Images, judge: Judge, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """A row for the held-out images, then one per guidance scale."""
-    model = run.diffusion("benchmarks/steering.py")
+    model = run.diffusion("benchmarks/guidance.py")
     batch = test.batch(range(options.n), model.device)
     real = to_uint8(batch.image)
     yield {"guidance": None, **measured(kind, real, batch, judge)}
@@ -99,8 +99,8 @@ def measured(kind: str, images: np.ndarray, batch: Batch, judge: Judge) -> dict[
     right = {"character": seen.character == batch.cond["label"].cpu().numpy(), "ink": seen.ink == ink}
     right["paper"] = seen.paper == paper
     right["all"] = right["character"] & right["ink"] & right["paper"]
-    told = {"class": ("character",), "text": tuple(right), "map": (), "sr": tuple(right)}[kind]
-    found = {name: float(right[name].mean()) for name in told}
+    measured = {"class": ("character",), "text": tuple(right), "map": (), "sr": tuple(right)}[kind]
+    found = {name: float(right[name].mean()) for name in measured}
     if kind == "map":
         found["iou"] = float(overlap(seen.maps, batch.cond["map"].cpu().numpy() > 0).mean())
     if kind == "sr":
