@@ -67,15 +67,17 @@ def at_most_native(schedule: Schedule, steps: int) -> int:
     return steps if schedule.grid is None else min(steps, len(schedule.grid))
 
 
-def times(schedule: Schedule, grid: str | tuple[float, ...], steps: int) -> Tensor:
+def times(schedule: Schedule, grid: str | tuple[float, ...], steps: int, between: bool = False) -> Tensor:
     """The steps + 1 falling times, 0 last, float64. grid: a name, or the falling times above 0 themselves.
+
+    between: whether given times may lie between native steps.
 
     Raises UserError for an unknown grid, fewer than one step, more steps than the schedule has, and for given times
     that are not `steps` falling ones in (0, t_max], native where the schedule has native steps.
     """
     if steps < 1:
         raise UserError(f"need at least 1 step, got {steps}")
-    falling = _named(schedule, grid, steps) if isinstance(grid, str) else _given(schedule, grid, steps)
+    falling = _named(schedule, grid, steps) if isinstance(grid, str) else _given(schedule, grid, steps, between)
     return torch.cat([falling, torch.zeros(1, dtype=torch.float64)])
 
 
@@ -84,13 +86,13 @@ def _named(schedule: Schedule, grid: str, steps: int) -> Tensor:
     return (rising if schedule.grid is None else _snap(rising, len(schedule.grid))).flip(0)
 
 
-def _given(schedule: Schedule, grid: tuple[float, ...], steps: int) -> Tensor:
+def _given(schedule: Schedule, grid: tuple[float, ...], steps: int, between: bool) -> Tensor:
     falling = torch.tensor(grid, dtype=torch.float64)
     if len(falling) != steps:
         raise UserError(f"the grid lists {len(falling)} times for {steps} steps; give as many steps as times")
     if not (falling[-1] > 0 and falling[0] <= schedule.t_max and (falling.diff() < 0).all()):
         raise UserError(f"a grid's times must fall within (0, {schedule.t_max:g}], got {list(grid)[:8]}")
-    if schedule.grid is not None and not torch.equal(falling, falling.round()):
+    if schedule.grid is not None and not between and not torch.equal(falling, falling.round()):
         raise UserError(f"this schedule has the steps 1, 2, ..., {len(schedule.grid)} only, got {list(grid)[:8]}")
     return falling
 

@@ -90,9 +90,14 @@ def _grid(text: str) -> str | tuple[float, ...]:
     return tuple(_number(part) for part in parts) if len(parts) > 1 or parts[0][:1].isdigit() else text
 
 
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(_number(part) for part in text.split("/"))
+
+
 KINDS: Mapping[Any, Kind] = {
     int: Kind(int, "a whole number"),
     float: Kind(_number, "a number"),
+    tuple[float, ...]: Kind(_numbers, "numbers joined by slashes"),
     str | tuple[float, ...]: Kind(_grid, "the name of a grid, or times joined by slashes"),
 }
 """The types that constructors of samplers annotate their options with; any other is text."""
