@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unnoise.errors import UserError
+from unnoise.errors import NotApplicable, UserError
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.level import mix
 from unnoise.process.schedule_base import Schedule
@@ -39,7 +39,7 @@ class Learned(Sampler):
 
     def __post_init__(self) -> None:
         lengths = (len(self.image_weights), len(self.noise_weights))
-        count = self.steps * (self.steps - 1) // 2
+        count = row_begin(self.steps)
         if any(length not in (0, count) for length in lengths) or len(self.network_times) not in (0, self.steps):
             raise UserError(
                 f"a learned sampler of {self.steps} steps has {count} image weights and as many noise weights, and "
@@ -47,7 +47,7 @@ class Learned(Sampler):
             )
 
     def times(self, schedule: Schedule) -> Tensor:
-        return times(schedule, self.grid, self.steps, between=True)
+        return times(schedule, self.chosen_grid(), self.steps, between=True)
 
     def step(
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
@@ -66,15 +66,20 @@ class Learned(Sampler):
 
 def row(weights: tuple[float, ...], index: int) -> tuple[float, ...]:
     """The weights of the answers 0, ..., index - 1 in step `index`."""
-    begin = index * (index - 1) // 2
+    begin = row_begin(index)
     return weights[begin : begin + index] if weights else (0.0,) * index
+
+
+def row_begin(index: int) -> int:
+    """Where the weights of step `index` begin in a lower triangle."""
+    return index * (index - 1) // 2
 
 
 def as_learned(sampler: Sampler, schedule: Schedule) -> Learned:
     """The same solver written as coefficients: the images are the same, rounding apart.
 
     Each answer of the network is a pair of unit vectors, so the solver's own step, which is linear in them, reads out
-    its coefficients. Raises UserError for a solver that draws noise or does not call the network once a step.
+    its coefficients. Raises NotApplicable for a solver that draws noise or does not call the network once a step.
     """
     falling = sampler.times(schedule)
     symbols = _Symbols(schedule, sampler.steps)
@@ -84,7 +89,9 @@ def as_learned(sampler: Sampler, schedule: Schedule) -> Learned:
     for index, (t, s) in enumerate(pairwise(falling)):
         x, _, state = sampler.step(symbols, symbols.x(index, t), t, s, state, _Refused())
         if symbols.calls != index + 1:
-            raise UserError(f"{type(sampler).__name__} calls the network more than once a step; give a multistep solver")
+            raise UserError(
+                f"{type(sampler).__name__} calls the network more than once a step; give a multistep solver"
+            )
         image_weights += x[0, 0, :index].tolist()
         noise_weights += x[0, 1, :index].tolist()
     return Learned(sampler.steps, tuple(falling[:-1].tolist()), tuple(image_weights), tuple(noise_weights))
@@ -94,7 +101,7 @@ class _Refused:
     """Noise for a solver that must draw none."""
 
     def normal(self, like: Tensor) -> Tensor:
-        raise UserError("a sampler that draws noise has no coefficients to learn; give a deterministic one")
+        raise NotApplicable("a sampler that draws noise has no coefficients to learn; give a deterministic one")
 
     def uniform(self, count: int) -> Tensor:
         return self.normal(torch.empty(count))

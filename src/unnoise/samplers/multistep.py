@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -38,8 +38,9 @@ class DPMSolver(Sampler):
     order: 1, 2 or 3, reached on grids whose first steps are short: the history starts empty. The step to t = 0 is x_0.
     """
 
-    grid: str | tuple[float, ...] = "log-snr"
     order: int = 2  # type: ignore[misc]
+
+    best_grids: ClassVar[Mapping[int, str]] = {1: "angle", 50: "log-snr"}
 
     def __post_init__(self) -> None:
         if self.order not in (1, 2, 3):
@@ -100,8 +101,9 @@ class AdamsBashforth(Sampler):
     """x_s = x_t + int (x_0 d alpha + eps d sigma), both extrapolated by the polynomial through the last `order`
     answers; on VE the linear multistep method in sigma, on RectifiedFlow the one in t. Orders 1 to 4."""
 
-    grid: str | tuple[float, ...] = "karras"
     order: int = 2  # type: ignore[misc]
+
+    best_grids: ClassVar[Mapping[int, str]] = {1: "angle"}
 
     def __post_init__(self) -> None:
         if self.order not in (1, 2, 3, 4):
@@ -143,8 +145,9 @@ class IPNDM(Sampler):
     grid it is of the second.
     """
 
-    grid: str | tuple[float, ...] = "karras"
     order: int = 4  # type: ignore[misc]
+
+    best_grids: ClassVar[Mapping[int, str]] = {1: "angle"}
 
     def __post_init__(self) -> None:
         if self.order not in (2, 3, 4):
