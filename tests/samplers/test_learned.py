@@ -14,6 +14,7 @@ from unnoise.process.schedule import VE, CosineBetas, LinearBetas, RectifiedFlow
 from unnoise.registry import build, spec_of
 from unnoise.samplers import DDIM, IPNDM, SAMPLERS, AdamsBashforth, Ancestral, DPMSolver, Heun, Learned, Sampler, UniPC
 from unnoise.samplers.learned import as_learned
+from unnoise.samplers.learning import Coefficients, Draws, distance, learn
 from unnoise.samplers.spec import parse_sampler, sampler_text
 
 MIXTURE = GaussianMixture(torch.ones(3), torch.tensor([[0.5, 0.5], [-0.5, 0.0], [0.2, -0.7]]), 0.1)
@@ -81,3 +82,44 @@ def test_the_network_is_given_the_network_times() -> None:
 def test_a_wrong_number_of_coefficients_is_refused(wrong: dict[str, tuple[float, ...]]) -> None:
     with pytest.raises(UserError, match="3 image weights"):
         Learned(3, **wrong)  # type: ignore[arg-type]
+
+
+def draws(schedule: Schedule, n: int, seed: int) -> Draws:
+    x_T = noise(schedule, n, seed)
+    return Draws(x_T, AdamsBashforth(steps=300, order=3).run(MIXTURE.denoiser(schedule), x_T))
+
+
+@pytest.mark.parametrize("schedule", [LinearBetas(), VE(), RectifiedFlow()], ids=repr)
+def test_what_is_learnt_from_is_what_is_kept(schedule: Schedule) -> None:
+    """The differentiable form, moved away from where it starts, and the sampler made of it give the same images."""
+    learnt = Coefficients.of(as_learned(DPMSolver(steps=4, order=3), schedule), schedule)
+    with torch.no_grad():
+        for tensor in learnt.tensors():
+            tensor.add_(
+                0.05 * torch.randn(tensor.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+            )
+    few = draws(schedule, 8, 2)
+    kept, denoiser = learnt.sampler(), MIXTURE.denoiser(schedule)
+    assert kept.network_times != kept.grid
+    torch.testing.assert_close(kept.run(denoiser, few.x_T), learnt.run(denoiser, few).detach(), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("schedule", [LinearBetas(), RectifiedFlow()], ids=repr)
+def test_learnt_coefficients_win_on_new_noise(schedule: Schedule) -> None:
+    denoiser, start = MIXTURE.denoiser(schedule), AdamsBashforth(steps=3)
+    learnt = learn(denoiser, draws(schedule, 64, 3), draws(schedule, 16, 4), start, iterations=60)
+    new = draws(schedule, 300, 5)
+    before, after = (float(distance(sampler.run(denoiser, new.x_T), new.ends)) for sampler in (start, learnt))
+    assert after < 0.7 * before
+
+
+def test_no_iterations_keep_the_start() -> None:
+    schedule, start = LinearBetas(), UniPC(steps=4)
+    few = draws(schedule, 8, 6)
+    learnt = learn(MIXTURE.denoiser(schedule), few, few, start, iterations=0)
+    torch.testing.assert_close(
+        learnt.run(MIXTURE.denoiser(schedule), few.x_T),
+        start.run(MIXTURE.denoiser(schedule), few.x_T),
+        rtol=1e-6,
+        atol=1e-6,
+    )

@@ -45,6 +45,18 @@ def test_the_tuned_sampler_is_kept_in_the_run_and_taken_for_its_steps_alone(run:
     assert drawn["network_calls"] == 3
 
 
+def test_what_does_not_win_on_other_seeds_is_not_kept(run: Path) -> None:
+    """One step has one time, t_max, and no earlier answers: nothing to learn."""
+    found = tune_run(run, 1, trajectories=4, iterations=2, device="cpu")
+    assert (found["kept"], found["file"]) == ("untuned", None)
+    assert Run.open(run).tuned(1) is None
+
+
+def test_of_a_sampler_of_two_calls_a_step_times_alone_are_tuned(run: Path) -> None:
+    found = tune_run(run, 2, samplers=["heun"], trajectories=4, iterations=5, device="cpu")
+    assert set(found["held_out"]) == {"untuned", "times"}
+
+
 def test_the_analytic_variance_is_estimated_once_for_a_checkpoint_and_kept_in_the_run(run: Path) -> None:
     """It was in the table of variances and could be given to no command."""
     opened, spec = Run.open(run), {"steps": 10, "variance": "analytic"}

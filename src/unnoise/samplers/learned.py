@@ -89,7 +89,7 @@ def as_learned(sampler: Sampler, schedule: Schedule) -> Learned:
     for index, (t, s) in enumerate(pairwise(falling)):
         x, _, state = sampler.step(symbols, symbols.x(index, t), t, s, state, _Refused())
         if symbols.calls != index + 1:
-            raise UserError(
+            raise NotApplicable(
                 f"{type(sampler).__name__} calls the network more than once a step; give a multistep solver"
             )
         image_weights += x[0, 0, :index].tolist()
