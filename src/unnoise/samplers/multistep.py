@@ -15,6 +15,7 @@ from torch import Tensor
 from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.level import Level, mix
+from unnoise.samplers.grids import AUTO, best_grid
 from unnoise.samplers.line import along_line, position_on_line
 from unnoise.samplers.sampler import Sampler, Step
 from unnoise.seeding import Noise
@@ -45,6 +46,10 @@ class DPMSolver(Sampler):
     def __post_init__(self) -> None:
         if self.order not in (1, 2, 3):
             raise UserError(f"DPM-Solver++ has orders 1, 2 and 3, got {self.order}")
+
+    def chosen_grid(self) -> str | tuple[float, ...]:
+        third = self.grid == AUTO and self.order == 3
+        return best_grid({1: "angle", 10: "log-snr"}, self.steps) if third else super().chosen_grid()
 
     def step(
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
