@@ -32,16 +32,29 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_tuned_sampler_is_kept_in_the_run_and_taken_for_its_steps_alone(run: Path) -> None:
     with pytest.raises(ValueError, match="unnoise tune"):
         choose_sampler(Run.open(run), "tuned", {"steps": 3})
-    found = tune_run(run, 3, trajectories=4, device="cpu")
-    assert found["error"] <= min(found["named"].values())
+    found = tune_run(run, 3, trajectories=8, iterations=20, device="cpu")
+    assert found["error"] == min(found["held_out"].values()) < found["held_out"]["untuned"]
+    assert found["kept"] == "coefficients"
     opened = Run.open(run)
     tuned = choose_sampler(opened, None, {"steps": 3})
     assert list(tuned.grid) == list(found["sampler"]["grid"])
     assert choose_sampler(opened, "tuned", {"steps": 3}) == tuned
-    assert choose_sampler(opened, None, {"steps": 4}).grid == "trailing"
-    assert choose_sampler(opened, "ddim", {"steps": 3}).grid == "trailing"
+    assert choose_sampler(opened, None, {"steps": 4}).grid == "auto"
+    assert choose_sampler(opened, "ddim", {"steps": 3}).grid == "auto"
     drawn = generate(run, range(2), options={"steps": 3}, out=run / "two.npy", device="cpu")
     assert drawn["network_calls"] == 3
+
+
+def test_what_does_not_win_on_other_seeds_is_not_kept(run: Path) -> None:
+    """One step has one time, t_max, and no earlier answers: nothing to learn."""
+    found = tune_run(run, 1, trajectories=4, iterations=2, device="cpu")
+    assert (found["kept"], found["file"]) == ("untuned", None)
+    assert Run.open(run).tuned(1) is None
+
+
+def test_of_a_sampler_of_two_calls_a_step_times_alone_are_tuned(run: Path) -> None:
+    found = tune_run(run, 2, samplers=["heun"], trajectories=4, iterations=5, device="cpu")
+    assert set(found["held_out"]) == {"untuned", "times"}
 
 
 def test_the_analytic_variance_is_estimated_once_for_a_checkpoint_and_kept_in_the_run(run: Path) -> None:

@@ -4,7 +4,8 @@ from unnoise.samplers.ancestral import DDIM, Ancestral
 from unnoise.samplers.fewstep import Renoise
 from unnoise.samplers.grids import GRIDS
 from unnoise.samplers.inversion import interpolate, invert, slerp
-from unnoise.samplers.multistep import AdamsBashforth, DPMSolver
+from unnoise.samplers.learned import Learned
+from unnoise.samplers.multistep import IPNDM, AdamsBashforth, DPMSolver
 from unnoise.samplers.ode import RK45, Euler, Heun
 from unnoise.samplers.sampler import Point, Sampler, Step
 from unnoise.samplers.sde import Langevin, SDEDPMSolver
@@ -19,6 +20,8 @@ SAMPLERS: dict[str, type[Sampler]] = {
     "sde-dpm-solver++": SDEDPMSolver,
     "unipc": UniPC,
     "adams-bashforth": AdamsBashforth,
+    "ipndm": IPNDM,
+    "learned": Learned,
     "langevin": Langevin,
     "rk45": RK45,
     "renoise": Renoise,
@@ -27,6 +30,7 @@ SAMPLERS: dict[str, type[Sampler]] = {
 __all__ = [
     "DDIM",
     "GRIDS",
+    "IPNDM",
     "RK45",
     "SAMPLERS",
     "AdamsBashforth",
@@ -35,6 +39,7 @@ __all__ = [
     "Euler",
     "Heun",
     "Langevin",
+    "Learned",
     "Point",
     "Renoise",
     "SDEDPMSolver",

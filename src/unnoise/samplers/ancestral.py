@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -72,6 +73,8 @@ class DDIM(Sampler):
     """
 
     eta: float = 0.0
+
+    best_grids: ClassVar[Mapping[int, str]] = {1: "angle", 50: "trailing"}
 
     def __post_init__(self) -> None:
         if not 0 <= self.eta <= 1:

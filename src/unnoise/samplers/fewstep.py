@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -27,16 +28,17 @@ class Renoise(Sampler):
     """
 
     steps: int = 2
-    grid: str | tuple[float, ...] = "karras"
 
     order: ClassVar[int] = 0
+    best_grids: ClassVar[Mapping[int, str]] = {1: "karras"}
 
     def times(self, schedule: Schedule) -> Tensor:
-        if not isinstance(self.grid, str):
+        grid = self.chosen_grid()
+        if not isinstance(grid, str):
             return super().times(schedule)
         if self.steps < 1:
             raise UserError(f"need at least 1 step, got {self.steps}")
-        falling = times(schedule, self.grid, self.steps + 1)
+        falling = times(schedule, grid, self.steps + 1)
         return torch.cat([falling[:-2], falling[-1:]])
 
     def step(

@@ -7,7 +7,7 @@ to native steps, the only ones its model has seen.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -49,6 +49,18 @@ def log_snr(schedule: Schedule, steps: int) -> Tensor:
     return _at_ratios(schedule, torch.linspace(math.log(low), math.log(high), steps, dtype=torch.float64).exp())
 
 
+def angle(schedule: Schedule, steps: int) -> Tensor:
+    """atan(sigma / alpha) = angle_max (i / steps)^1.5. Equal strides of the angle are those of the cosine schedule and
+    of TrigFlow (Lu & Song 2024); the power, which shortens the last ones, was chosen by measurement (docs/samplers.md).
+    """
+    return _at_angles(schedule, steps, 1.5)
+
+
+def angle_squared(schedule: Schedule, steps: int) -> Tensor:
+    """atan(sigma / alpha) = angle_max (i / steps)^2."""
+    return _at_angles(schedule, steps, 2.0)
+
+
 RHO = 7.0
 LEAST_RATIO, GREATEST_RATIO = 0.002, 80.0
 """The range of sigma / alpha where the schedule itself sets none (Karras et al. 2022, table 1)."""
@@ -59,7 +71,16 @@ GRIDS: dict[str, Grid] = {
     "quadratic": quadratic,
     "karras": karras,
     "log-snr": log_snr,
+    "angle": angle,
+    "angle-squared": angle_squared,
 }
+AUTO = "auto"
+"""The grid that a sampler takes by default: the best named one at its number of steps."""
+
+
+def best_grid(table: Mapping[int, str], steps: int) -> str:
+    """The name of the best grid: table has 'from so many steps on' -> name, rising. Measured in docs/samplers.md."""
+    return [name for first, name in table.items() if first <= max(steps, 1)][-1]
 
 
 def at_most_native(schedule: Schedule, steps: int) -> int:
@@ -67,15 +88,17 @@ def at_most_native(schedule: Schedule, steps: int) -> int:
     return steps if schedule.grid is None else min(steps, len(schedule.grid))
 
 
-def times(schedule: Schedule, grid: str | tuple[float, ...], steps: int) -> Tensor:
+def times(schedule: Schedule, grid: str | tuple[float, ...], steps: int, between: bool = False) -> Tensor:
     """The steps + 1 falling times, 0 last, float64. grid: a name, or the falling times above 0 themselves.
+
+    between: whether given times may lie between native steps.
 
     Raises UserError for an unknown grid, fewer than one step, more steps than the schedule has, and for given times
     that are not `steps` falling ones in (0, t_max], native where the schedule has native steps.
     """
     if steps < 1:
         raise UserError(f"need at least 1 step, got {steps}")
-    falling = _named(schedule, grid, steps) if isinstance(grid, str) else _given(schedule, grid, steps)
+    falling = _named(schedule, grid, steps) if isinstance(grid, str) else _given(schedule, grid, steps, between)
     return torch.cat([falling, torch.zeros(1, dtype=torch.float64)])
 
 
@@ -84,13 +107,13 @@ def _named(schedule: Schedule, grid: str, steps: int) -> Tensor:
     return (rising if schedule.grid is None else _snap(rising, len(schedule.grid))).flip(0)
 
 
-def _given(schedule: Schedule, grid: tuple[float, ...], steps: int) -> Tensor:
+def _given(schedule: Schedule, grid: tuple[float, ...], steps: int, between: bool) -> Tensor:
     falling = torch.tensor(grid, dtype=torch.float64)
     if len(falling) != steps:
         raise UserError(f"the grid lists {len(falling)} times for {steps} steps; give as many steps as times")
     if not (falling[-1] > 0 and falling[0] <= schedule.t_max and (falling.diff() < 0).all()):
         raise UserError(f"a grid's times must fall within (0, {schedule.t_max:g}], got {list(grid)[:8]}")
-    if schedule.grid is not None and not torch.equal(falling, falling.round()):
+    if schedule.grid is not None and not between and not torch.equal(falling, falling.round()):
         raise UserError(f"this schedule has the steps 1, 2, ..., {len(schedule.grid)} only, got {list(grid)[:8]}")
     return falling
 
@@ -106,6 +129,12 @@ def _at_ratios(schedule: Schedule, rising: Tensor) -> Tensor:
     """The times of these sigma / alpha, the last one t_max whatever the greatest ratio."""
     inner = schedule.t(-2 * rising[:-1].log())
     return torch.cat([inner, torch.tensor([schedule.t_max], dtype=torch.float64)])
+
+
+def _at_angles(schedule: Schedule, steps: int, power: float) -> Tensor:
+    """The times at which atan(sigma / alpha) rises to its greatest with the power of the step."""
+    greatest = math.atan(_ratios(schedule)[1])
+    return _at_ratios(schedule, (greatest * (torch.arange(1, steps + 1, dtype=torch.float64) / steps) ** power).tan())
 
 
 def _snap(rising: Tensor, native: int) -> Tensor:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +14,8 @@ from torch import Tensor
 
 from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoised, Denoiser
-from unnoise.process.level import Level
+from unnoise.process.level import Level, mix
+from unnoise.samplers.grids import AUTO, best_grid
 from unnoise.samplers.line import along_line, position_on_line
 from unnoise.samplers.sampler import Sampler, Step
 from unnoise.seeding import Noise
@@ -38,12 +39,17 @@ class DPMSolver(Sampler):
     order: 1, 2 or 3, reached on grids whose first steps are short: the history starts empty. The step to t = 0 is x_0.
     """
 
-    grid: str | tuple[float, ...] = "log-snr"
     order: int = 2  # type: ignore[misc]
+
+    best_grids: ClassVar[Mapping[int, str]] = {1: "angle", 50: "log-snr"}
 
     def __post_init__(self) -> None:
         if self.order not in (1, 2, 3):
             raise UserError(f"DPM-Solver++ has orders 1, 2 and 3, got {self.order}")
+
+    def chosen_grid(self) -> str | tuple[float, ...]:
+        third = self.grid == AUTO and self.order == 3
+        return best_grid({1: "angle", 10: "log-snr"}, self.steps) if third else super().chosen_grid()
 
     def step(
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
@@ -100,8 +106,9 @@ class AdamsBashforth(Sampler):
     """x_s = x_t + int (x_0 d alpha + eps d sigma), both extrapolated by the polynomial through the last `order`
     answers; on VE the linear multistep method in sigma, on RectifiedFlow the one in t. Orders 1 to 4."""
 
-    grid: str | tuple[float, ...] = "karras"
     order: int = 2  # type: ignore[misc]
+
+    best_grids: ClassVar[Mapping[int, str]] = {1: "angle"}
 
     def __post_init__(self) -> None:
         if self.order not in (1, 2, 3, 4):
@@ -122,3 +129,45 @@ def _quadrature(there: Level, past: tuple[Level, ...]) -> tuple[float, ...]:
     """The weight of each answer in the integral over tau in [0, 1] along the line."""
     nodes = [0.0, *(position_on_line(p, past[0], there) for p in past[1:])]
     return tuple(_through(nodes, [1 / (j + 1) for j in range(len(nodes))]))
+
+
+EQUAL_STRIDES = {
+    1: (1.0,),
+    2: (3 / 2, -1 / 2),
+    3: (23 / 12, -16 / 12, 5 / 12),
+    4: (55 / 24, -59 / 24, 37 / 24, -9 / 24),
+}
+"""Adams-Bashforth weights for equal strides, the newest answer first."""
+
+
+@dataclass(frozen=True)
+class IPNDM(Sampler):
+    """iPNDM: x_s = alpha_s / alpha_t x_t + (sigma_s - alpha_s sigma_t / alpha_t) sum_j w_j eps_j, w the Adams-Bashforth
+    weights of equal strides whatever the grid (Zhang & Chen 2023, section 3.3; Liu et al. 2022, equation 12).
+
+    `AdamsBashforth` has the weights of the strides as they are, and extrapolates x_0 as well as eps. Only on equal
+    strides of sigma / alpha, after first steps as exact, is the error of the given order, 2 to 4; on any other smooth
+    grid it is of the second. Order 3, the default, has the least errors in 5 to 20 calls (docs/samplers.md); the papers
+    use 4.
+    """
+
+    order: int = 3  # type: ignore[misc]
+
+    best_grids: ClassVar[Mapping[int, str]] = {1: "angle"}
+
+    def __post_init__(self) -> None:
+        if self.order not in (2, 3, 4):
+            raise UserError(f"iPNDM has orders 2, 3 and 4, got {self.order}")
+
+    def step(
+        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
+    ) -> Step:
+        here, there = denoiser.schedule.at(t), denoiser.schedule.at(s)
+        denoised = denoiser(x, t, cond)
+        history = (state or History()).with_newest(here, denoised, self.order)
+        weights = EQUAL_STRIDES[len(history.answers)]
+        x = mix(there.alpha, denoised.x_0, there.sigma, denoised.eps)
+        for weight, answer in zip(weights[1:], history.answers[1:], strict=True):
+            stride = there.sigma - there.alpha * here.sigma / here.alpha
+            x = torch.add(x, answer.eps - denoised.eps, alpha=stride * weight)
+        return Step(x, denoised, history)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -27,11 +28,12 @@ class Euler(Sampler):
     [churn_min, churn_max], times churn_noise (Karras et al. 2022, algorithm 2: S_churn, S_tmin, S_tmax, S_noise).
     """
 
-    grid: str | tuple[float, ...] = "karras"
     churn: float = 0.0
     churn_min: float = 0.0
     churn_max: float = math.inf
     churn_noise: float = 1.0
+
+    best_grids: ClassVar[Mapping[int, str]] = {1: "angle"}
 
     def __post_init__(self) -> None:
         if self.churn < 0:
@@ -120,12 +122,12 @@ class RK45(Sampler):
     It calls the denoiser between native steps too. The last step, to t = 0, is Euler's.
     """
 
-    grid: str | tuple[float, ...] = "log-snr"
     rtol: float = 1e-5
     atol: float = 1e-5
     halvings: int = 6
 
     order: ClassVar[int] = 5
+    best_grids: ClassVar[Mapping[int, str]] = {1: "log-snr"}
 
     def step(
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
@@ -15,7 +15,7 @@ from torch import Tensor
 from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.schedule_base import Schedule
-from unnoise.samplers.grids import times
+from unnoise.samplers.grids import AUTO, best_grid, times
 from unnoise.seeding import Noise, SeededNoise
 
 
@@ -37,18 +37,25 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class Sampler(ABC):
-    """Frozen and stateless. steps: network evaluations of a first-order method; grid: a name in `GRIDS`, or the times
-    themselves, `steps` of them, falling to above 0 (what `unnoise.samplers.search` finds)."""
+    """Frozen and stateless. steps: network evaluations of a first-order method; grid: a name in `GRIDS`, 'auto' for the
+    best of them at this number of steps, or the times themselves, `steps` of them, falling to above 0 (what
+    `unnoise.samplers.search` finds)."""
 
     steps: int = 50
-    grid: str | tuple[float, ...] = "trailing"
+    grid: str | tuple[float, ...] = AUTO
 
     order: ClassVar[int] = 1
     """The power of the step size with which the error falls where no noise is drawn; 0 for samplers that draw it."""
+    best_grids: ClassVar[Mapping[int, str]] = {1: "trailing"}
+    """What 'auto' is, from so many steps on."""
+
+    def chosen_grid(self) -> str | tuple[float, ...]:
+        """The grid, 'auto' resolved."""
+        return best_grid(self.best_grids, self.steps) if self.grid == AUTO else self.grid
 
     def times(self, schedule: Schedule) -> Tensor:
         """The times visited, falling to 0, (steps + 1,) float64."""
-        return times(schedule, self.grid, self.steps)
+        return times(schedule, self.chosen_grid(), self.steps)
 
     @abstractmethod
     def step(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -22,9 +23,8 @@ class SDEDPMSolver(Sampler):
     """x_s = e^-h sigma_s / sigma_t x_t + alpha_s (1 - e^-2h) D + sigma_s sqrt(1 - e^-2h) z: SDE-DPM-Solver++(2M), D the
     denoised image extrapolated from the last two answers to the middle of the step (Lu et al. 2022b, section 5)."""
 
-    grid: str | tuple[float, ...] = "log-snr"
-
     order: ClassVar[int] = 0
+    best_grids: ClassVar[Mapping[int, str]] = {1: "log-snr"}
 
     def step(
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None

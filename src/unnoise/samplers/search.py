@@ -18,7 +18,7 @@ from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoiser
 from unnoise.process.gaussian import per_row
 from unnoise.process.schedule_base import Schedule
-from unnoise.samplers import GRIDS, AdamsBashforth, DPMSolver, Point, Sampler, UniPC
+from unnoise.samplers import GRIDS, IPNDM, AdamsBashforth, DPMSolver, Point, Sampler, UniPC
 from unnoise.samplers.grids import times
 
 SOLVERS: tuple[Sampler, ...] = (
@@ -28,21 +28,27 @@ SOLVERS: tuple[Sampler, ...] = (
     UniPC(order=3),
     AdamsBashforth(order=2),
     AdamsBashforth(order=3),
+    IPNDM(order=2),
+    IPNDM(order=3),
+    IPNDM(order=4),
 )
 """What competes unless others are given: all cost one network call a step."""
 
 FINE = DPMSolver(order=3)
+CANDIDATES = 128
+"""How many times compete at most; the fine trajectory visits them all."""
 
 
 @dataclass(frozen=True)
 class Tuned:
     """sampler: the winner, its times in `grid`. error: its distance from the fine trajectory's end, a root mean square
-    over dimensions, averaged over rows. named: the errors of the named grids, each in its best solver. calls: the
-    network calls that the search took."""
+    over dimensions, averaged over rows. named: the errors of the named grids, each in its best solver; untuned: the
+    best of these. calls: the network calls that the search took."""
 
     sampler: Sampler
     error: float
     named: dict[str, float]
+    untuned: Sampler
     calls: int
 
 
@@ -53,14 +59,14 @@ def tune(
     steps: int,
     solvers: Sequence[Sampler] = SOLVERS,
     cond: Any = None,
-    candidates: int = 128,
+    candidates: int = CANDIDATES,
     sweeps: int = 12,
 ) -> Tuned:
     """The sampler of `steps` steps whose images from x_T (B, *), draws of p(x_T), end nearest to the fine trajectory's.
 
     candidates: how many times compete, in equal strides of log-SNR, or all native steps where there are fewer; the fine
-    trajectory visits them all. sweeps: of the coordinate descent, at most. About steps (6 solvers + 2 steps sweeps)
-    network calls. Raises UserError for more steps than candidates.
+    trajectory visits them all. sweeps: of the coordinate descent, at most. About steps (8 solvers + 2 steps sweeps)
+    network calls at most. Raises UserError for more steps than candidates.
     """
     race = _Race(denoiser, x_T, steps, cond, _candidates(denoiser.schedule, candidates))
     starts = {name: race.nearest(times(denoiser.schedule, name, steps)[:-1]) for name in GRIDS}
@@ -68,8 +74,18 @@ def tune(
     tried = {(grid, solver): race.error(solver, grid) for grid in grids for solver in solvers}
     grid, solver = min(tried, key=lambda entry: tried[entry])
     grid, error = race.refined(solver, grid, tried[grid, solver], sweeps)
-    named = {name: min(tried[start, solver] for solver in solvers) for name, start in starts.items()}
-    return Tuned(race.sampler(solver, grid), error, named, race.calls)
+    best = {name: min(solvers, key=lambda s, start=start: tried[start, s]) for name, start in starts.items()}
+    named = {name: tried[start, best[name]] for name, start in starts.items()}
+    least = min(named, key=lambda name: named[name])
+    untuned = replace(best[least], steps=steps, grid=least)
+    return Tuned(race.sampler(solver, grid), error, named, untuned, race.calls)
+
+
+def fine_trajectory(denoiser: Denoiser, x_T: Tensor, cond: Any = None, candidates: int = CANDIDATES) -> list[Point]:
+    """The trajectory of x_T (B, *) in as many steps as there are candidate times."""
+    falling = _candidates(denoiser.schedule, candidates)
+    fine = replace(FINE, steps=len(falling), grid=tuple(falling.tolist()))
+    return list(fine.stream(denoiser, x_T, cond=cond))
 
 
 Indices = tuple[int, ...]
@@ -83,8 +99,7 @@ class _Race:
         if not 1 <= steps <= len(candidates):
             raise UserError(f"need 1 to {len(candidates)} steps, the number of candidate times, got {steps}")
         self.denoiser, self.x_T, self.steps, self.cond, self.candidates = denoiser, x_T, steps, cond, candidates
-        fine = replace(FINE, steps=len(candidates), grid=tuple(candidates.tolist()))
-        self.fine: list[Point] = list(fine.stream(denoiser, x_T, cond=cond))
+        self.fine = fine_trajectory(denoiser, x_T, cond, len(candidates))
         self.calls = len(candidates)
 
     def sampler(self, solver: Sampler, grid: Indices) -> Sampler:

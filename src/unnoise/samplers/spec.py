@@ -10,6 +10,7 @@ from unnoise.errors import UserError
 from unnoise.process.variance import VARIANCES, Variance
 from unnoise.registry import build, check_keys, describe, lookup, spec_of
 from unnoise.samplers import GRIDS, SAMPLERS, Sampler
+from unnoise.samplers.grids import AUTO
 
 FORM = "NAME[@STEPS][:key=value,...], such as ddim@50:eta=0.5"
 
@@ -38,7 +39,7 @@ def parse_sampler(text: str, others: Collection[str] = ()) -> dict[str, Any]:
     if spec.get("steps", 1) < 1:
         raise UserError(f"need at least 1 step, got {spec['steps']} in {text!r}")
     if isinstance(spec.get("grid"), str):
-        lookup(GRIDS, spec["grid"], "grid")
+        lookup({**GRIDS, AUTO: None}, spec["grid"], "grid")
     if name in SAMPLERS:
         build(SAMPLERS, spec, "sampler")  # the constructors know the bounds
     return spec
@@ -90,9 +91,14 @@ def _grid(text: str) -> str | tuple[float, ...]:
     return tuple(_number(part) for part in parts) if len(parts) > 1 or parts[0][:1].isdigit() else text
 
 
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(_number(part) for part in text.split("/"))
+
+
 KINDS: Mapping[Any, Kind] = {
     int: Kind(int, "a whole number"),
     float: Kind(_number, "a number"),
+    tuple[float, ...]: Kind(_numbers, "numbers joined by slashes"),
     str | tuple[float, ...]: Kind(_grid, "the name of a grid, or times joined by slashes"),
 }
 """The types that constructors of samplers annotate their options with; any other is text."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -34,8 +35,9 @@ class UniPC(Sampler):
     and serves the next prediction, so a step is one network call. As with DPM-Solver++, the history starts empty.
     """
 
-    grid: str | tuple[float, ...] = "log-snr"
     order: int = 3  # type: ignore[misc]
+
+    best_grids: ClassVar[Mapping[int, str]] = {1: "angle", 50: "angle-squared"}
 
     def __post_init__(self) -> None:
         if self.order not in (2, 3, 4):
