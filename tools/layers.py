@@ -75,6 +75,7 @@ LAYERS = (
             "evaluation": "evaluate, compare, reports",
             "editing": "picture files in, picture files out",
             "lectures": "the figures and experiments of a course",
+            "interop": "models of other libraries, in and out",
         },
     ),
     Layer("demo", {"demo": "the main job end to end", "studio": "the local page and its REST interface"}),

@@ -25,6 +25,7 @@ TABLES: dict[str, tuple[tuple[str, str], ...]] = {
     "fits": (("unnoise.editing.image_files", "FITS"),),
     "anchors": (("unnoise.editing.margins", "ANCHORS"),),
     "precision": (("unnoise.runtime.precision", "PRECISIONS"),),
+    "exports": (("unnoise.interop.formats", "EXPORTS"),),
     "compile": (("unnoise.runtime.cuda_graphs", "COMPILE"),),
 }
 """What help lists -> the modules and tables that hold it."""

@@ -1,6 +1,6 @@
 """Every noise schedule by name. What a schedule is: `process.schedule_base`."""
 
-from unnoise.process.betas import Betas, CosineBetas, GeometricBetas, LinearBetas
+from unnoise.process.betas import Betas, CosineBetas, GeometricBetas, GivenBetas, LinearBetas, ScaledLinearBetas
 from unnoise.process.continuous import VE, VP, Cosine, RectifiedFlow
 from unnoise.process.schedule_base import Schedule, Time, VariancePreserving
 
@@ -11,6 +11,8 @@ SCHEDULES: dict[str, type[Schedule]] = {
     "linear-betas": LinearBetas,
     "cosine-betas": CosineBetas,
     "geometric-betas": GeometricBetas,
+    "scaled-linear-betas": ScaledLinearBetas,
+    "given-betas": GivenBetas,
     "cosine": Cosine,
     "vp": VP,
     "ve": VE,
@@ -26,8 +28,10 @@ __all__ = [
     "Cosine",
     "CosineBetas",
     "GeometricBetas",
+    "GivenBetas",
     "LinearBetas",
     "RectifiedFlow",
+    "ScaledLinearBetas",
     "Schedule",
     "Straight",
     "Time",

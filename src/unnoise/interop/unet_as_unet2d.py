@@ -1,0 +1,135 @@
+"""Our own U-Net written as a `UNet2D`, where its sizes allow it: the same function, with other names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from unnoise.errors import NotApplicable
+from unnoise.models import Diffusion
+from unnoise.networks import UNet, UNet2D
+from unnoise.networks.unet import Stage, attended_levels
+
+INJECTIONS = {"add": "default", "adagn": "scale_shift"}
+NATIVE = 1000
+"""Only with so many steps is our noise level, 0 to 1000, their timestep and one."""
+
+
+def as_unet2d(model: Diffusion) -> UNet2D:
+    """The network of a model as a `UNet2D`: itself, or a U-Net that is written as one.
+
+    Raises:
+        NotApplicable: for other networks, and for a U-Net with parts that a UNet2DModel cannot have.
+    """
+    network = model.network
+    if isinstance(network, UNet2D):
+        return network
+    if not isinstance(network, UNet):
+        raise NotApplicable(
+            f"diffusers' UNet2DModel has no counterpart of a {type(network).__name__}; train with the recipe "
+            "ddpm-diffusers, or --set model.network.kind=unet2d"
+        )
+    if reason := _why_not(network, model):
+        raise NotApplicable(f"this U-Net is none that diffusers' UNet2DModel can be: {reason}; train with the recipe "
+                            "ddpm-diffusers, or --set model.network.kind=unet2d")
+    return _translated(network)
+
+
+def _why_not(network: UNet, model: Diffusion) -> str | None:
+    groups = sorted({module.num_groups for module in network.modules() if isinstance(module, nn.GroupNorm)})
+    steps = model.schedule.grid
+    if len(groups) > 1:
+        return f"its norms have {', '.join(map(str, groups))} groups, where there is one number for all"
+    if network.heads != 1:
+        return f"it has {network.heads} heads at every width, where heads are of one width"
+    if network.time_features != "sinusoidal" or network.channels % 2:
+        return "its time features are not the sinusoidal ones of an even width"
+    if network.token_dim:
+        return "it has cross-attention"
+    return None if steps is not None and len(steps) == NATIVE else f"its schedule has not the {NATIVE} steps that this needs"
+
+
+def _translated(network: UNet) -> UNet2D:
+    attended = attended_levels(network.image_size, len(network.multipliers), network.attention)
+    levels = [level in attended for level in range(len(network.multipliers))]
+    groups = network.norm.num_groups
+    made = UNet2D(
+        network.in_channels,
+        network.out_channels,
+        network.image_size,
+        block_out_channels=tuple(network.channels * multiplier for multiplier in network.multipliers),
+        down_block_types=tuple("AttnDownBlock2D" if has else "DownBlock2D" for has in levels),
+        up_block_types=tuple("AttnUpBlock2D" if has else "UpBlock2D" for has in reversed(levels)),
+        layers_per_block=network.blocks,
+        norm_num_groups=groups,
+        attn_norm_num_groups=groups,
+        dropout=network.dropout,
+        resnet_time_scale_shift=INJECTIONS[network.time_injection],
+        vector_dim=network.vector_dim,
+        spatial_channels=network.spatial_channels,
+    )
+    made.load_state_dict(dict(_weights(network, len(levels))))
+    return made.eval()
+
+
+def _weights(network: UNet, levels: int) -> Iterator[tuple[str, Tensor]]:
+    yield from _named("conv_in", network.first)
+    yield from _named("conv_norm_out", network.norm)
+    yield from _named("conv_out", network.last)
+    first, last = network.embed_time[1], network.embed_time[3]
+    yield "time_embedding.linear_1.weight", one_step_later(first.weight)
+    yield "time_embedding.linear_1.bias", first.bias
+    yield from _named("time_embedding.linear_2", last)
+    if network.embed_vector is not None:
+        yield from _named("class_embedding", network.embed_vector)
+    down, up = iter(network.down), iter(network.up)
+    for level in range(levels):
+        for block in range(network.blocks):
+            yield from _stage(f"down_blocks.{level}", block, next(down))
+        if level < levels - 1:
+            yield from _named(f"down_blocks.{level}.downsamplers.0.conv", next(down).convolution)
+    yield from _stage("mid_block", 0, network.middle[0])
+    yield from _stage("mid_block", 1, network.middle[1])
+    for level in range(levels):
+        for block in range(network.blocks + 1):
+            yield from _stage(f"up_blocks.{level}", block, next(up))
+        if level < levels - 1:
+            yield from _named(f"up_blocks.{level}.upsamplers.0.conv", next(up).convolution)
+
+
+def _stage(where: str, index: int, stage: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    assert isinstance(stage, Stage)
+    block, resnet = stage.block, f"{where}.resnets.{index}"
+    yield from _named(f"{resnet}.norm1", block.norm)
+    yield from _named(f"{resnet}.conv1", block.first)
+    yield from _named(f"{resnet}.time_emb_proj", block.time.project)
+    yield from _named(f"{resnet}.norm2", block.time.norm)
+    yield from _named(f"{resnet}.conv2", block.second)
+    yield from _named(f"{resnet}.conv_shortcut", block.skip)
+    if stage.attention is not None:
+        attention = f"{where}.attentions.{index}"
+        yield from _named(f"{attention}.group_norm", stage.attention.norm)
+        for name, part in zip("qkv", (0, 1, 2), strict=True):
+            yield f"{attention}.to_{name}.weight", stage.attention.qkv.weight.chunk(3)[part]
+            yield f"{attention}.to_{name}.bias", stage.attention.qkv.bias.chunk(3)[part]
+        yield from _named(f"{attention}.to_out.0", stage.attention.out)
+
+
+def _named(name: str, module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    for part, value in module.state_dict().items():
+        yield f"{name}.{part}", value
+
+
+def one_step_later(weight: Tensor) -> Tensor:
+    """A linear layer of (cos, sin)(t w) as one of (cos, sin)((t - 1) w): the time is counted from 0 there, from 1 here.
+
+    cos(t w) = cos((t - 1) w) cos w - sin((t - 1) w) sin w, and sin alike, so the columns of each pair rotate by w.
+    """
+    half = weight.shape[1] // 2
+    frequencies = torch.exp(-math.log(10_000) * torch.arange(half, dtype=torch.float64) / half)
+    of_cos, of_sin = weight.double().chunk(2, dim=1)
+    cos, sin = frequencies.cos().to(weight.device), frequencies.sin().to(weight.device)
+    return torch.cat([of_cos * cos + of_sin * sin, of_sin * cos - of_cos * sin], dim=1).to(weight.dtype)
