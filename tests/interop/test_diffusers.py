@@ -108,11 +108,16 @@ SCHEDULING: list[tuple[str, dict[str, Any]]] = [
 def test_the_process_of_a_scheduler_is_read(
     kind: str, scheduling: dict[str, Any], saved: Saved, diffusers: ModuleType, tmp_path: Path
 ) -> None:
-    model = diffusion(import_diffusers(saved(kind, scheduling), tmp_path / "run"))
+    folder = saved(kind, scheduling)
+    model = diffusion(import_diffusers(folder, tmp_path / "run"))
     scheduler = getattr(diffusers, kind)(**{"num_train_timesteps": 1000, **scheduling})
     grid = model.schedule.grid
     assert grid is not None
     torch.testing.assert_close(model.schedule.alpha(grid).square().float(), scheduler.alphas_cumprod, rtol=2e-5, atol=0)
+    original = quietly(diffusers.UNet2DModel.from_pretrained, folder, subfolder="unet").eval()
+    x, first = torch.randn(2, 3, 16, 16), torch.tensor([0, 3])
+    with torch.no_grad():
+        torch.testing.assert_close(answers(model, x, first), original(x, first).sample, rtol=0, atol=1e-4)
     assert model.clip == scheduler.config.get("clip_sample", False)
     x_0, eps, at = torch.randn(2, 3, 4, 4), torch.randn(2, 3, 4, 4), torch.tensor([1, 3])
     target = model.parametrization.target(model.schedule, x_0, eps, at.double())
@@ -237,6 +242,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"network": {"kind": "unet", "channels": 64}, "schedule": {"kind": "linear-betas", "T": 500}}, "1000 steps"),
     ({"network": {"kind": "unet", "channels": 64, "time_features": "fourier"}}, "sinusoidal"),
     ({"network": OURS["recipe"]["network"], "schedule": {"kind": "ve"}}, "which the schedule VE has not"),
+    ({"network": OURS["recipe"]["network"], "schedule": {"kind": "linear-betas", "T": 10}}, "timesteps=10"),
     ({"network": OURS["recipe"]["network"], "parametrization": "edm"}, "no prediction type for EDM"),
     ({"network": OURS["recipe"]["network"], "conditioner": {"kind": "map"}}, "no spatial conditioning"),
     (

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from unnoise.data import Images
 from unnoise.errors import NotApplicable
-from unnoise.metrics.bayes import class_probabilities
 from unnoise.features.classifier import ClassifierFeatures, train_classifier
+from unnoise.metrics.bayes import class_probabilities
 from unnoise.models import CanDenoise
 from unnoise.models.image_model import require
 from unnoise.process.denoiser import Denoiser

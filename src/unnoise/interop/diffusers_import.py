@@ -56,6 +56,7 @@ def import_diffusers(folder: str | Path, out: str | Path, *, source: str = "", s
     if unet.outputs != unet.shape[0] * (2 if process.learned_variance else 1):
         raise UserError(f"{folder}: the network answers {unet.outputs} channels to {unet.shape[0]}, which is not read")
     latent = _sized(unet.shape, size, folder)
+    network = {**unet.spec, "num_train_timesteps": _timesteps(unet, int(process.schedule.t_max), folder)}
     codec, shape = _codec(folder, latent)
     rest, table = _network_weights(folder, unet)
     conditioner, classes = _conditioner(unet, table, sidecar, rest)
@@ -63,7 +64,7 @@ def import_diffusers(folder: str | Path, out: str | Path, *, source: str = "", s
         "kind": "diffusion",
         "clip": process.clip,
         "learned_variance": process.learned_variance,
-        "network": unet.spec,
+        "network": network,
         "schedule": spec_of(SCHEDULES, process.schedule),
         "parametrization": spec_of(PARAMETRIZATIONS, process.parametrization),
         "codec": codec.spec,
@@ -81,6 +82,14 @@ def _sized(shape: tuple[int, int, int], size: int | None, folder: Path) -> tuple
     if size is None:
         raise UserError(f"{folder} does not say how large its images are: give --size")
     return channels, size, size
+
+
+def _timesteps(unet: Described, steps: int, folder: Path) -> int:
+    """How many the network knows: the scheduler's, whatever the network's configuration says, unless it learned them."""
+    rows = unet.spec["num_train_timesteps"]
+    if unet.spec.get("time_embedding_type") == "learned" and rows != steps:
+        raise UserError(f"{folder}: the network has learned {rows} timesteps, and the scheduler has {steps}")
+    return steps
 
 
 def _network_weights(folder: Path, unet: Described) -> tuple[dict[str, Tensor], Tensor | None]:
@@ -119,9 +128,7 @@ def _conditioner(
     return Part({}, {}), ()
 
 
-def _classes(
-    table: Tensor, conditions: Conditions, sidecar: Sidecar, width: int
-) -> tuple[Part, tuple[str, ...]]:
+def _classes(table: Tensor, conditions: Conditions, sidecar: Sidecar, width: int) -> tuple[Part, tuple[str, ...]]:
     """Without an embedding for no class, their mean stands for it: training with dropped labels can improve on it."""
     whole = table if sidecar.no_class else torch.cat([table, table.mean(0, keepdim=True)])
     count = len(whole) - 1

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 
 from unnoise.errors import NotApplicable, UserError
-from unnoise.process.parametrization import V, X0, Eps, Parametrization
+from unnoise.process.parametrization import X0, Eps, Parametrization, V
 from unnoise.process.schedule import Betas, CosineBetas, GivenBetas, LinearBetas, ScaledLinearBetas, Schedule
 from unnoise.registry import lookup
 

@@ -81,7 +81,11 @@ def _check_bounds(options: Mapping[str, Any], where: str) -> None:
     whole = isinstance(widths, (list, tuple)) and all(type(width) is int for width in widths)
     if not whole or not 1 <= len(widths) <= MOST_LEVELS or not all(0 < width <= LARGEST_WIDTH for width in widths):
         raise UserError(f"{where}: block_out_channels {widths} are out of bounds")
-    for key, most in (("layers_per_block", MOST_LAYERS), ("in_channels", LARGEST_WIDTH), ("out_channels", LARGEST_WIDTH)):
+    for key, most in (
+        ("layers_per_block", MOST_LAYERS),
+        ("in_channels", LARGEST_WIDTH),
+        ("out_channels", LARGEST_WIDTH),
+    ):
         value = options.get(key, 1)
         if type(value) is not int or not 1 <= value <= most:
             raise UserError(f"{where}: {key} must be a whole number from 1 to {most}, got {value!r}")
@@ -91,7 +95,9 @@ def _blocks(names: Any, known: Mapping[str, str], where: str) -> tuple[str, ...]
     plain = tuple(str(name).removeprefix(PREFIX) for name in names)
     for name in plain:
         if name not in known:
-            raise UserError(f"{where} has the block {name}, which has no counterpart; those that have: {', '.join(known)}")
+            raise UserError(
+                f"{where} has the block {name}, which has no counterpart; those that have: {', '.join(known)}"
+            )
     return plain
 
 

@@ -26,6 +26,7 @@ def as_unet2d(model: Diffusion) -> UNet2D:
     """
     network = model.network
     if isinstance(network, UNet2D):
+        _check_timesteps(network, model)
         return network
     if not isinstance(network, UNet):
         raise NotApplicable(
@@ -33,9 +34,20 @@ def as_unet2d(model: Diffusion) -> UNet2D:
             "ddpm-diffusers, or --set model.network.kind=unet2d"
         )
     if reason := _why_not(network, model):
-        raise NotApplicable(f"this U-Net is none that diffusers' UNet2DModel can be: {reason}; train with the recipe "
-                            "ddpm-diffusers, or --set model.network.kind=unet2d")
+        raise NotApplicable(
+            f"this U-Net is none that diffusers' UNet2DModel can be: {reason}; train with the recipe "
+            "ddpm-diffusers, or --set model.network.kind=unet2d"
+        )
     return _translated(network)
+
+
+def _check_timesteps(network: UNet2D, model: Diffusion) -> None:
+    steps = model.schedule.grid
+    if steps is not None and len(steps) != network.num_train_timesteps:
+        raise NotApplicable(
+            f"diffusers hands a network the timesteps 0 to {len(steps) - 1}, and this one was trained with "
+            f"{network.num_train_timesteps} of them: train with --set model.network.num_train_timesteps={len(steps)}"
+        )
 
 
 def _why_not(network: UNet, model: Diffusion) -> str | None:
@@ -49,7 +61,11 @@ def _why_not(network: UNet, model: Diffusion) -> str | None:
         return "its time features are not the sinusoidal ones of an even width"
     if network.token_dim:
         return "it has cross-attention"
-    return None if steps is not None and len(steps) == NATIVE else f"its schedule has not the {NATIVE} steps that this needs"
+    return (
+        None
+        if steps is not None and len(steps) == NATIVE
+        else f"its schedule has not the {NATIVE} steps that this needs"
+    )
 
 
 def _translated(network: UNet) -> UNet2D:

@@ -115,7 +115,9 @@ class UNet2D(nn.Module):
             raise UserError(f"attention_head_dim = {head} is more than the {min(attended)} channels of an attention")
         needed = {"linear": None, "identity": self.width, "timestep": 1}[self.class_embed_type]
         if self.vector_dim and needed is not None and self.vector_dim != needed:
-            raise UserError(f"class_embed_type {self.class_embed_type!r} takes vectors of {needed}, not {self.vector_dim}")
+            raise UserError(
+                f"class_embed_type {self.class_embed_type!r} takes vectors of {needed}, not {self.vector_dim}"
+            )
 
     def _attended(self) -> list[int]:
         """The widths at which there is attention."""
