@@ -182,7 +182,7 @@ def our_run(tmp_path: Path, network: dict[str, Any], **parts: Any) -> Run:
     found = {"shape": (3, 16, 16), "classes": classes, "sampler": {"kind": "ddim", "steps": 5}}
     from unnoise.models.assembly import build_model
 
-    built = randomised(build_model({k: v for k, v in model.items()}, (3, 16, 16), len(classes)))
+    built = randomised(build_model(model, (3, 16, 16), len(classes)))
     return new_run(tmp_path / "ours", model, built.state_dict(), **found)
 
 

@@ -85,7 +85,7 @@ def _sized(shape: tuple[int, int, int], size: int | None, folder: Path) -> tuple
 
 
 def _timesteps(unet: Described, steps: int, folder: Path) -> int:
-    """How many the network knows: the scheduler's, whatever the network's configuration says, unless it learned them."""
+    """How many the network knows: as many as the scheduler, whatever its own file says, unless it learned them."""
     rows = unet.spec["num_train_timesteps"]
     if unet.spec.get("time_embedding_type") == "learned" and rows != steps:
         raise UserError(f"{folder}: the network has learned {rows} timesteps, and the scheduler has {steps}")

@@ -131,7 +131,7 @@ def scheduler_config(
 
 def _betas_config(schedule: Betas) -> dict[str, Any]:
     for name, cls in SCHEDULES.items():
-        if type(schedule) is cls:
+        if isinstance(schedule, (LinearBetas, ScaledLinearBetas)) and type(schedule) is cls:
             ends = {"beta_start": schedule.beta_start, "beta_end": schedule.beta_end}
             return {"num_train_timesteps": schedule.T, "beta_schedule": name, "trained_betas": None, **ends}
     if schedule == CosineBetas(schedule.T):

@@ -33,10 +33,11 @@ PREFIX = "UNetRes"
 
 
 class Conditions(NamedTuple):
-    """What a UNet2DModel is conditioned on. kind: '', 'classes', 'identity' or 'timestep'; count: of classes."""
+    """What a UNet2DModel is conditioned on. kind: '', 'classes', 'identity' or 'timestep'; rows: of the
+    table of class embeddings."""
 
     kind: str
-    count: int = 0
+    rows: int = 0
 
 
 class Described(NamedTuple):

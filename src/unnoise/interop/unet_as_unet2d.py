@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +12,18 @@ from torch import Tensor, nn
 from unnoise.errors import NotApplicable
 from unnoise.models import Diffusion
 from unnoise.networks import UNet, UNet2D
-from unnoise.networks.unet import Stage, attended_levels
+from unnoise.networks.unet import attended_levels
 
-INJECTIONS = {"add": "default", "adagn": "scale_shift"}
+INJECTIONS: dict[str, Literal["default", "scale_shift"]] = {"add": "default", "adagn": "scale_shift"}
+RESNET = {
+    "norm1": "norm",
+    "conv1": "first",
+    "time_emb_proj": "time.project",
+    "norm2": "time.norm",
+    "conv2": "second",
+    "conv_shortcut": "skip",
+}
+"""The layers of a residual block, there and here."""
 NATIVE = 1000
 """Only with so many steps is our noise level, 0 to 1000, their timestep and one."""
 
@@ -91,52 +101,51 @@ def _translated(network: UNet) -> UNet2D:
     return made.eval()
 
 
+Weights = dict[str, Tensor]
+
+
 def _weights(network: UNet, levels: int) -> Iterator[tuple[str, Tensor]]:
-    yield from _named("conv_in", network.first)
-    yield from _named("conv_norm_out", network.norm)
-    yield from _named("conv_out", network.last)
-    first, last = network.embed_time[1], network.embed_time[3]
-    yield "time_embedding.linear_1.weight", one_step_later(first.weight)
-    yield "time_embedding.linear_1.bias", first.bias
-    yield from _named("time_embedding.linear_2", last)
-    if network.embed_vector is not None:
-        yield from _named("class_embedding", network.embed_vector)
-    down, up = iter(network.down), iter(network.up)
+    ours = network.state_dict()
+    yield from _copied(ours, "conv_in", "first")
+    yield from _copied(ours, "conv_norm_out", "norm")
+    yield from _copied(ours, "conv_out", "last")
+    yield "time_embedding.linear_1.weight", one_step_later(ours["embed_time.1.weight"])
+    yield "time_embedding.linear_1.bias", ours["embed_time.1.bias"]
+    yield from _copied(ours, "time_embedding.linear_2", "embed_time.3")
+    yield from _copied(ours, "class_embedding", "embed_vector")
+    yield from _way(ours, "down", levels, network.blocks)
+    yield from _way(ours, "up", levels, network.blocks + 1)
+    for index in range(2):
+        yield from _stage(ours, "mid_block", index, f"middle.{index}")
+
+
+def _way(ours: Weights, way: str, levels: int, blocks: int) -> Iterator[tuple[str, Tensor]]:
+    """The levels of one way, 'down' or 'up', with what leads from each to the next."""
     for level in range(levels):
-        for block in range(network.blocks):
-            yield from _stage(f"down_blocks.{level}", block, next(down))
-        if level < levels - 1:
-            yield from _named(f"down_blocks.{level}.downsamplers.0.conv", next(down).convolution)
-    yield from _stage("mid_block", 0, network.middle[0])
-    yield from _stage("mid_block", 1, network.middle[1])
-    for level in range(levels):
-        for block in range(network.blocks + 1):
-            yield from _stage(f"up_blocks.{level}", block, next(up))
-        if level < levels - 1:
-            yield from _named(f"up_blocks.{level}.upsamplers.0.conv", next(up).convolution)
+        first = level * (blocks + 1)
+        for block in range(blocks):
+            yield from _stage(ours, f"{way}_blocks.{level}", block, f"{way}.{first + block}")
+        there = f"{way}_blocks.{level}.{way}samplers.0.conv"
+        yield from _copied(ours, there, f"{way}.{first + blocks}.convolution")
 
 
-def _stage(where: str, index: int, stage: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    assert isinstance(stage, Stage)
-    block, resnet = stage.block, f"{where}.resnets.{index}"
-    yield from _named(f"{resnet}.norm1", block.norm)
-    yield from _named(f"{resnet}.conv1", block.first)
-    yield from _named(f"{resnet}.time_emb_proj", block.time.project)
-    yield from _named(f"{resnet}.norm2", block.time.norm)
-    yield from _named(f"{resnet}.conv2", block.second)
-    yield from _named(f"{resnet}.conv_shortcut", block.skip)
-    if stage.attention is not None:
-        attention = f"{where}.attentions.{index}"
-        yield from _named(f"{attention}.group_norm", stage.attention.norm)
-        for name, part in zip("qkv", (0, 1, 2), strict=True):
-            yield f"{attention}.to_{name}.weight", stage.attention.qkv.weight.chunk(3)[part]
-            yield f"{attention}.to_{name}.bias", stage.attention.qkv.bias.chunk(3)[part]
-        yield from _named(f"{attention}.to_out.0", stage.attention.out)
+def _stage(ours: Weights, where: str, index: int, here: str) -> Iterator[tuple[str, Tensor]]:
+    for there, part in RESNET.items():
+        yield from _copied(ours, f"{where}.resnets.{index}.{there}", f"{here}.block.{part}")
+    attention = f"{where}.attentions.{index}"
+    yield from _copied(ours, f"{attention}.group_norm", f"{here}.attention.norm")
+    yield from _copied(ours, f"{attention}.to_out.0", f"{here}.attention.out")
+    for kind in ("weight", "bias"):
+        joined = ours.get(f"{here}.attention.qkv.{kind}")
+        for name, value in zip("qkv", () if joined is None else joined.chunk(3), strict=False):
+            yield f"{attention}.to_{name}.{kind}", value
 
 
-def _named(name: str, module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    for part, value in module.state_dict().items():
-        yield f"{name}.{part}", value
+def _copied(ours: Weights, there: str, here: str) -> Iterator[tuple[str, Tensor]]:
+    """The weight and the bias of a layer, where it is there."""
+    for kind in ("weight", "bias"):
+        if f"{here}.{kind}" in ours:
+            yield f"{there}.{kind}", ours[f"{here}.{kind}"]
 
 
 def one_step_later(weight: Tensor) -> Tensor:

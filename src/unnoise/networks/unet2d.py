@@ -1,4 +1,4 @@
-"""The U-Net whose options and weights are those of diffusers' UNet2DModel: what `unnoise import` and `export` speak of."""
+"""The U-Net with the options and the names of diffusers' UNet2DModel, which `unnoise import` and `export` speak of."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from unnoise.registry import Bounds, Fraction, Positive, Sizes, lookup
 PLAIN, ATTENDED, RESAMPLED = "plain", "attention", "resnet"
 DOWN_BLOCKS = {"DownBlock2D": PLAIN, "AttnDownBlock2D": ATTENDED, "ResnetDownsampleBlock2D": RESAMPLED}
 UP_BLOCKS = {"UpBlock2D": PLAIN, "AttnUpBlock2D": ATTENDED, "ResnetUpsampleBlock2D": RESAMPLED}
-"""diffusers' name of a block -> what it is: residual blocks alone, with attention, or with resampling residual blocks."""
+"""diffusers' name of a block -> residual blocks alone, with attention, or with residual blocks that resample."""
 
 Epsilon = Annotated[float, Bounds(0.0, 1.0)]
 Above = Annotated[float, Bounds(above=0.0)]
@@ -267,8 +267,8 @@ class LogFourier(nn.Module):
 class Learned(nn.Embedding):
     """A learned row per timestep 0, 1, ..., count - 1; between them, their linear interpolation: (B,) -> (B, dim)."""
 
-    def forward(self, t: Tensor) -> Tensor:
-        t = t.clamp(0, self.num_embeddings - 1)
+    def forward(self, input: Tensor) -> Tensor:
+        t = input.clamp(0, self.num_embeddings - 1)
         left = t.floor().long()
         right = (left + 1).clamp(max=self.num_embeddings - 1)
         return torch.lerp(super().forward(left), super().forward(right), (t - left)[:, None].to(self.weight.dtype))

@@ -1,4 +1,4 @@
-"""The blocks of `networks.unet2d`, with the module names that diffusers gives its own, so that weights fit as they are."""
+"""The blocks of `networks.unet2d`; modules have the names that diffusers gives its own, so weights fit as they are."""
 
 from __future__ import annotations
 
