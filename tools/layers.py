@@ -76,6 +76,7 @@ LAYERS = (
             "editing": "picture files in, picture files out",
             "lectures": "the figures and experiments of a course",
             "interop": "models of other libraries, in and out",
+            "testing": "the contracts that plug-ins are tested by",
         },
     ),
     Layer("demo", {"demo": "the main job end to end", "studio": "the local page and its REST interface"}),
