@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -24,7 +25,21 @@ def peer(name: str) -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def diffusers() -> ModuleType:
+def torchvision_operators() -> Iterator[None]:
+    """Two of our peers import torchvision, whose compiled operators fit one build of torch alone. Two of them are named
+    while it is imported, so they are declared here; nothing calls them."""
+    try:
+        operators = torch.library.Library("torchvision", "FRAGMENT")
+        operators.define("nms(Tensor boxes, Tensor scores, float threshold) -> Tensor")
+        operators.define("qnms(Tensor boxes, Tensor scores, float threshold) -> Tensor")
+    except RuntimeError:  # a torchvision that declares them itself
+        operators = None
+    yield
+    del operators
+
+
+@pytest.fixture(scope="session")
+def diffusers(torchvision_operators: None) -> ModuleType:
     return peer("diffusers")
 
 
@@ -34,15 +49,7 @@ def prdc() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def torch_fidelity() -> ModuleType:
-    """torch-fidelity imports torchvision, whose compiled operators fit one build of torch alone. Two of them are named
-    while it is imported, so they are declared here; nothing calls them."""
-    try:
-        torchvision = torch.library.Library("torchvision", "FRAGMENT")
-        torchvision.define("nms(Tensor boxes, Tensor scores, float threshold) -> Tensor")
-        torchvision.define("qnms(Tensor boxes, Tensor scores, float threshold) -> Tensor")
-    except RuntimeError:  # a torchvision that declares them itself
-        pass
+def torch_fidelity(torchvision_operators: None) -> ModuleType:
     return peer("torch_fidelity")
 
 

@@ -11,6 +11,11 @@ from unnoise.training.train import train
 TINY = {"train.batch_size": 4, "train.samples": 2, "train.warmup": 1, "data.limit": 32, "data.size": 8}
 OF_OTHER_RUNS = {"ldm"}
 """Recipes that need another run first; tests/training/test_latents.py trains them."""
+SMALL = {
+    "unet": {"model.network.channels": 8},
+    "dit": {"model.network.dim": 12},
+    "unet2d": {"model.network.block_out_channels": [16, 16, 16], "model.network.attention_head_dim": 8},
+}
 PICTURELESS = {"classifier"}
 
 
@@ -27,8 +32,7 @@ def test_every_recipe_trains_a_step_and_draws_a_preview(name: str, tmp_path: Pat
     small = dict(TINY)
     if recipe["model"].get("kind", "diffusion") == "diffusion":
         small["sampler.steps"] = 2
-        width = {"unet": "channels", "dit": "dim"}[recipe["model"]["network"]["kind"]]
-        small[f"model.network.{width}"] = 12 if width == "dim" else 8
+        small.update(SMALL[recipe["model"]["network"]["kind"]])
     else:
         small["model.channels"] = 8
     source = with_vectors(tmp_path) if name == "ddpm-vector" else "glyphs:16"

@@ -75,6 +75,8 @@ LAYERS = (
             "evaluation": "evaluate, compare, reports",
             "editing": "picture files in, picture files out",
             "lectures": "the figures and experiments of a course",
+            "interop": "models of other libraries, in and out",
+            "testing": "the contracts that plug-ins are tested by",
         },
     ),
     Layer("probing", {"probing": "what a model has learned to see: linear probe, classes by Bayes' rule"}),

@@ -16,8 +16,10 @@ from unnoise.process.schedule import (
     Cosine,
     CosineBetas,
     GeometricBetas,
+    GivenBetas,
     LinearBetas,
     RectifiedFlow,
+    ScaledLinearBetas,
     Schedule,
 )
 
@@ -28,6 +30,8 @@ SCHEDULES_UNDER_TEST = [
     CosineBetas(),
     CosineBetas(T=4000),
     GeometricBetas(),
+    ScaledLinearBetas(),
+    GivenBetas(values=(0.1, 0.05, 0.3)),
     Cosine(),
     VP(),
     VP(beta_min=1.0, beta_max=1.0),

@@ -19,7 +19,9 @@ from unnoise.cli.doctor import doctor
 from unnoise.cli.edit import edit
 from unnoise.cli.errors import BUG, GIVEN, STOPPED, status_of
 from unnoise.cli.evaluate import evaluate
+from unnoise.cli.export import export
 from unnoise.cli.features import features
+from unnoise.cli.import_ import import_
 from unnoise.cli.options import PLAIN, RENAMED
 from unnoise.cli.sample import sample
 from unnoise.cli.score import score
@@ -43,6 +45,8 @@ app = App(
 )
 for command in (train, distill, sample, tune, evaluate, compare, score, show, features, data, demo, studio, doctor):
     app.command(command)
+app.command(export)
+app.command(import_, name="import")
 app.command(edit)
 
 

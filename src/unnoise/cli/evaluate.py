@@ -35,7 +35,8 @@ def evaluate(
 
     Args:
         target: The folder of a run, or a source of images.
-        data: A source to measure against; by default the one the run was trained on.
+        data: A source to measure against, or FID statistics (.npz of mu and sigma); by default the one
+            the run was trained on.
         number: How many samples, and images at most whose likelihood is measured;
             by default 10,000, or as many samples as five minutes allow, at least 500.
         reference: The split that samples are compared with: train, as published figures, or test.

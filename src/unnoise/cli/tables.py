@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import unnoise
+from unnoise.registry.plugins import declared
 
 TABLES: dict[str, tuple[tuple[str, str], ...]] = {
     "samplers": (("unnoise.samplers", "SAMPLERS"),),
@@ -26,6 +27,7 @@ TABLES: dict[str, tuple[tuple[str, str], ...]] = {
     "anchors": (("unnoise.editing.margins", "ANCHORS"),),
     "precision": (("unnoise.runtime.precision", "Precision"),),
     "compile": (("unnoise.runtime.cuda_graphs", "Choice"),),
+    "exports": (("unnoise.interop.formats", "EXPORTS"),),
 }
 """What help lists -> the modules and tables that hold it."""
 
@@ -36,7 +38,8 @@ PACKAGE = Path(unnoise.__file__).parent
 def names(what: str) -> tuple[str, ...]:
     """The names in the tables of `what`, in their order; the recipes are the files of a folder."""
     if what == "recipes":
-        return tuple(sorted(file.stem for file in (PACKAGE / "recipes").glob("*.toml")))
+        built_in = sorted(file.stem for file in (PACKAGE / "recipes").glob("*.toml"))
+        return tuple(sorted({*built_in, *_declared("unnoise.recipes")}))
     return tuple(name for module, table in TABLES[what] for name in _table(module, table))
 
 
@@ -47,14 +50,23 @@ def listed(what: str) -> str:
 
 
 def _table(module: str, table: str) -> Iterator[str]:
-    """The names in a table: a dictionary's keys, a Literal's values, or what a tuple's items are called."""
-    value = _assigned([_statement(module, table)], table)
+    """The names in a table: a dictionary's keys, a Literal's values, or what a tuple's items are called; then those of plug-ins."""
+    value, group = _assigned([_statement(module, table)], table), None
+    if isinstance(value, ast.Call):  # Table(group, rows) or Rows(group, rows): other packages add to it
+        group, value = ast.literal_eval(value.args[0]), value.args[1]
     if isinstance(value, ast.DictComp):  # {cls.name: cls for cls in (...)}
         value = value.generators[0].iter
     if isinstance(value, ast.Subscript):  # Literal["a", "b"]
         value = value.slice
     for item in value.keys if isinstance(value, ast.Dict) else _items(value):
         yield from _names(item, module)
+    if group is not None:
+        yield from _declared(group)
+
+
+def _declared(group: str) -> tuple[str, ...]:
+    """The names that installed packages add: read from their metadata, without importing them."""
+    return tuple(sorted(declared(group)))
 
 
 def _names(item: ast.expr | None, module: str) -> Iterator[str]:

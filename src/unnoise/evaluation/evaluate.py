@@ -13,6 +13,7 @@ from unnoise.errors import UserError
 from unnoise.evaluation.context import Context, Settings
 from unnoise.evaluation.entry import Result
 from unnoise.evaluation.metrics import Metric, find_metrics
+from unnoise.evaluation.moments import measure_against, read_moments
 from unnoise.evaluation.plan import MOST, announce, plan_samples
 from unnoise.evaluation.target import Source, Target, as_levels, open_target
 from unnoise.files import finite, json_text, write_atomic
@@ -48,7 +49,8 @@ def evaluate(
 
     Args:
         what: a run's folder, a model, or a source of images.
-        data: the source to measure against; by default what the run was trained on.
+        data: the source to measure against, or an .npz of its mean and covariance as pytorch-fid and clean-fid write
+            them (`evaluation.moments`); by default what the run was trained on.
         metrics: names in METRICS.
         features: a name in FEATURES; by default classifier where there are labels, else imagenet.
         n: samples, and images at most whose likelihood is measured; by default 10,000, or as many samples as five
@@ -79,6 +81,9 @@ def evaluate(
     target = open_target(
         what, sampler=sampler, options=options, guidance=guidance, device=device, value_range=value_range
     )
+    if moments := read_moments(data):
+        drawing = {"seed": seed, "batch_size": batch_size, "precision": precision, "device": device or best_device()}
+        return kept(measure_against(moments, target, metrics, features, n, **drawing), target, metrics)
     data = None if data is None else as_levels(data, value_range)
     context, used = open_context(
         target,
@@ -90,7 +95,11 @@ def evaluate(
         plan = plan_samples(target, context.train, n, seed, precision)
         announce(plan)
         context.settings = replace(context.settings, n=plan.n)
-    result = measure(context, chosen, used)
+    return kept(measure(context, chosen, used), target, metrics)
+
+
+def kept(result: Result, target: Target, metrics: Sequence[str]) -> Result:
+    """The result, which a run also keeps in its evaluations folder."""
     if target.run is not None:
         name = f"{_name(result, metrics)}.json"
         write_atomic(target.run.folder / "evaluations" / name, json_text(result, indent=1))

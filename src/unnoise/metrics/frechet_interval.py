@@ -9,7 +9,7 @@ from scipy.stats import norm
 from torch import Tensor
 
 from unnoise.errors import UserError
-from unnoise.metrics.frechet import Frechet
+from unnoise.metrics.frechet import Frechet, frechet
 from unnoise.metrics.statistics import Array, feature_pair
 from unnoise.seeding import generator
 
@@ -59,6 +59,13 @@ class Gaussian:
         vectors = vectors[:, kept]
         return cls(mean, rows.T @ vectors if wide else vectors * values[kept].sqrt())
 
+    @classmethod
+    def of_moments(cls, mean: Tensor, covariance: Tensor) -> Gaussian:
+        """That of a mean (D,) and a covariance (D, D)."""
+        values, vectors = torch.linalg.eigh(covariance)
+        kept = values > RANK * len(mean) * values[-1]
+        return cls(mean, vectors[:, kept] * values[kept].sqrt())
+
     def coordinates(self, features: Tensor) -> Tensor:
         """(N, r): features - mean in units of the root's columns."""
         return (features - self.mean) @ (self.root / self.root.square().sum(0))
@@ -77,7 +84,10 @@ class Pair:
 
     @classmethod
     def of(cls, features_1: Tensor, features_2: Tensor) -> Pair:
-        one, two = Gaussian.of(features_1), Gaussian.of(features_2)
+        return cls.between(Gaussian.of(features_1), Gaussian.of(features_2))
+
+    @classmethod
+    def between(cls, one: Gaussian, two: Gaussian) -> Pair:
         left, values, right = torch.linalg.svd(one.root.T @ two.root, full_matrices=False)
         return cls(one, two, left, values, right.T)
 
@@ -95,6 +105,11 @@ class Pair:
         one = self._influence(self.one, self.left, gap, features_1)
         two = self._influence(self.two, self.right, -gap, features_2)
         return float(one.var() / counts[0] + two.var() / counts[1])
+
+    def variance_to_fixed(self, features_1: Tensor) -> float:
+        """The same where the first set alone is drawn anew: the second Gaussian is given."""
+        gap = self.one.mean - self.two.mean
+        return float(self._influence(self.one, self.left, gap, features_1).var() / len(features_1))
 
     def _influence(self, gaussian: Gaussian, basis: Tensor, gap: Tensor, features: Tensor) -> Tensor:
         """2 gap.x + (x - mean).(I - T)(x - mean), T the optimal map onto the other Gaussian (Dowson & Landau 1982)."""
@@ -148,6 +163,24 @@ def frechet_estimate(samples: Array, references: Array, *, splits: int | None = 
     infinite = 2 * found.distance - sum(distances) / len(distances)
     infinite_stderr = (first + second * (1 + 1 / splits)) ** 0.5
     return FrechetEstimate(found, stderr, interval, infinite, infinite_stderr, _interval(infinite, infinite_stderr))
+
+
+def frechet_to_moments(samples: Array, mean: Array, covariance: Array) -> FrechetEstimate:
+    """The Frechet distance of a set from a given Gaussian, and its first-order error over repetitions of the set.
+
+    Args:
+        samples: features (N, D), at least four.
+        mean: (D,).
+        covariance: (D, D).
+
+    Raises:
+        UserError: for shapes that do not fit, NaN, and a matrix that is no covariance.
+    """
+    x, _ = (z.double() for z in feature_pair(samples, samples, ("samples", "samples"), at_least=4))
+    found = frechet(x.mean(0), x.T.cov(), mean, covariance)
+    fixed = Gaussian.of_moments(torch.as_tensor(mean).double(), torch.as_tensor(covariance).double())
+    stderr = Pair.between(Gaussian.of(x), fixed).variance_to_fixed(x) ** 0.5
+    return FrechetEstimate(found, stderr, _interval(found.distance, stderr), None, None, None)
 
 
 def _halves(rows: Tensor, *keys: int) -> tuple[Tensor, Tensor]:

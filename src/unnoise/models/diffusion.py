@@ -34,7 +34,7 @@ from unnoise.samplers import DDIM, Point, Sampler
 from unnoise.samplers.grids import at_most_native
 from unnoise.seeding import SeededNoise
 
-PARTS: dict[str, dict[str, type]] = {
+PARTS: dict[str, Mapping[str, type]] = {
     "network": NETWORKS,
     "schedule": SCHEDULES,
     "parametrization": PARAMETRIZATIONS,

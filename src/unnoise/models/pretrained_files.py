@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ DEFAULTS: dict[str, Any] = {
 }
 """What diffusers takes where a config says nothing."""
 OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+OLD_NAME = re.compile(rf"(\.attentions\.\d+)\.({'|'.join(OLD_ATTENTION)})\.")
 BLOCKS = {"down_block_types": "DownEncoderBlock2D", "up_block_types": "UpDecoderBlock2D"}
 
 
@@ -68,13 +70,13 @@ def _diffusers(folder: Path) -> Found:
         "attention": chosen["mid_block_add_attention"],
         "quantised": chosen["use_quant_conv"],
     }
-    return spec, dict(_renamed(name, value) for name, value in _tensors(file).items())
+    return spec, dict(renamed(name, value) for name, value in _tensors(file).items())
 
 
-def _renamed(name: str, value: Tensor) -> tuple[str, Tensor]:
-    """Attention as it is called today; old files also have its matrices as 1x1 convolutions."""
-    for old, new in OLD_ATTENTION.items():
-        name = name.replace(f".attentions.0.{old}.", f".attentions.0.{new}.")
+def renamed(name: str, value: Tensor) -> tuple[str, Tensor]:
+    """A weight of diffusers with its attention as it is called today; old files also have its matrices as 1x1
+    convolutions."""
+    name = OLD_NAME.sub(lambda found: f"{found[1]}.{OLD_ATTENTION[found[2]]}.", name)
     is_matrix = ".attentions." in name and value.ndim == 4
     return name, value.flatten(1) if is_matrix else value
 

@@ -4,7 +4,9 @@ from torch import nn
 
 from unnoise.networks.dit import DiT
 from unnoise.networks.unet import UNet
+from unnoise.networks.unet2d import UNet2D
+from unnoise.registry import Table
 
-NETWORKS: dict[str, type[nn.Module]] = {"unet": UNet, "dit": DiT}
+NETWORKS: Table[type[nn.Module]] = Table("unnoise.networks", {"unet": UNet, "unet2d": UNet2D, "dit": DiT})
 
-__all__ = ["NETWORKS", "DiT", "UNet"]
+__all__ = ["NETWORKS", "DiT", "UNet", "UNet2D"]

@@ -84,6 +84,23 @@ class LinearBetas(Betas):
 
 
 @dataclass(frozen=True)
+class ScaledLinearBetas(Betas):
+    """Betas whose square roots rise from that of `beta_start` to that of `beta_end` in equal steps (the code of Rombach
+    et al. 2022)."""
+
+    T: int = 1000
+    beta_start: float = 0.00085
+    beta_end: float = 0.012
+
+    def __post_init__(self) -> None:
+        _check_betas(self.T, self.beta_start, self.beta_end)
+
+    def _betas(self) -> Tensor:
+        ends = math.sqrt(self.beta_start), math.sqrt(self.beta_end)
+        return torch.linspace(*ends, self.T, dtype=torch.float64).square()
+
+
+@dataclass(frozen=True)
 class GeometricBetas(Betas):
     """Betas from `beta_start` to `beta_end` in equal ratios."""
 
@@ -115,6 +132,24 @@ class CosineBetas(Betas):
         t = torch.linspace(0, 1, self.T + 1, dtype=torch.float64)
         f = torch.cos((t + self.s) / (1 + self.s) * math.pi / 2) ** 2
         return (1 - f[1:] / f[:-1]).clamp(max=self.max_beta)
+
+
+@dataclass(frozen=True)
+class GivenBetas(Betas):
+    """Any betas, listed: those of a model that somebody else trained. By default those of Ho et al. 2020."""
+
+    values: tuple[float, ...] = tuple(torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64).tolist())
+
+    def __post_init__(self) -> None:
+        for value in self.values:
+            _check_betas(len(self.values), value, value)
+
+    @property
+    def T(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return len(self.values)
+
+    def _betas(self) -> Tensor:
+        return torch.tensor(self.values, dtype=torch.float64)
 
 
 def _check_betas(steps: int, first: float, last: float) -> None:

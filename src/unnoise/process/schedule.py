@@ -1,22 +1,28 @@
 """Every noise schedule by name. What a schedule is: `process.schedule_base`."""
 
-from unnoise.process.betas import Betas, CosineBetas, GeometricBetas, LinearBetas
+from unnoise.process.betas import Betas, CosineBetas, GeometricBetas, GivenBetas, LinearBetas, ScaledLinearBetas
 from unnoise.process.continuous import VE, VP, Cosine, RectifiedFlow
 from unnoise.process.schedule_base import Schedule, Time, VariancePreserving
+from unnoise.registry import Table
 
 Straight = RectifiedFlow
 """The name of earlier versions."""
 
-SCHEDULES: dict[str, type[Schedule]] = {
-    "linear-betas": LinearBetas,
-    "cosine-betas": CosineBetas,
-    "geometric-betas": GeometricBetas,
-    "cosine": Cosine,
-    "vp": VP,
-    "ve": VE,
-    "rectified-flow": RectifiedFlow,
-    "straight": RectifiedFlow,
-}
+SCHEDULES: Table[type[Schedule]] = Table(
+    "unnoise.schedules",
+    {
+        "linear-betas": LinearBetas,
+        "cosine-betas": CosineBetas,
+        "geometric-betas": GeometricBetas,
+        "scaled-linear-betas": ScaledLinearBetas,
+        "given-betas": GivenBetas,
+        "cosine": Cosine,
+        "vp": VP,
+        "ve": VE,
+        "rectified-flow": RectifiedFlow,
+        "straight": RectifiedFlow,
+    },
+)
 
 __all__ = [
     "SCHEDULES",
@@ -26,8 +32,10 @@ __all__ = [
     "Cosine",
     "CosineBetas",
     "GeometricBetas",
+    "GivenBetas",
     "LinearBetas",
     "RectifiedFlow",
+    "ScaledLinearBetas",
     "Schedule",
     "Straight",
     "Time",

@@ -1,6 +1,7 @@
 """Objects from specs and specs from objects, checked against the annotations of constructors."""
 
 from unnoise.registry.annotations import Amount, Bounds, Count, Fraction, Positive, Sizes, fitted, wanted
+from unnoise.registry.plugins import Rows, Table, declared
 from unnoise.registry.specs import (
     REQUIRED,
     Option,
@@ -21,10 +22,13 @@ __all__ = [
     "Fraction",
     "Option",
     "Positive",
+    "Rows",
     "Sizes",
+    "Table",
     "arguments_of",
     "build",
     "check_keys",
+    "declared",
     "describe",
     "fitted",
     "lookup",

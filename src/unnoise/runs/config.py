@@ -13,12 +13,15 @@ import tomli_w
 
 from unnoise.errors import UserError
 from unnoise.files import text_digest, write_atomic
-from unnoise.registry import check_keys, suggest
+from unnoise.registry import check_keys, declared, suggest
 from unnoise.runs.bounds import check_run
 
 Config = dict[str, Any]
 
 MOST_BYTES = 1 << 22
+
+PLUGGED = "unnoise.recipes"
+"""The entry points of other packages' recipes: name -> the package that holds NAME.toml."""
 
 SECTIONS = ("data", "model", "objective", "sampler", "train")
 RUN_KEYS = ("unnoise", "recipe", "source", "seed", "start", "found", "digest")
@@ -30,9 +33,10 @@ OLD_KINDS = {"straight": "rectified-flow"}
 
 
 def recipe_names() -> list[str]:
-    """The built-in recipes."""
+    """The built-in recipes, and those of plug-ins."""
     folder = resources.files("unnoise.recipes")
-    return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
+    built_in = (file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
+    return sorted({*built_in, *declared(PLUGGED)})
 
 
 def read_recipe(name: str) -> Config:
@@ -45,8 +49,13 @@ def read_recipe(name: str) -> Config:
 
 
 def recipe_text(name: str) -> str:
-    """The file of a built-in recipe, whose first comment says what it is."""
-    return resources.files("unnoise.recipes").joinpath(f"{name}.toml").read_text()
+    """The file of a recipe, whose first comment says what it is: built in, or in the package that a plug-in names."""
+    file = resources.files("unnoise.recipes").joinpath(f"{name}.toml")
+    if not file.is_file() and name in declared(PLUGGED):
+        file = resources.files(declared(PLUGGED)[name].value).joinpath(f"{name}.toml")
+    if not file.is_file():
+        raise UserError(f"there is no recipe {name}.toml")
+    return file.read_text(encoding="utf-8")
 
 
 def read_toml(path: Path, *, renew: bool = True) -> Config:

@@ -1,5 +1,6 @@
 """Samplers: from a Denoiser and noise to images."""
 
+from unnoise.registry import Table
 from unnoise.samplers.ancestral import DDIM, Ancestral
 from unnoise.samplers.fewstep import Renoise
 from unnoise.samplers.grids import GRIDS
@@ -11,21 +12,24 @@ from unnoise.samplers.sampler import Point, Sampler, Step
 from unnoise.samplers.sde import Langevin, SDEDPMSolver
 from unnoise.samplers.unipc import UniPC
 
-SAMPLERS: dict[str, type[Sampler]] = {
-    "ddpm": Ancestral,
-    "ddim": DDIM,
-    "euler": Euler,
-    "heun": Heun,
-    "dpm-solver++": DPMSolver,
-    "sde-dpm-solver++": SDEDPMSolver,
-    "unipc": UniPC,
-    "adams-bashforth": AdamsBashforth,
-    "ipndm": IPNDM,
-    "learned": Learned,
-    "langevin": Langevin,
-    "rk45": RK45,
-    "renoise": Renoise,
-}
+SAMPLERS: Table[type[Sampler]] = Table(
+    "unnoise.samplers",
+    {
+        "ddpm": Ancestral,
+        "ddim": DDIM,
+        "euler": Euler,
+        "heun": Heun,
+        "dpm-solver++": DPMSolver,
+        "sde-dpm-solver++": SDEDPMSolver,
+        "unipc": UniPC,
+        "adams-bashforth": AdamsBashforth,
+        "ipndm": IPNDM,
+        "learned": Learned,
+        "langevin": Langevin,
+        "rk45": RK45,
+        "renoise": Renoise,
+    },
+)
 
 __all__ = [
     "DDIM",

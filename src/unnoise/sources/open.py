@@ -23,7 +23,7 @@ from unnoise.errors import NoSplit, UserError
 from unnoise.io.picture_reader import WHITE
 from unnoise.io.tree import Tree, Walk, folder_tree
 from unnoise.progress import notice
-from unnoise.registry import suggest
+from unnoise.registry import Table, suggest
 from unnoise.sources.archive import tar_tree, zip_tree
 from unnoise.sources.arrays import Arrays, read_npy, standard
 from unnoise.sources.cifar import is_cifar, read_cifar
@@ -236,11 +236,24 @@ def _named(content: Content, classes: tuple[str, ...]) -> Content:
 EXPLICIT = "builtin:"
 """Before a name that means the built-in set even where a file or folder is called so."""
 
-BUILT_IN: dict[str, Callable[[str, Settings, Path, bool], Origin]] = {
-    "digits": _digits,
-    "glyphs": _glyphs,
-    **{name: partial(_public, name) for name in PUBLIC},
-}
+
+def _plugged(name: str, make: Callable[[str, Path], Path]) -> Opener:
+    """A source of another package: a function of what stands behind the colon and a cache folder, which gives the
+    path of a folder or a file of images."""
+
+    def opened(options: str, settings: Settings, cache: Path, shown: bool) -> Origin:
+        origin = _path_origin(Path(make(options, cache)).resolve(), settings)
+        return Origin([name, options, origin.key], origin.read)
+
+    return opened
+
+
+Opener = Callable[[str, Settings, Path, bool], Origin]
+BUILT_IN: Table[Opener] = Table(
+    "unnoise.sources",
+    {"digits": _digits, "glyphs": _glyphs, **{name: partial(_public, name) for name in PUBLIC}},
+    _plugged,
+)
 TREES: tuple[tuple[Callable[[Tree], bool], Callable[[Tree, Settings], Content]], ...] = (
     (is_idx_tree, read_idx_tree),
     (is_cifar, read_cifar),

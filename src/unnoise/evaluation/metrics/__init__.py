@@ -15,23 +15,26 @@ from unnoise.evaluation.metrics.modes import Modes
 from unnoise.evaluation.metrics.precision_recall import PrecisionRecall
 from unnoise.evaluation.metrics.reconstruction import Reconstruction
 from unnoise.evaluation.metrics.restoration import Restoration
-from unnoise.registry import lookup
+from unnoise.registry import Rows, lookup
 
 __all__ = ["METRICS", "Metric", "find_metrics"]
 
-METRICS: tuple[Metric, ...] = (
-    FrechetDistance(),
-    KernelDistance(),
-    InceptionScore(),
-    PrecisionRecall(),
-    Modes(),
-    ClassAccuracy(),
-    Memorised(),
-    Restoration(),
-    Reconstruction(),
-    BitsPerDim(),
-    FlowLikelihood(),
-    OodAuroc(),
+METRICS: Rows[Metric] = Rows(
+    "unnoise.metrics",
+    (
+        FrechetDistance(),
+        KernelDistance(),
+        InceptionScore(),
+        PrecisionRecall(),
+        Modes(),
+        ClassAccuracy(),
+        Memorised(),
+        Restoration(),
+        Reconstruction(),
+        BitsPerDim(),
+        FlowLikelihood(),
+        OodAuroc(),
+    ),
 )
 
 

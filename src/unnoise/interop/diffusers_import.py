@@ -1,0 +1,143 @@
+"""A folder that diffusers saved, as a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from unnoise.errors import UserError
+from unnoise.interop.diffusers_scheduler import read_scheduler
+from unnoise.interop.diffusers_unet import Conditions, Described, read_unet, without_classes
+from unnoise.interop.new_run import new_run
+from unnoise.interop.reading import read_json, read_weights
+from unnoise.interop.sidecar import Sidecar, read_sidecar
+from unnoise.models.pretrained_files import read_pretrained, renamed
+from unnoise.process.parametrization import PARAMETRIZATIONS
+from unnoise.process.schedule import SCHEDULES
+from unnoise.registry import spec_of
+from unnoise.runs.run import Run
+
+INDEX, CONFIG, SCHEDULER = "model_index.json", "config.json", "scheduler_config.json"
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+AUTOENCODERS = ("vae", "vqvae")
+"""The folders in which pipelines keep the autoencoder of a latent diffusion."""
+
+
+class Part(NamedTuple):
+    """A part of a model: its section, and its weights by their names in the model's state dict."""
+
+    spec: dict[str, Any]
+    weights: dict[str, Tensor]
+
+
+def import_diffusers(folder: str | Path, out: str | Path, *, source: str = "", size: int | None = None) -> Run:
+    """A run with the network, the schedule and the weights of a pipeline's folder.
+
+    Args:
+        folder: what `save_pretrained` of a pipeline with a UNet2DModel wrote: model_index.json, unet/, scheduler/, and
+            vae/ or vqvae/ where it works in latents.
+        out: the run's folder.
+        source: the images that the model was trained on: what `evaluate` measures against unless it is given others.
+        size: the side of the images, where the network's configuration does not say.
+
+    Raises:
+        UserError: for what has no counterpart, saying what, and for files that are missing or damaged.
+    """
+    folder = Path(folder)
+    read_json(folder / INDEX)
+    sidecar = read_sidecar(folder)
+    unet = read_unet(read_json(folder / "unet" / CONFIG), str(folder / "unet" / CONFIG))
+    scheduler = folder / "scheduler" / SCHEDULER
+    process = read_scheduler(read_json(scheduler), str(scheduler))
+    if unet.outputs != unet.shape[0] * (2 if process.learned_variance else 1):
+        raise UserError(f"{folder}: the network answers {unet.outputs} channels to {unet.shape[0]}, which is not read")
+    latent = _sized(unet.shape, size, folder)
+    network = {**unet.spec, "num_train_timesteps": _timesteps(unet, int(process.schedule.t_max), folder)}
+    codec, shape = _codec(folder, latent)
+    rest, table = _network_weights(folder, unet)
+    conditioner, classes = _conditioner(unet, table, sidecar, rest)
+    model = {
+        "kind": "diffusion",
+        "clip": process.clip,
+        "learned_variance": process.learned_variance,
+        "network": network,
+        "schedule": spec_of(SCHEDULES, process.schedule),
+        "parametrization": spec_of(PARAMETRIZATIONS, process.parametrization),
+        "codec": codec.spec,
+        **({"conditioner": conditioner.spec} if conditioner.spec else {}),
+    }
+    weights = {**{f"network.{name}": value for name, value in rest.items()}, **codec.weights, **conditioner.weights}
+    sampler = sidecar.sampler or process.sampler
+    return new_run(Path(out), model, weights, shape=shape, classes=classes, sampler=sampler, source=source)
+
+
+def _sized(shape: tuple[int, int, int], size: int | None, folder: Path) -> tuple[int, int, int]:
+    channels, height, width = shape
+    if height and width:
+        return shape
+    if size is None:
+        raise UserError(f"{folder} does not say how large its images are: give --size")
+    return channels, size, size
+
+
+def _timesteps(unet: Described, steps: int, folder: Path) -> int:
+    """How many the network knows: as many as the scheduler, whatever its own file says, unless it learned them."""
+    rows = unet.spec["num_train_timesteps"]
+    if unet.spec.get("time_embedding_type") == "learned" and rows != steps:
+        raise UserError(f"{folder}: the network has learned {rows} timesteps, and the scheduler has {steps}")
+    return steps
+
+
+def _network_weights(folder: Path, unet: Described) -> tuple[dict[str, Tensor], Tensor | None]:
+    weights = dict(renamed(*item) for item in read_weights(folder / "unet" / WEIGHTS).items())
+    return without_classes(weights, unet.conditions)
+
+
+def _codec(folder: Path, latent: tuple[int, int, int]) -> tuple[Part, tuple[int, int, int]]:
+    """The codec, and the shape of the images."""
+    found = [folder / name for name in AUTOENCODERS if (folder / name).is_dir()]
+    if not found:
+        return Part({"kind": "pixels"}, {}), latent
+    config = read_json(found[0] / CONFIG)
+    pretrained = read_pretrained(found[0])
+    assert pretrained is not None  # there is a config.json
+    spec, tensors = pretrained
+    factor = 2 ** (len(spec["widths"]) - 1)
+    weights = {f"codec.network.{name}": value for name, value in tensors.items()}
+    weights["codec.scale"] = torch.tensor(float(config.get("scaling_factor") or 1.0))
+    shift = float(config.get("shift_factor") or 0.0)
+    weights["codec.shift"] = torch.full((latent[0], 1, 1), shift)
+    shape = spec["channels"], factor * latent[1], factor * latent[2]
+    return Part({"kind": "latents", "autoencoder": spec, "run": str(found[0].resolve())}, weights), shape
+
+
+def _conditioner(
+    unet: Described, table: Tensor | None, sidecar: Sidecar, network: Mapping[str, Tensor]
+) -> tuple[Part, tuple[str, ...]]:
+    """The conditioner, and the names of the classes."""
+    width = len(network["time_embedding.linear_2.bias"])
+    if unet.conditions.kind == "classes":
+        assert table is not None
+        return _classes(table, unet.conditions, sidecar, width)
+    if unet.conditions.kind:
+        return _vector(width if unet.conditions.kind == "identity" else 1), ()
+    return Part({}, {}), ()
+
+
+def _classes(table: Tensor, conditions: Conditions, sidecar: Sidecar, width: int) -> tuple[Part, tuple[str, ...]]:
+    """Without an embedding for no class, their mean stands for it: training with dropped labels can improve on it."""
+    whole = table if sidecar.no_class else torch.cat([table, table.mean(0, keepdim=True)])
+    count = len(whole) - 1
+    names = tuple(sidecar.classes) if len(sidecar.classes) == count else tuple(map(str, range(count)))
+    return Part({"kind": "class", "dim": width}, {"conditioner.table.weight": whole}), names
+
+
+def _vector(width: int) -> Part:
+    """A conditioner that hands a vector on as it is."""
+    weights = {"project.weight": torch.eye(width), "project.bias": torch.zeros(width), "nothing": torch.zeros(width)}
+    spec = {"kind": "vector", "features": width, "dim": width}
+    return Part(spec, {f"conditioner.{name}": value for name, value in weights.items()})

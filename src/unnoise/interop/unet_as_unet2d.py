@@ -1,0 +1,160 @@
+"""Our own U-Net written as a `UNet2D`, where its sizes allow it: the same function, with other names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from unnoise.errors import NotApplicable
+from unnoise.models import Diffusion
+from unnoise.networks import UNet, UNet2D
+from unnoise.networks.unet import attended_levels
+
+INJECTIONS: dict[str, Literal["default", "scale_shift"]] = {"add": "default", "adagn": "scale_shift"}
+RESNET = {
+    "norm1": "norm",
+    "conv1": "first",
+    "time_emb_proj": "time.project",
+    "norm2": "time.norm",
+    "conv2": "second",
+    "conv_shortcut": "skip",
+}
+"""The layers of a residual block, there and here."""
+NATIVE = 1000
+"""Only with so many steps is our noise level, 0 to 1000, their timestep and one."""
+
+
+def as_unet2d(model: Diffusion) -> UNet2D:
+    """The network of a model as a `UNet2D`: itself, or a U-Net that is written as one.
+
+    Raises:
+        NotApplicable: for other networks, and for a U-Net with parts that a UNet2DModel cannot have.
+    """
+    network = model.network
+    if isinstance(network, UNet2D):
+        _check_timesteps(network, model)
+        return network
+    if not isinstance(network, UNet):
+        raise NotApplicable(
+            f"diffusers' UNet2DModel has no counterpart of a {type(network).__name__}; train with the recipe "
+            "ddpm-diffusers, or --set model.network.kind=unet2d"
+        )
+    if reason := _why_not(network, model):
+        raise NotApplicable(
+            f"this U-Net is none that diffusers' UNet2DModel can be: {reason}; train with the recipe "
+            "ddpm-diffusers, or --set model.network.kind=unet2d"
+        )
+    return _translated(network)
+
+
+def _check_timesteps(network: UNet2D, model: Diffusion) -> None:
+    steps = model.schedule.grid
+    if steps is not None and len(steps) != network.num_train_timesteps:
+        raise NotApplicable(
+            f"diffusers hands a network the timesteps 0 to {len(steps) - 1}, and this one was trained with "
+            f"{network.num_train_timesteps} of them: train with --set model.network.num_train_timesteps={len(steps)}"
+        )
+
+
+def _why_not(network: UNet, model: Diffusion) -> str | None:
+    groups = sorted({module.num_groups for module in network.modules() if isinstance(module, nn.GroupNorm)})
+    steps = model.schedule.grid
+    if len(groups) > 1:
+        return f"its norms have {', '.join(map(str, groups))} groups, where there is one number for all"
+    if network.heads != 1:
+        return f"it has {network.heads} heads at every width, where heads are of one width"
+    if network.time_features != "sinusoidal" or network.channels % 2:
+        return "its time features are not the sinusoidal ones of an even width"
+    if network.token_dim:
+        return "it has cross-attention"
+    return (
+        None
+        if steps is not None and len(steps) == NATIVE
+        else f"its schedule has not the {NATIVE} steps that this needs"
+    )
+
+
+def _translated(network: UNet) -> UNet2D:
+    attended = attended_levels(network.image_size, len(network.multipliers), network.attention)
+    levels = [level in attended for level in range(len(network.multipliers))]
+    groups = network.norm.num_groups
+    made = UNet2D(
+        network.in_channels,
+        network.out_channels,
+        network.image_size,
+        block_out_channels=tuple(network.channels * multiplier for multiplier in network.multipliers),
+        down_block_types=tuple("AttnDownBlock2D" if has else "DownBlock2D" for has in levels),
+        up_block_types=tuple("AttnUpBlock2D" if has else "UpBlock2D" for has in reversed(levels)),
+        layers_per_block=network.blocks,
+        norm_num_groups=groups,
+        attn_norm_num_groups=groups,
+        dropout=network.dropout,
+        resnet_time_scale_shift=INJECTIONS[network.time_injection],
+        vector_dim=network.vector_dim,
+        spatial_channels=network.spatial_channels,
+    )
+    made.load_state_dict(dict(_weights(network, len(levels))))
+    return made.eval()
+
+
+Weights = dict[str, Tensor]
+
+
+def _weights(network: UNet, levels: int) -> Iterator[tuple[str, Tensor]]:
+    ours = network.state_dict()
+    yield from _copied(ours, "conv_in", "first")
+    yield from _copied(ours, "conv_norm_out", "norm")
+    yield from _copied(ours, "conv_out", "last")
+    yield "time_embedding.linear_1.weight", one_step_later(ours["embed_time.1.weight"])
+    yield "time_embedding.linear_1.bias", ours["embed_time.1.bias"]
+    yield from _copied(ours, "time_embedding.linear_2", "embed_time.3")
+    yield from _copied(ours, "class_embedding", "embed_vector")
+    yield from _way(ours, "down", levels, network.blocks)
+    yield from _way(ours, "up", levels, network.blocks + 1)
+    for index in range(2):
+        yield from _stage(ours, "mid_block", index, f"middle.{index}")
+
+
+def _way(ours: Weights, way: str, levels: int, blocks: int) -> Iterator[tuple[str, Tensor]]:
+    """The levels of one way, 'down' or 'up', with what leads from each to the next."""
+    for level in range(levels):
+        first = level * (blocks + 1)
+        for block in range(blocks):
+            yield from _stage(ours, f"{way}_blocks.{level}", block, f"{way}.{first + block}")
+        there = f"{way}_blocks.{level}.{way}samplers.0.conv"
+        yield from _copied(ours, there, f"{way}.{first + blocks}.convolution")
+
+
+def _stage(ours: Weights, where: str, index: int, here: str) -> Iterator[tuple[str, Tensor]]:
+    for there, part in RESNET.items():
+        yield from _copied(ours, f"{where}.resnets.{index}.{there}", f"{here}.block.{part}")
+    attention = f"{where}.attentions.{index}"
+    yield from _copied(ours, f"{attention}.group_norm", f"{here}.attention.norm")
+    yield from _copied(ours, f"{attention}.to_out.0", f"{here}.attention.out")
+    for kind in ("weight", "bias"):
+        joined = ours.get(f"{here}.attention.qkv.{kind}")
+        for name, value in zip("qkv", () if joined is None else joined.chunk(3), strict=False):
+            yield f"{attention}.to_{name}.{kind}", value
+
+
+def _copied(ours: Weights, there: str, here: str) -> Iterator[tuple[str, Tensor]]:
+    """The weight and the bias of a layer, where it is there."""
+    for kind in ("weight", "bias"):
+        if f"{here}.{kind}" in ours:
+            yield f"{there}.{kind}", ours[f"{here}.{kind}"]
+
+
+def one_step_later(weight: Tensor) -> Tensor:
+    """A linear layer of (cos, sin)(t w) as one of (cos, sin)((t - 1) w): the time is counted from 0 there, from 1 here.
+
+    cos(t w) = cos((t - 1) w) cos w - sin((t - 1) w) sin w, and sin alike, so the columns of each pair rotate by w.
+    """
+    half = weight.shape[1] // 2
+    frequencies = torch.exp(-math.log(10_000) * torch.arange(half, dtype=torch.float64) / half)
+    of_cos, of_sin = weight.double().chunk(2, dim=1)
+    cos, sin = frequencies.cos().to(weight.device), frequencies.sin().to(weight.device)
+    return torch.cat([of_cos * cos + of_sin * sin, of_sin * cos - of_cos * sin], dim=1).to(weight.dtype)
