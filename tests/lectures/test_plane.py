@@ -95,3 +95,10 @@ def test_the_denoiser_splits_x_t() -> None:
     found = denoiser(x_t, t)
     rebuilt = float(Cosine().alpha(t)) * found.x_0 + float(Cosine().sigma(t)) * found.eps
     assert torch.allclose(rebuilt, x_t, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_collapse_is_shown_and_cured_in_three_of_three_seeds(tmp_path: Path) -> None:
+    found = show("collapse", out=tmp_path / "collapse.png")["modes_found"]
+    assert max(found.pop("no cure")) <= 3
+    assert found == {"R1": [8, 8, 8], "spectral norm": [8, 8, 8], "minibatch statistics": [8, 8, 8]}
