@@ -201,7 +201,7 @@ def test_bad_input_gets_one_line_and_a_non_zero_exit(run: Path, tmp_path: Path) 
 
 def test_evaluate_takes_a_built_in_set_by_its_name_and_prints_valid_json(tmp_path: Path) -> None:
     result = unnoise(
-        "evaluate", "digits", "--data", "digits", "--features", "pixels", "-n", 100, "--json", cwd=tmp_path
+        "evaluate", "digits", "--data", "digits", "--features", "pixels", "-n", 200, "--json", cwd=tmp_path
     )
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout, parse_constant=pytest.fail)
