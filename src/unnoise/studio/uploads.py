@@ -12,11 +12,11 @@ import numpy as np
 from PIL import Image
 from starlette.requests import Request
 
-from unnoise.data.files.geometry import fit
-from unnoise.data.files.picture_reader import Rules, read_picture
-from unnoise.data.readers.formats import EXTENSIONS
 from unnoise.errors import UserError
 from unnoise.files import write_atomic
+from unnoise.io.geometry import fit
+from unnoise.io.picture_reader import Rules, read_picture
+from unnoise.sources.formats import EXTENSIONS
 from unnoise.studio.paths import NotFound, TooLarge, inside
 
 PICTURE_BYTES = 32 << 20
