@@ -21,7 +21,7 @@ class Layer(NamedTuple):
 
 
 LAYERS = (
-    Layer("errors", {"errors": "the errors that speak to users"}),
+    Layer("errors", {"errors": "the errors that speak to users", "aliases": "types that many packages speak of"}),
     Layer(
         "base",
         {

@@ -6,13 +6,13 @@ import base64
 import io
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import jinja2
 import numpy as np
 from PIL import Image as images
 from PIL.Image import Image
 
+from unnoise.aliases import Record
 from unnoise.data import image_grid, save_png, to_uint8
 from unnoise.files import write_atomic
 from unnoise.models.diffusion import Diffusion
@@ -28,7 +28,7 @@ STRIP_ROWS, STRIP_COLUMNS = 4, 13
 ENLARGED = 8
 
 
-def run_demo(out: Path, minutes: float = 2.0, seed: int = 0) -> dict[str, Any]:
+def run_demo(out: Path, minutes: float = 2.0, seed: int = 0) -> Record:
     """Trains `ddpm-digits` on `digits`, draws 64 images with DDPM and with 50-step DDIM, and writes OUT/index.html."""
     run = train("digits", "ddpm-digits", out, minutes=minutes, seed=seed)
     assert run.summary is not None

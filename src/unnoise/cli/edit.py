@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from unnoise.aliases import Record
 from unnoise.cli.options import PLAIN, DrawOptions, Picture, RunFolder
 from unnoise.cli.output import show
 from unnoise.cli.tables import listed
@@ -117,7 +118,7 @@ def vary(
     _apply(run, Vary(image=image, strength=strength, **_shared(draw)), draw)
 
 
-def _shared(draw: DrawOptions) -> dict[str, Any]:
+def _shared(draw: DrawOptions) -> Record:
     """What all edits share: how the picture is fitted, and how the run samples."""
     return {"fit": draw.fit, "own_size": draw.own_size, "sampler": draw.sampler, "steps": draw.steps}
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
+from unnoise.aliases import Record
 from unnoise.cli.options import Device, Features, Json, Metrics, Precision, SamplerSpec, SomeNumber
 from unnoise.cli.output import command, show
 
@@ -70,7 +70,7 @@ def evaluate(
     show(result, json, _lines(result), then=command("compare", target))
 
 
-def _lines(result: dict[str, Any]) -> list[str]:
+def _lines(result: Record) -> list[str]:
     """The numbers, then what they hold for."""
     from unnoise.evaluation.summary import lines_of
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from typing import Any
 
+from unnoise.aliases import Spec
 from unnoise.files import json_text
 from unnoise.progress import notice, printable
 
@@ -15,7 +14,7 @@ def command(*words: object) -> str:
     return shlex.join(["unnoise", *map(str, words)])
 
 
-def show(result: Mapping[str, Any], as_json: bool, lines: list[str] | None = None, then: str | None = None) -> None:
+def show(result: Spec, as_json: bool, lines: list[str] | None = None, then: str | None = None) -> None:
     """Prints `result` as JSON, or `lines` (by default one 'key  value' line per entry).
 
     Args:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
+from unnoise.aliases import Spec
 from unnoise.cli.options import SAMPLER, Device, Json
 from unnoise.cli.output import command, show
 
@@ -57,7 +57,7 @@ def tune(
     show(result, json, _lines(result), then=command("sample", run, "--steps", steps))
 
 
-def _lines(result: Mapping[str, Any]) -> list[str]:
+def _lines(result: Spec) -> list[str]:
     held_out, named = result["held_out"], sorted(result["named"].items(), key=lambda entry: entry[1])
     gain = 100 * (1 - result["error"] / held_out["untuned"])
     kept = f"{result['file']} ({result['kept']})" if result["file"] else "nothing: no gain over the best named grid"

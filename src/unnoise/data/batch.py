@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Record
 from unnoise.data.blocks import blocks
 from unnoise.data.fields import FIELDS, Values, present
 
@@ -30,7 +31,7 @@ class Batch:
     """
 
     image: Tensor
-    cond: dict[str, Any]
+    cond: Record
     latents: Tensor | None = None
 
     def __len__(self) -> int:
@@ -77,7 +78,7 @@ class Gather:
         lies on their pixels. Latents are of the images as they are, so a batch that flips brings none."""
         parts = self._on_device(indices, flip) if self._tensors else self._from_arrays(indices, flip)
         image, latents = from_uint8(parts.pop(IMAGE)), parts.pop(LATENTS, None)
-        cond: dict[str, Any] = {
+        cond: Record = {
             FIELDS[name].condition: part.to(TYPES[FIELDS[name].batch_dtype or np.int64]) for name, part in parts.items()
         }
         texts = {name: [values[index] for index in indices] for name, values in self._texts.items()}

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
+from unnoise.aliases import Record
 from unnoise.data.fields import FIELDS
 from unnoise.data.images import Images
 from unnoise.errors import UserError
@@ -124,7 +125,7 @@ def _load(entry: Path) -> Images | None:
         return None
 
 
-def _images(meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> Images:
+def _images(meta: Record, arrays: dict[str, np.ndarray]) -> Images:
     small = {name: np.array(array) for name, array in arrays.items() if name in FIELDS and not FIELDS[name].spatial}
     return Images(
         pixels=arrays.pop(PIXELS),

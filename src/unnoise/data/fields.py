@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import io
 from abc import ABC
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image
 
+from unnoise.aliases import Spec
 from unnoise.errors import UserError
 from unnoise.io.geometry import fit
 from unnoise.io.picture_reader import load
@@ -210,7 +211,7 @@ def taken(values: Values, rows: Sequence[int] | np.ndarray | slice) -> Values:
     return values[rows] if isinstance(rows, slice) else [values[row] for row in rows]
 
 
-def present(fields: Mapping[str, Any]) -> Iterable[tuple[Field, Any]]:
+def present(fields: Spec) -> Iterable[tuple[Field, Any]]:
     """(field, values) of those that are there, in the table's order."""
     return [(field, fields[name]) for name, field in FIELDS.items() if fields.get(name) is not None]
 

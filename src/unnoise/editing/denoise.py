@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Record
 from unnoise.data import image_grid, save_png
 from unnoise.editing.image_files import read_image
 from unnoise.errors import NotApplicable, UserError
@@ -52,7 +52,7 @@ def denoise_picture(
     out: Path | None = None,
     overwrite: bool = False,
     device: str | None = None,
-) -> dict[str, Any]:
+) -> Record:
     """Writes a picture beside what a run makes of it without its noise.
 
     Args:

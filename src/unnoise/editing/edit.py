@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Conditions, Record
 from unnoise.editing.image_files import FittedPicture, version_file, write_strip
 from unnoise.editing.residual import Residual, joined, warning
 from unnoise.editing.steps import native_steps
@@ -55,10 +56,10 @@ class Editor:
     denoiser: Denoiser
     sampling: Denoiser
     seeds: Sequence[int]
-    cond: Mapping[str, Any] | None
+    cond: Conditions | None
     codec: Codec | None
 
-    def options(self) -> dict[str, Any]:
+    def options(self) -> Record:
         """The options that all functions of `unnoise.inverse` share."""
         return {"seeds": self.seeds, "cond": self.cond, "codec": self.codec}
 
@@ -153,7 +154,7 @@ def edit(
     out: Path | None = None,
     overwrite: bool = False,
     device: str | None = None,
-) -> dict[str, Any]:
+) -> Record:
     """Runs an edit, writes a strip of the image before and its versions after, and each version beside it.
 
     Args:
@@ -206,7 +207,7 @@ def edit(
 
 
 def _draw(
-    task: Edit, model: ImageModel, seeds: Sequence[int], cond: Mapping[str, Any] | None, guide: Guidance | None
+    task: Edit, model: ImageModel, seeds: Sequence[int], cond: Conditions | None, guide: Guidance | None
 ) -> Edited:
     """All versions, `ROWS` at a time, with a progress bar."""
     denoising = require(model, CanDenoise, f"unnoise edit {task.name}")

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Record
 from unnoise.data import image_grid, save_gif, save_png
 from unnoise.editing.image_files import read_image
 from unnoise.editing.latent_space import (
@@ -49,7 +50,7 @@ def edit_latents(
     out: Path | None = None,
     overwrite: bool = False,
     device: str | None = None,
-) -> dict[str, Any]:
+) -> Record:
     """interpolate A B, arithmetic A B C, invert A or traverse A; writes one grid, or a GIF of its images in turn.
 
     Args:

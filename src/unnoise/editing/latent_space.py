@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Conditions
 from unnoise.errors import NotApplicable
 from unnoise.models import CanDenoise, CanReconstruct, CanSample, ImageModel
 from unnoise.models.image_model import require
@@ -84,7 +85,7 @@ class DDIMNoise:
 
     model: CanDenoise
     steps: int = 100
-    cond: Any = None
+    cond: Conditions | None = None
     asked: Callable[[int], object] = lambda count: None
 
     def encode(self, image: Tensor) -> Tensor:
@@ -113,7 +114,10 @@ class DDIMNoise:
 
 
 def latent_space(
-    model: ImageModel, steps: int = 100, cond: Any = None, asked: Callable[[int], object] = lambda count: None
+    model: ImageModel,
+    steps: int = 100,
+    cond: Conditions | None = None,
+    asked: Callable[[int], object] = lambda count: None,
 ) -> LatentSpace:
     """Where a model's images are mixed. steps, cond, asked: of diffusion models, see `DDIMNoise`."""
     return DDIMNoise(model, steps, cond, asked) if isinstance(model, CanDenoise) else AutoencoderLatents(model)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Record
 from unnoise.inverse import Decoded, Operator
 from unnoise.process.codec import Codec
 
@@ -44,7 +45,7 @@ class Residual(NamedTuple):
         """Which versions disagree with the picture, (N,) bool; NaN disagrees."""
         return ~(self.rms <= POOR_FROM * (self.expected.square() + TOLERATED**2).sqrt())
 
-    def summary(self, seeds: Sequence[int]) -> dict[str, Any]:
+    def summary(self, seeds: Sequence[int]) -> Record:
         """{residual, expected_residual, poor}: numbers per version, and the seeds of the poor ones."""
         return {
             "residual": [round(value, 4) for value in self.rms.tolist()],
@@ -71,7 +72,7 @@ def joined(parts: Sequence[Residual | None]) -> Residual | None:
     return Residual(*(torch.cat(values) for values in zip(*found, strict=True))) if found else None
 
 
-def warning(summary: dict[str, Any], advice: str) -> str | None:
+def warning(summary: Record, advice: str) -> str | None:
     """One line about the poor versions; None where there are none."""
     poor = summary["poor"]
     if not poor:

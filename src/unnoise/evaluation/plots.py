@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from unnoise.aliases import Spec
 from unnoise.runs.metrics_file import read_metrics
 
 INK = "#010203"
@@ -70,7 +70,7 @@ def loss_curve(folder: Path, points: int = 300) -> Curve:
     return [float(part[:, 0].mean()) for part in parts], [float(part[:, 1].mean()) for part in parts]
 
 
-def binned(curve: Mapping[str, Any], bins: int = 60) -> Curve:
+def binned(curve: Spec, bins: int = 60) -> Curve:
     """A per-t curve averaged over neighbouring t: what few visits leave noisy becomes readable."""
     t, bits = np.array(curve["t"]), np.array(curve["bits"])
     edges = np.unique(np.geomspace(1, t.max() + 1, bins))

@@ -7,11 +7,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
 
+from unnoise.aliases import Record, Spec
 from unnoise.data import Images
 from unnoise.errors import NotApplicable, UserError
 from unnoise.features.extractor import levels
@@ -42,7 +43,7 @@ class Drawn:
     """
 
     pixels: np.ndarray
-    how: dict[str, Any]
+    how: Record
     labels: np.ndarray | None = None
 
 
@@ -156,11 +157,11 @@ class Target:
         labels = cond["label"] if cond is not None and "label" in self.condition_names else None
         return Drawn(pixels, how, None if labels is None else labels.cpu().numpy())
 
-    def checkpoint(self) -> dict[str, Any]:
+    def checkpoint(self) -> Record:
         """Which weights were measured: the run's step and the digest of its averaged weights."""
         return {} if self.run is None else self.run.weights()
 
-    def _conditions(self, n: int, data: Images | None, seed: int) -> Mapping[str, Any] | None:
+    def _conditions(self, n: int, data: Images | None, seed: int) -> Spec | None:
         """The conditions of n random images of the data, so that they come as often as they do there."""
         if not self.condition_names:
             return None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Conditions
 from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoised, Denoiser, Wrapped
 
@@ -40,7 +40,7 @@ class _Guided(Wrapped):
     guiding_model: Denoiser
     scale: float
 
-    def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised:
+    def __call__(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None) -> Denoised:
         main, guiding = self.denoiser(x_t, t, cond), self.guiding_model(x_t, t, cond)
         x_0 = torch.lerp(guiding.x_0, main.x_0, self.scale)
         return replace(main, x_0=x_0, eps=torch.lerp(guiding.eps, main.eps, self.scale))

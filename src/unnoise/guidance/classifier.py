@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Conditions
 from unnoise.errors import UserError
 from unnoise.guidance.score import add_score
 from unnoise.process.denoiser import Denoised, Denoiser, Wrapped
@@ -40,7 +41,7 @@ class _Guided(Wrapped):
     log_prob: LogProb
     scale: float
 
-    def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised:
+    def __call__(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None) -> Denoised:
         denoised = self.denoiser(x_t, t, cond)
         if cond is None:
             return denoised

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Conditions
 from unnoise.process.denoiser import Denoised, Denoiser, Wrapped
 
 
@@ -29,7 +29,7 @@ class ClassifierFree:
 class _Guided(Wrapped):
     scale: float
 
-    def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised:
+    def __call__(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None) -> Denoised:
         with_cond, without = self.denoiser(x_t, t, cond), self.denoiser(x_t, t, None)
         x_0 = torch.lerp(without.x_0, with_cond.x_0, self.scale)
         return replace(with_cond, x_0=x_0, eps=torch.lerp(without.eps, with_cond.eps, self.scale))

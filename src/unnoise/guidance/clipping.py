@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
 
+from unnoise.aliases import Conditions
 from unnoise.process.denoiser import Denoised, Wrapped
 
 
@@ -17,6 +17,6 @@ class Clipped(Wrapped):
     low: float = -1.0
     high: float = 1.0
 
-    def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised:
+    def __call__(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None) -> Denoised:
         denoised = self.denoiser(x_t, t, cond)
         return denoised.with_x0(denoised.x_0.clamp(self.low, self.high))

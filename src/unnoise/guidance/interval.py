@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Conditions
 from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoised, Denoiser, Wrapped
 
@@ -48,7 +48,7 @@ class _Limited(Wrapped):
     low: float
     high: float
 
-    def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised:
+    def __call__(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None) -> Denoised:
         level = torch.exp(-self.schedule.log_snr(t) / 2)
         inside = (self.low < level) & (level <= self.high)
         if inside.all():

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from unnoise.aliases import Record
 from unnoise.errors import NotApplicable
 from unnoise.files import claim, json_text, new_folder
 from unnoise.interop.diffusers_scheduler import scheduler_config
@@ -27,7 +28,7 @@ Files = tuple[dict[str, Any], dict[str, Tensor]]
 """A config.json, and the weights beside it."""
 
 
-def export_diffusers(run: Run, out: Path, *, overwrite: bool = False) -> dict[str, Any]:
+def export_diffusers(run: Run, out: Path, *, overwrite: bool = False) -> Record:
     """Writes a run as a pipeline of diffusers: DDPMPipeline, or LDMPipeline where it works in latents.
 
     Args:
@@ -94,7 +95,7 @@ def _hands_on(conditioner: VectorConditioner) -> bool:
     return torch.equal(weight, torch.eye(len(weight)).to(weight)) and not bias.any()
 
 
-def _index(pipeline: str) -> dict[str, Any]:
+def _index(pipeline: str) -> Record:
     parts = {"unet": "UNet2DModel", "scheduler": "DDPMScheduler"}
     if pipeline == "LDMPipeline":
         parts = {"unet": "UNet2DModel", "scheduler": "DDIMScheduler", "vqvae": "AutoencoderKL"}
@@ -102,12 +103,12 @@ def _index(pipeline: str) -> dict[str, Any]:
     return {"_class_name": pipeline, "_diffusers_version": VERSION, **named}
 
 
-def _write(folder: Path, config: dict[str, Any], weights: dict[str, Tensor]) -> None:
+def _write(folder: Path, config: Record, weights: dict[str, Tensor]) -> None:
     folder.mkdir()
     _write_json(folder / "config.json", config)
     tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
+def _write_json(path: Path, content: Record) -> None:
     path.write_text(json_text(content, indent=2), encoding="utf-8")

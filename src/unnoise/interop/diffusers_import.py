@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Record
 from unnoise.errors import UserError
 from unnoise.interop.diffusers_scheduler import read_scheduler
 from unnoise.interop.diffusers_unet import Conditions, Described, read_unet, without_classes
@@ -30,7 +31,7 @@ AUTOENCODERS = ("vae", "vqvae")
 class Part(NamedTuple):
     """A part of a model: its section, and its weights by their names in the model's state dict."""
 
-    spec: dict[str, Any]
+    spec: Record
     weights: dict[str, Tensor]
 
 

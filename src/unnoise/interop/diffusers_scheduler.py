@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
 
+from unnoise.aliases import Record, Spec
 from unnoise.errors import NotApplicable, UserError
 from unnoise.process.parametrization import X0, Eps, Parametrization, V
 from unnoise.process.schedule import Betas, CosineBetas, GivenBetas, LinearBetas, ScaledLinearBetas, Schedule
@@ -47,10 +47,10 @@ class Process(NamedTuple):
     parametrization: Parametrization
     clip: bool
     learned_variance: bool
-    sampler: dict[str, Any]
+    sampler: Record
 
 
-def read_scheduler(config: Mapping[str, Any], where: str) -> Process:
+def read_scheduler(config: Spec, where: str) -> Process:
     """The process of a scheduler_config.json.
 
     Raises:
@@ -76,7 +76,7 @@ def read_scheduler(config: Mapping[str, Any], where: str) -> Process:
     return Process(schedule, parametrization(), clips, variance == "learned_range", sampler)
 
 
-def _schedule(config: Mapping[str, Any], where: str) -> Schedule:
+def _schedule(config: Spec, where: str) -> Schedule:
     given, steps = config.get("trained_betas"), config.get("num_train_timesteps", 1000)
     if given is not None:
         if not isinstance(given, list) or not 1 <= len(given) <= MOST_STEPS:
@@ -94,9 +94,7 @@ def _schedule(config: Mapping[str, Any], where: str) -> Schedule:
     return lookup({**SCHEDULES}, str(kind), f"beta_schedule in {where}")(steps, first, last)
 
 
-def scheduler_config(
-    schedule: Schedule, parametrization: Parametrization, *, clip: bool, variance: str
-) -> dict[str, Any]:
+def scheduler_config(schedule: Schedule, parametrization: Parametrization, *, clip: bool, variance: str) -> Record:
     """The DDPMScheduler, which DDIM's pipeline reads too, of a process.
 
     Args:
@@ -129,7 +127,7 @@ def scheduler_config(
     }
 
 
-def _betas_config(schedule: Betas) -> dict[str, Any]:
+def _betas_config(schedule: Betas) -> Record:
     for name, cls in SCHEDULES.items():
         if isinstance(schedule, (LinearBetas, ScaledLinearBetas)) and type(schedule) is cls:
             ends = {"beta_start": schedule.beta_start, "beta_end": schedule.beta_end}

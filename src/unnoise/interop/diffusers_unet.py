@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Record, Spec
 from unnoise.errors import UserError
 from unnoise.networks import UNet2D
 from unnoise.networks.unet2d import DOWN_BLOCKS, UP_BLOCKS
@@ -18,7 +19,7 @@ OURS_ALONE = ("image_size", "vector_dim", "spatial_channels", "token_dim", "clas
 SHARED = tuple(option.name for option in describe(UNet2D) if option.name not in OURS_ALONE)
 """Options that have the same name and meaning there."""
 THEIRS = (*SHARED, "sample_size", "class_embed_type", "num_class_embeds")
-DEFAULTS: dict[str, Any] = {
+DEFAULTS: Record = {
     "in_channels": 3,
     "out_channels": 3,
     "block_out_channels": (224, 448, 672, 896),
@@ -43,13 +44,13 @@ class Conditions(NamedTuple):
 class Described(NamedTuple):
     """spec: a [model.network] section; shape: (C, H, W) of what it denoises, H and W 0 where the file does not say."""
 
-    spec: dict[str, Any]
+    spec: Record
     shape: tuple[int, int, int]
     outputs: int
     conditions: Conditions
 
 
-def read_unet(config: Mapping[str, Any], where: str) -> Described:
+def read_unet(config: Spec, where: str) -> Described:
     """A network's config.json.
 
     Raises:
@@ -77,7 +78,7 @@ def read_unet(config: Mapping[str, Any], where: str) -> Described:
     return Described(network, (chosen["in_channels"], *_size(config, where)), chosen["out_channels"], conditions)
 
 
-def _check_bounds(options: Mapping[str, Any], where: str) -> None:
+def _check_bounds(options: Spec, where: str) -> None:
     widths = options["block_out_channels"]
     whole = isinstance(widths, (list, tuple)) and all(type(width) is int for width in widths)
     if not whole or not 1 <= len(widths) <= MOST_LEVELS or not all(0 < width <= LARGEST_WIDTH for width in widths):
@@ -102,7 +103,7 @@ def _blocks(names: Any, known: Mapping[str, str], where: str) -> tuple[str, ...]
     return plain
 
 
-def _size(config: Mapping[str, Any], where: str) -> tuple[int, int]:
+def _size(config: Spec, where: str) -> tuple[int, int]:
     size = config.get("sample_size")
     if size is None:
         return 0, 0
@@ -112,7 +113,7 @@ def _size(config: Mapping[str, Any], where: str) -> tuple[int, int]:
     return sides[0], sides[1]
 
 
-def _conditions(config: Mapping[str, Any], where: str) -> Conditions:
+def _conditions(config: Spec, where: str) -> Conditions:
     kind, count = config.get("class_embed_type"), config.get("num_class_embeds")
     if kind in ("identity", "timestep"):
         return Conditions(str(kind))
@@ -125,7 +126,7 @@ def _conditions(config: Mapping[str, Any], where: str) -> Conditions:
     return Conditions("classes", count)
 
 
-def unet_config(network: UNet2D, classes: int) -> dict[str, Any]:
+def unet_config(network: UNet2D, classes: int) -> Record:
     """The config.json of a network; classes: rows of its class embedding, 0 for none of that kind."""
     height, width = network.image_size
     shared = {name: getattr(network, name) for name in SHARED}

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Record
 from unnoise.errors import NotApplicable
 from unnoise.models import Diffusion
 from unnoise.models.codec import Latents
@@ -39,7 +40,7 @@ def vae_files(model: Diffusion) -> tuple[dict[str, Any], dict[str, Tensor]] | No
     return _config(network, float(codec.scale)), weights
 
 
-def _config(network: AutoencoderKL, scale: float) -> dict[str, Any]:
+def _config(network: AutoencoderKL, scale: float) -> Record:
     levels = len(network.widths)
     return {
         "_class_name": "AutoencoderKL",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from unnoise.aliases import Record
 from unnoise.errors import UserError
 from unnoise.interop.diffusers_export import export_diffusers
 from unnoise.interop.diffusers_import import INDEX, import_diffusers
@@ -13,14 +14,14 @@ from unnoise.runs.run import Run
 
 
 class Exporter(Protocol):
-    def __call__(self, run: Run, out: Path, *, overwrite: bool = False) -> dict[str, Any]: ...
+    def __call__(self, run: Run, out: Path, *, overwrite: bool = False) -> Record: ...
 
 
 EXPORTS: dict[str, Exporter] = {"diffusers": export_diffusers}
 """Name of a format -> what writes it."""
 
 
-def export_run(run: Run | str | Path, to: str, out: str | Path, *, overwrite: bool = False) -> dict[str, Any]:
+def export_run(run: Run | str | Path, to: str, out: str | Path, *, overwrite: bool = False) -> Record:
     """Writes a run in a format of another library.
 
     Args:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 import unnoise
+from unnoise.aliases import Spec
 from unnoise.errors import UserError
 from unnoise.files import claim
 from unnoise.models.assembly import model_spec
@@ -31,12 +31,12 @@ UNKNOWN_SOURCE = "imported"
 
 def new_run(
     out: Path,
-    model: Mapping[str, Any],
+    model: Spec,
     weights: Mapping[str, Tensor],
     *,
     shape: tuple[int, int, int],
     classes: Sequence[str],
-    sampler: Mapping[str, Any],
+    sampler: Spec,
     source: str = "",
 ) -> Run:
     """A run with one checkpoint, of step 0.

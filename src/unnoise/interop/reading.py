@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import safetensors
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from unnoise.aliases import Record
 from unnoise.errors import UserError
 from unnoise.runtime.memory import total_bytes
 
 MOST_JSON_BYTES = 1 << 22
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> Record:
     """The JSON object in a file.
 
     Raises:

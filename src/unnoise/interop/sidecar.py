@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import unnoise
+from unnoise.aliases import Record
 from unnoise.errors import UserError
 from unnoise.files import json_text
 from unnoise.interop.reading import read_json
@@ -19,7 +20,7 @@ class Sidecar(NamedTuple):
 
     classes: Sequence[str] = ()
     no_class: bool = False
-    sampler: dict[str, Any] | None = None
+    sampler: Record | None = None
 
 
 def write_sidecar(folder: Path, sidecar: Sidecar) -> None:

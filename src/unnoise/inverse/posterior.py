@@ -17,11 +17,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Conditions
 from unnoise.errors import UserError
 from unnoise.guidance.score import add_score, score_scale
 from unnoise.inverse.conjugate_gradients import conjugate_gradients
@@ -48,7 +48,7 @@ class PosteriorSampler(ABC):
         return _Conditioned(denoiser, self)
 
     @abstractmethod
-    def denoise(self, denoiser: Denoiser, x_t: Tensor, t: Tensor, cond: Any) -> Denoised:
+    def denoise(self, denoiser: Denoiser, x_t: Tensor, t: Tensor, cond: Conditions | None) -> Denoised:
         """The estimate of E[x_0 | x_t, y], and the noise that goes with it."""
 
     def mismatch(self, x_0: Tensor) -> tuple[Tensor, Operator]:
@@ -61,7 +61,7 @@ class PosteriorSampler(ABC):
 class _Conditioned(Wrapped):
     method: PosteriorSampler
 
-    def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised:
+    def __call__(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None) -> Denoised:
         return self.method.denoise(self.denoiser, x_t, t, cond)
 
 
@@ -76,7 +76,7 @@ class DDNM(PosteriorSampler):
 
     data_std: float = 1.0
 
-    def denoise(self, denoiser: Denoiser, x_t: Tensor, t: Tensor, cond: Any) -> Denoised:
+    def denoise(self, denoiser: Denoiser, x_t: Tensor, t: Tensor, cond: Conditions | None) -> Denoised:
         denoised = denoiser(x_t, t, cond)
         r_2 = per_row(_variance(denoiser.schedule, t, self.data_std), x_t)
         residual, linear = self.mismatch(denoised.x_0)
@@ -93,7 +93,7 @@ class PiGDM(PosteriorSampler):
 
     data_std: float = 1.0
 
-    def denoise(self, denoiser: Denoiser, x_t: Tensor, t: Tensor, cond: Any) -> Denoised:
+    def denoise(self, denoiser: Denoiser, x_t: Tensor, t: Tensor, cond: Conditions | None) -> Denoised:
         x, denoised = _with_graph(denoiser, x_t, t, cond)
         r_2 = per_row(_variance(denoiser.schedule, t, self.data_std), x_t)
         residual, linear = self.mismatch(denoised.x_0)
@@ -112,7 +112,7 @@ class MMPS(PosteriorSampler):
 
     iterations: int = 3
 
-    def denoise(self, denoiser: Denoiser, x_t: Tensor, t: Tensor, cond: Any) -> Denoised:
+    def denoise(self, denoiser: Denoiser, x_t: Tensor, t: Tensor, cond: Conditions | None) -> Denoised:
         x, denoised = _with_graph(denoiser, x_t, t, cond)
         residual, linear = self.mismatch(denoised.x_0)
         scale = per_row(score_scale(denoiser.schedule, t), x_t)
@@ -137,7 +137,7 @@ class DPS(PosteriorSampler):
 
     scale: float = 1.0
 
-    def denoise(self, denoiser: Denoiser, x_t: Tensor, t: Tensor, cond: Any) -> Denoised:
+    def denoise(self, denoiser: Denoiser, x_t: Tensor, t: Tensor, cond: Conditions | None) -> Denoised:
         x, denoised = _with_graph(denoiser, x_t, t, cond)
         residual, linear = self.mismatch(denoised.x_0)
         power = residual.square().flatten(1).sum(1) / self.operator.count(residual).clamp(min=1)
@@ -155,7 +155,7 @@ def _variance(schedule: Schedule, t: Tensor, std: float) -> Tensor:
     return var * std**2 / ((alpha * std) ** 2 + var)
 
 
-def _with_graph(denoiser: Denoiser, x_t: Tensor, t: Tensor, cond: Any) -> tuple[Tensor, Denoised]:
+def _with_graph(denoiser: Denoiser, x_t: Tensor, t: Tensor, cond: Conditions | None) -> tuple[Tensor, Denoised]:
     """A leaf equal to x_t and what the denoiser makes of it, differentiable whatever the caller's mode."""
     with torch.enable_grad():
         x = x_t.detach().requires_grad_()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Conditions, State
 from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoiser
 from unnoise.process.gaussian import perturb, transition
@@ -49,7 +49,14 @@ class RePaint(Ancestral):
         return falling[list(_walk(len(falling) - 1, self.jump, self.repeats))]
 
     def step(
-        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
+        self,
+        denoiser: Denoiser,
+        x: Tensor,
+        t: Tensor,
+        s: Tensor,
+        state: State,
+        noise: Noise,
+        cond: Conditions | None = None,
     ) -> Step:
         schedule = denoiser.schedule
         if s > t:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from unnoise.aliases import Conditions
 from unnoise.errors import UserError
 from unnoise.guidance.clipping import Clipped
 from unnoise.inverse.latent import Decoded
@@ -36,7 +37,7 @@ def restore(
     noise: float = 0.0,
     sampler: Sampler | None = None,
     seeds: Sequence[int] | None = None,
-    cond: Any = None,
+    cond: Conditions | None = None,
     clip: bool = True,
     codec: Codec | None = None,
 ) -> Tensor:
@@ -81,7 +82,7 @@ def repaint(
     jump: int = 10,
     repeats: int = 5,
     seeds: Sequence[int] | None = None,
-    cond: Any = None,
+    cond: Conditions | None = None,
     clip: bool = True,
     codec: Codec | None = None,
 ) -> Tensor:

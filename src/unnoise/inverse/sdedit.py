@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Conditions, State
 from unnoise.errors import UserError
 from unnoise.process.codec import Codec
 from unnoise.process.denoiser import Denoiser
@@ -30,7 +30,14 @@ class Tail(Sampler):
         return self.sampler.times(schedule)[self.start :]
 
     def step(
-        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
+        self,
+        denoiser: Denoiser,
+        x: Tensor,
+        t: Tensor,
+        s: Tensor,
+        state: State,
+        noise: Noise,
+        cond: Conditions | None = None,
     ) -> Step:
         return self.sampler.step(denoiser, x, t, s, state, noise, cond)
 
@@ -42,7 +49,7 @@ def vary(
     *,
     sampler: Sampler | None = None,
     seeds: Sequence[int] | None = None,
-    cond: Any = None,
+    cond: Conditions | None = None,
     codec: Codec | None = None,
 ) -> Tensor:
     """SDEdit: x_t ~ q(x_t | image) at the time where `strength` of the sampler's steps remain, then those steps (Meng

@@ -7,11 +7,11 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Conditions
 from unnoise.errors import UserError
 from unnoise.metrics.grids import rising_times, visits
 from unnoise.metrics.rows import batch_rows, blocks, row_normal, stderr, take, wide
@@ -59,7 +59,7 @@ def variational_bound(
     decoder: str = "discretised",
     variance: Variance | str = "beta",
     steps: int | Tensor | None = None,
-    cond: Any = None,
+    cond: Conditions | None = None,
     seed: int = 0,
     draws: int = 1,
     sampled: int | None = None,
@@ -143,7 +143,7 @@ class _Walk:
     denoiser: Denoiser
     variance: Variance
     x_0: Tensor
-    cond: Any
+    cond: Conditions | None
     seed: int
     draws: int
     batch: int

@@ -10,13 +10,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
 from scipy.integrate import RK45
 from torch import Tensor
 
+from unnoise.aliases import Conditions
 from unnoise.errors import UserError
 from unnoise.metrics.rows import batch_rows, blocks, row_normal, stderr, take, wide
 from unnoise.process.denoiser import Denoiser
@@ -42,7 +42,7 @@ def ode_log_likelihood(
     denoiser: Denoiser,
     x_0: Tensor,
     *,
-    cond: Any = None,
+    cond: Conditions | None = None,
     trace: str = "exact",
     rtol: float = 1e-5,
     atol: float = 1e-5,
@@ -105,7 +105,7 @@ class _Flow:
     """d (z, log-determinant) / d angle on a flat float64 state: z (B, *), then one number a row."""
 
     denoiser: Denoiser
-    cond: Any
+    cond: Conditions | None
     probes: _Probes
     x_0: Tensor
 

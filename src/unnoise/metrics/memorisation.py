@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from scipy.stats import rankdata
 from torch import Tensor
 
+from unnoise.aliases import Record
 from unnoise.errors import UserError
 from unnoise.metrics.distances import nearest
 from unnoise.metrics.statistics import Array, feature_pair
@@ -46,7 +46,7 @@ class Memorisation:
         order = self.distances.argsort(stable=True)[:count]
         return [(int(i), int(self.nearest[i]), float(self.distances[i])) for i in order]
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> Record:
         """Everything but the distances, in plain numbers."""
         return {
             "fraction": self.fraction,

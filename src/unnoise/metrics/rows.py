@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Conditions
 from unnoise.errors import UserError
 from unnoise.seeding import generator
 
@@ -41,7 +42,7 @@ def row_normal(x: Tensor, rows: range, *keys: int) -> Tensor:
     return torch.cat(drawn)[rows.start - chunks.start * CHUNK :][: len(rows)]
 
 
-def take(cond: Any, index: Tensor) -> Any:
+def take(cond: Conditions | None, index: Tensor) -> Any:
     """The rows `index` (B,) of the conditions: of a tensor, of a list, or of every value of a mapping."""
     if isinstance(cond, Mapping):
         return {name: take(value, index) for name, value in cond.items()}

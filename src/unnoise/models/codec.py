@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
+from unnoise.aliases import Spec
 from unnoise.errors import UserError
 from unnoise.models.autoencoder import Autoencoder
 from unnoise.models.pretrained import PRETRAINED, PretrainedAutoencoder
@@ -57,7 +57,7 @@ class Latents(nn.Module):
     shift: Tensor
     scale: Tensor
 
-    def __init__(self, image_shape: tuple[int, int, int], autoencoder: Mapping[str, Any], run: str = "") -> None:
+    def __init__(self, image_shape: tuple[int, int, int], autoencoder: Spec, run: str = "") -> None:
         super().__init__()
         self.image_shape, self.autoencoder, self.run = image_shape, autoencoder, run
         options = {name: value for name, value in autoencoder.items() if name != "kind"}

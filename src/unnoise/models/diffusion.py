@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from unnoise.aliases import Record, Spec
 from unnoise.data.batch import Batch
 from unnoise.errors import UserError
 from unnoise.guidance.clipping import Clipped
@@ -62,7 +63,7 @@ CAPTURE_PAYS_FROM = 20
 """Network calls: recording a CUDA graph takes about as long as four."""
 OPTIONS = ("clip", "learned_variance")
 LORA = ("rank", "alpha", "where")
-TYPES: dict[str, Any] = {"conditioner": str | Mapping | None, "lora": Mapping | None, **dict.fromkeys(OPTIONS, bool)}
+TYPES: Record = {"conditioner": str | Mapping | None, "lora": Mapping | None, **dict.fromkeys(OPTIONS, bool)}
 """Of what no table builds."""
 
 
@@ -87,7 +88,7 @@ class Diffusion(ImageModel, CanDenoise):
         conditioner: Conditioner | None = None,
         clip: bool = True,
         learned_variance: bool = False,
-        lora: Mapping[str, Any] | None = None,
+        lora: Spec | None = None,
     ) -> None:
         super().__init__(shape)
         self.network = network
@@ -102,7 +103,7 @@ class Diffusion(ImageModel, CanDenoise):
             self._adapt(lora)
 
     @classmethod
-    def build(cls, spec: Mapping[str, Any], shape: tuple[int, int, int], classes: int) -> Diffusion:
+    def build(cls, spec: Spec, shape: tuple[int, int, int], classes: int) -> Diffusion:
         """The sentence that `spec` writes: a spec for each of PARTS, and OPTIONS."""
         check_keys(spec, (*PARTS, "conditioner", "lora", *OPTIONS), "model")
         for name, hint in TYPES.items():
@@ -138,7 +139,7 @@ class Diffusion(ImageModel, CanDenoise):
             lora=spec.get("lora"),
         )
 
-    def spec(self) -> dict[str, Any]:
+    def spec(self) -> Record:
         parts = {
             name: spec_of(table, getattr(self, name), without=FOUND.get(name, ())) for name, table in PARTS.items()
         }
@@ -148,12 +149,12 @@ class Diffusion(ImageModel, CanDenoise):
             parts["lora"] = dict(self.lora)
         return {**{name: getattr(self, name) for name in OPTIONS}, **parts}
 
-    def _adapt(self, lora: Mapping[str, Any]) -> None:
+    def _adapt(self, lora: Spec) -> None:
         check_keys(lora, LORA, "model.lora")
         self.requires_grad_(False)
         add_lora(self.network, **lora)
 
-    def predict(self, x_t: Tensor, t: Tensor, cond: Any = None) -> tuple[Tensor, Tensor | None]:
+    def predict(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None) -> tuple[Tensor, Tensor | None]:
         """The network's answers: the target (B, C, H, W) and, where learned, v (B, C, H, W) in [0, 1].
 
         x_t (B, C, H, W); t () or (B,) float64 on the CPU; cond: a mapping such as {'label': (B,)}, or None.
@@ -177,7 +178,7 @@ class Diffusion(ImageModel, CanDenoise):
         level = self.parametrization.noise_level(self.schedule, t).to(x_t.device, x_t.dtype)
         return per_row(self.parametrization.input_scale(self.schedule, t), x_t) * x_t, level.expand(len(x_t))
 
-    def forward(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised:
+    def forward(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None) -> Denoised:
         """The Denoiser: what the network makes of x_t at time t."""
         return self.denoise(x_t, t, None if self.conditioner is None else self.conditioner(cond, len(x_t)))
 
@@ -315,12 +316,12 @@ class CachedConditioning(Wrapped):
     denoiser: Diffusion
     _made: dict[tuple[int, int], tuple[Any, Conditioning]] = field(default_factory=dict, init=False, repr=False)
 
-    def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised:
+    def __call__(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None) -> Denoised:
         if torch.is_grad_enabled():
             return self.denoiser(x_t, t, cond)
         return self.denoiser.denoise(x_t, t, self._conditioning(cond, len(x_t)))
 
-    def _conditioning(self, cond: Any, count: int) -> Conditioning:
+    def _conditioning(self, cond: Conditions | None, count: int) -> Conditioning:
         assert self.denoiser.conditioner is not None
         key = id(cond), count
         if key not in self._made:
@@ -329,7 +330,7 @@ class CachedConditioning(Wrapped):
         return self._made[key][1]
 
 
-def _conditioner(spec: Mapping[str, Any], shape: tuple[int, int, int], classes: int) -> Conditioner | None:
+def _conditioner(spec: Spec, shape: tuple[int, int, int], classes: int) -> Conditioner | None:
     if spec.get("conditioner") is None:
         return None
     conditioner = build_conditioner(spec["conditioner"], classes=classes, channels=shape[0])

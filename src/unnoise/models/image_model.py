@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from unnoise.aliases import Record, Spec
 from unnoise.data.batch import Batch
 from unnoise.errors import NotApplicable, UserError
 from unnoise.process.codec import Codec
@@ -110,7 +111,7 @@ class ImageModel(nn.Module):
         return False
 
     @classmethod
-    def build(cls, spec: Mapping[str, Any], shape: tuple[int, int, int], classes: int) -> Self:
+    def build(cls, spec: Spec, shape: tuple[int, int, int], classes: int) -> Self:
         """The model with the keywords of `spec`, for images of `shape` (C, H, W) with `classes` labels (0: unlabelled).
 
         Raises UserError for a key that the constructor does not take.
@@ -118,7 +119,7 @@ class ImageModel(nn.Module):
         kind = cls.__name__.lower()
         return build({kind: cls}, {**spec, "kind": kind}, "model", shape=shape, classes=classes)
 
-    def spec(self) -> dict[str, Any]:
+    def spec(self) -> Record:
         """The keywords that build this model, every default included."""
         keywords = spec_of({"model": type(self)}, self, without=FOUND)
         return {name: value for name, value in keywords.items() if name != "kind"}
@@ -181,7 +182,7 @@ class CanDenoise(Protocol):
     @property
     def device(self) -> torch.device: ...
 
-    def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised: ...
+    def __call__(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None) -> Denoised: ...
 
     def guided(self, guidance: Guidance | None = None) -> Denoiser:
         """The denoiser that sampling uses."""

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from unnoise.aliases import Record
 from unnoise.errors import UserError
 
 Found = tuple[dict[str, Any], dict[str, Tensor]]
@@ -19,7 +20,7 @@ Found = tuple[dict[str, Any], dict[str, Tensor]]
 
 WEIGHTS = "diffusion_pytorch_model"
 LARGEST_WIDTH, MOST_LEVELS = 4096, 8
-DEFAULTS: dict[str, Any] = {
+DEFAULTS: Record = {
     "in_channels": 3,
     "latent_channels": 4,
     "layers_per_block": 1,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
+from unnoise.aliases import Spec
 from unnoise.errors import UserError
 from unnoise.guidance import ClassifierFree
 from unnoise.models.image_model import Conditions, Guidance, ImageModel
@@ -82,7 +83,7 @@ def _cond(
     given = torch.as_tensor(label, device=model.device).reshape(-1)
     if len(given) not in (1, count):
         raise UserError(f"give one label, or one for each of the {count} images; got {len(given)}")
-    rest: Mapping[str, Any] = cond or {}
+    rest: Spec = cond or {}
     return {**rest, "label": given.expand(count)}
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from unnoise.aliases import Conditions, Record, Spec
 from unnoise.errors import UserError
 from unnoise.networks.conditioner import Conditioner, Conditioning
 from unnoise.networks.conditioning import CONDITIONERS
@@ -42,7 +43,7 @@ class Combined(Conditioner):
     def names(self) -> tuple[str, ...]:
         return tuple(name for part in self._parts for name in part.names)
 
-    def forward(self, cond: Mapping[str, Any] | None, count: int, dropped: Tensor | None = None) -> Conditioning:
+    def forward(self, cond: Conditions | None, count: int, dropped: Tensor | None = None) -> Conditioning:
         gone = self.drawn(count, dropped)
         return self._joined([part(cond, count, gone) for part in self._parts], count)
 
@@ -70,7 +71,7 @@ class Combined(Conditioner):
         ]
         return torch.cat(parts, dim=1)
 
-    def derive(self, image: Tensor, cond: Mapping[str, Any]) -> Mapping[str, Any]:
+    def derive(self, image: Tensor, cond: Conditions) -> Spec:
         for part in self._parts:
             cond = part.derive(image, cond)
         return cond
@@ -83,7 +84,7 @@ class Combined(Conditioner):
         return tuple(note for part in self._parts for note in part.notes(cond))
 
 
-def build_conditioner(spec: str | Mapping[str, Any], **found: Any) -> Conditioner:
+def build_conditioner(spec: str | Spec, **found: Any) -> Conditioner:
     """The conditioner a spec describes: 'class', {kind = 'text', dim = 64}, or several together as
     {kind = 'combined', parts = {class = {}, map = {dim = 4}}}. found: `classes`, `channels`, from the data."""
     if isinstance(spec, str) or spec.get("kind") != COMBINED:
@@ -96,7 +97,7 @@ def build_conditioner(spec: str | Mapping[str, Any], **found: Any) -> Conditione
     return Combined(parts, **{name: value for name, value in spec.items() if name == "dropout"})
 
 
-def with_widths(spec: str | Mapping[str, Any], cond: Mapping[str, Any]) -> Mapping[str, Any]:
+def with_widths(spec: str | Spec, cond: Conditions) -> Spec:
     """The spec of a conditioner with the widths that it takes from the data (`Conditioner.widths`) written out.
 
     Args:
@@ -122,7 +123,7 @@ def with_widths(spec: str | Mapping[str, Any], cond: Mapping[str, Any]) -> Mappi
     return {**spec, **{option: int(cond[key].shape[-1]) for option, key in wanted.items()}}
 
 
-def conditioner_spec(conditioner: Conditioner, without: Iterable[str] = ("classes", "channels")) -> dict[str, Any]:
+def conditioner_spec(conditioner: Conditioner, without: Iterable[str] = ("classes", "channels")) -> Record:
     """The spec that builds `conditioner`, every default included, except `without`."""
     without = tuple(without)
     if not isinstance(conditioner, Combined):

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from unnoise.aliases import Conditions, Spec
 from unnoise.errors import UserError
 
 
@@ -64,7 +65,7 @@ class Conditioner(nn.Module, ABC):
         """The conditions that `forward` reads, the keys of cond."""
 
     @abstractmethod
-    def forward(self, cond: Mapping[str, Any] | None, count: int, dropped: Tensor | None = None) -> Conditioning:
+    def forward(self, cond: Conditions | None, count: int, dropped: Tensor | None = None) -> Conditioning:
         """The conditioning of `count` rows.
 
         cond: condition -> its value for each row; None for the unconditional model. dropped: bool (count,), rows that
@@ -79,7 +80,7 @@ class Conditioner(nn.Module, ABC):
             dropped = dropped | (torch.rand(count, device=self.device) < self.dropout)
         return dropped
 
-    def derive(self, image: Tensor, cond: Mapping[str, Any]) -> Mapping[str, Any]:
+    def derive(self, image: Tensor, cond: Conditions) -> Spec:
         """The conditions of training images (B, C, H, W): cond, and what can be made from the images themselves."""
         return cond
 
@@ -102,7 +103,7 @@ class SingleConditioner(Conditioner):
     def names(self) -> tuple[str, ...]:
         return (self.key, *self.details)
 
-    def forward(self, cond: Mapping[str, Any] | None, count: int, dropped: Tensor | None = None) -> Conditioning:
+    def forward(self, cond: Conditions | None, count: int, dropped: Tensor | None = None) -> Conditioning:
         value = None if cond is None else cond.get(self.key)
         if cond is None or value is None:
             return self.absent(count)
@@ -115,7 +116,7 @@ class SingleConditioner(Conditioner):
         """The conditioning of `count` rows without a condition."""
 
     @abstractmethod
-    def embed(self, value: Any, dropped: Tensor, cond: Mapping[str, Any]) -> Conditioning:
+    def embed(self, value: Any, dropped: Tensor, cond: Conditions) -> Conditioning:
         """The conditioning of a batch's condition; rows where `dropped` is true get that of `absent`."""
 
 

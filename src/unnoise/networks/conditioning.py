@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unnoise.aliases import Conditions, Spec
 from unnoise.errors import UserError
 from unnoise.networks.conditioner import Conditioner, Conditioning, SingleConditioner, all_dropped, rows
 from unnoise.networks.embedding import SinusoidalEmbedding
@@ -39,7 +40,7 @@ class ClassConditioner(SingleConditioner):
     def absent(self, count: int) -> Conditioning:
         return Conditioning(vector=self.table(torch.full((count,), self.classes, device=self.device)))
 
-    def embed(self, value: Tensor, dropped: Tensor, cond: Mapping[str, Any]) -> Conditioning:
+    def embed(self, value: Tensor, dropped: Tensor, cond: Conditions) -> Conditioning:
         return Conditioning(vector=self.table(value.masked_fill(dropped, self.classes)))
 
 
@@ -66,7 +67,7 @@ class TextConditioner(SingleConditioner):
     def absent(self, count: int) -> Conditioning:
         return self.embed([""] * count, all_dropped(count, self.device), {})
 
-    def embed(self, value: Sequence[str], dropped: Tensor, cond: Mapping[str, Any]) -> Conditioning:
+    def embed(self, value: Sequence[str], dropped: Tensor, cond: Conditions) -> Conditioning:
         (features, mask), (blank, blank_mask) = (
             self.text.read(texts, self.device) for texts in (composed(value), [""])
         )
@@ -105,7 +106,7 @@ class MapConditioner(SingleConditioner):
     def absent(self, count: int) -> Conditioning:
         return Conditioning()
 
-    def embed(self, value: Tensor, dropped: Tensor, cond: Mapping[str, Any]) -> Conditioning:
+    def embed(self, value: Tensor, dropped: Tensor, cond: Conditions) -> Conditioning:
         spatial = self.table(value).permute(0, 3, 1, 2)
         return Conditioning(spatial=spatial.masked_fill(rows(dropped, spatial), 0))
 
@@ -138,7 +139,7 @@ class ImageConditioner(SingleConditioner):
     def absent(self, count: int) -> Conditioning:
         return Conditioning(vector=self.nothing.expand(count, -1))
 
-    def embed(self, value: Tensor, dropped: Tensor, cond: Mapping[str, Any]) -> Conditioning:
+    def embed(self, value: Tensor, dropped: Tensor, cond: Conditions) -> Conditioning:
         given = cond.get("image_noise")
         s = torch.zeros(len(value), device=value.device) if given is None else given
         if self.training and self.noise > 0:
@@ -147,7 +148,7 @@ class ImageConditioner(SingleConditioner):
         vector = torch.where(dropped[:, None], self.nothing, self.level(1000 * s))
         return Conditioning(vector=vector, spatial=value.masked_fill(rows(dropped, value), 0))
 
-    def derive(self, image: Tensor, cond: Mapping[str, Any]) -> Mapping[str, Any]:
+    def derive(self, image: Tensor, cond: Conditions) -> Spec:
         return cond if self.key in cond else {**cond, self.key: reduced(image, self.factor)}
 
 
@@ -172,7 +173,7 @@ class VectorConditioner(SingleConditioner):
     def absent(self, count: int) -> Conditioning:
         return Conditioning(vector=self.nothing.expand(count, -1))
 
-    def embed(self, value: Tensor, dropped: Tensor, cond: Mapping[str, Any]) -> Conditioning:
+    def embed(self, value: Tensor, dropped: Tensor, cond: Conditions) -> Conditioning:
         if value.shape[1:] != (self.features,):
             raise UserError(f"a vector of this model has {self.features} numbers; got {tuple(value.shape[1:])}")
         return Conditioning(vector=torch.where(dropped[:, None], self.nothing, self.project(value)))

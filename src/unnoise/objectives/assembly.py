@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from unnoise.aliases import Record, Spec
 from unnoise.errors import UserError
 from unnoise.models.image_model import ImageModel
 from unnoise.objectives import OBJECTIVES, Objective
@@ -15,7 +13,7 @@ from unnoise.registry import build, describe, lookup, spec_of
 PARTS: dict[str, dict[str, type]] = {"timesteps": TIMESTEP_DISTRIBUTIONS, "weight": WEIGHTS}
 
 
-def build_objective(spec: Mapping[str, Any], model: ImageModel) -> Objective:
+def build_objective(spec: Spec, model: ImageModel) -> Objective:
     """The objective that `spec` describes, for a model; UserError when it is for another kind of model."""
     spec = {"kind": "denoising", **spec}
     _check_model(lookup(OBJECTIVES, spec["kind"], "objective"), spec["kind"], model)
@@ -23,7 +21,7 @@ def build_objective(spec: Mapping[str, Any], model: ImageModel) -> Objective:
     return build(OBJECTIVES, {**spec, **parts}, "objective", model=model)
 
 
-def objective_spec(objective: Objective) -> dict[str, Any]:
+def objective_spec(objective: Objective) -> Record:
     """The [objective] section that builds `objective`, every default included."""
     spec = spec_of(OBJECTIVES, objective, without=("model",))
     return {name: spec_of(PARTS[name], value) if name in PARTS else value for name, value in spec.items()}

@@ -6,11 +6,11 @@ import math
 from contextlib import AbstractContextManager
 from copy import deepcopy
 from functools import lru_cache
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from unnoise.aliases import Conditions
 from unnoise.data.batch import Batch
 from unnoise.errors import UserError
 from unnoise.models.diffusion import CachedConditioning, Diffusion
@@ -92,7 +92,7 @@ class Consistency(Objective):
         total = (per_row(weights, distances) * distances).mean()
         return Loss(total, {"loss": total.detach(), "intervals": torch.tensor(float(self.count()))})
 
-    def consistent(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Tensor:
+    def consistent(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None) -> Tensor:
         """f(x_t, t) (B, C, H, W): where the path through x_t at time t (B,) ends; x_t itself at t = 0."""
         x_0 = self.model(x_t, _inside(t, self.model.schedule.t_max), cond).x_0
         return torch.where(per_row(t, x_t) > 0, x_0, x_t)
@@ -108,7 +108,7 @@ class Consistency(Objective):
         right = torch.searchsorted(rising, self.timesteps.quantile(self.model.schedule, u)).clamp(1, len(rising) - 1)
         return rising[right], rising[right - 1]
 
-    def _taught(self, x_t: Tensor, t: Tensor, s: Tensor, cond: Any) -> Tensor:
+    def _taught(self, x_t: Tensor, t: Tensor, s: Tensor, cond: Conditions | None) -> Tensor:
         teacher = self._teacher
         assert teacher is not None
         if teacher.conditioner is None:
@@ -130,7 +130,7 @@ class Consistency(Objective):
             )
 
 
-def flow_step(denoiser: Denoiser, x_t: Tensor, t: Tensor, s: Tensor, cond: Any = None) -> Tensor:
+def flow_step(denoiser: Denoiser, x_t: Tensor, t: Tensor, s: Tensor, cond: Conditions | None = None) -> Tensor:
     """x_s by one step of Heun's method along the probability flow, for times s < t (B,); where s = 0, Euler's.
 
     The step is straight in the (alpha, sigma) plane, d x = x_0 d alpha + eps d sigma, as in `samplers.Heun`.

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Record
 from unnoise.data import Images
 from unnoise.errors import NotApplicable
 from unnoise.features.classifier import ClassifierFeatures, train_classifier
@@ -41,7 +42,7 @@ def classify(
     seed: int = 0,
     epochs: int | None = None,
     device: str | None = None,
-) -> dict[str, Any]:
+) -> Record:
     """Classifies images by p(y | x) ~ p(x | y) p(y) of a class-conditional run, beside a discriminative classifier.
 
     p(y) is that of the run's training images. The discriminative one is a small convolutional network, trained on the
@@ -140,7 +141,7 @@ def _discriminative(classifier: ClassifierFeatures, images: Images) -> Tensor:
     return torch.cat([classifier.probabilities(classifier(part)) for part in parts])
 
 
-def _summary(probabilities: Tensor, truth: np.ndarray | None) -> dict[str, Any]:
+def _summary(probabilities: Tensor, truth: np.ndarray | None) -> Record:
     best = probabilities.max(1)
     accuracy = None if truth is None else float((best.indices.numpy() == truth).mean())
     return {"predicted": best.indices.tolist(), "probability": best.values.tolist(), "accuracy": accuracy}

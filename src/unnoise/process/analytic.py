@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Conditions
 from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoised
 from unnoise.process.schedule_base import Schedule
@@ -71,7 +71,7 @@ class MixtureDenoiser:
     mixture: GaussianMixture
     schedule: Schedule
 
-    def __call__(self, x_t: Tensor, t: Tensor | float, cond: Any = None) -> Denoised:
+    def __call__(self, x_t: Tensor, t: Tensor | float, cond: Conditions | None = None) -> Denoised:
         t = torch.as_tensor(t, dtype=torch.float64)
         x = x_t.to(torch.float64).flatten(1)
         alpha, sigma = (f(t).reshape(-1, 1) for f in (self.schedule.alpha, self.schedule.sigma))

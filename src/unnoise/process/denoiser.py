@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Conditions
 from unnoise.errors import UserError
 from unnoise.process.gaussian import per_row
 from unnoise.process.level import is_one_time
@@ -74,7 +75,7 @@ class Denoiser(Protocol):
     @property
     def schedule(self) -> Schedule: ...
 
-    def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised: ...
+    def __call__(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None) -> Denoised: ...
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,6 @@ class CountingDenoiser(Wrapped):
 
     count: Callable[[int], object]
 
-    def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised:
+    def __call__(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None) -> Denoised:
         self.count(len(x_t))
         return self.denoiser(x_t, t, cond)

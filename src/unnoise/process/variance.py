@@ -10,12 +10,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Conditions
 from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.gaussian import per_row, perturb, posterior, posterior_between, transition_between
@@ -126,7 +126,7 @@ VARIANCES: dict[str, type[Variance]] = {
 
 @torch.no_grad()
 def estimate_gammas(
-    denoiser: Denoiser, x_0: Tensor, times: Tensor | Sequence[float], seed: int = 0, cond: Any = None
+    denoiser: Denoiser, x_0: Tensor, times: Tensor | Sequence[float], seed: int = 0, cond: Conditions | None = None
 ) -> Analytic:
     """The analytic variance of a denoiser, from one noising of x_0 (B, *), in one batch, at each time with alpha > 0.
 

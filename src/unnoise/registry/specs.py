@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, TypeVar, get_type_hints
 
+from unnoise.aliases import Record, Spec
 from unnoise.errors import UserError
 from unnoise.registry.annotations import fitted
 
@@ -63,7 +64,7 @@ def check_keys(given: Iterable[str], allowed: Iterable[str], where: str) -> None
             raise UserError(f"unknown key {key!r} in {where}; {suggest(key, allowed)}")
 
 
-def build(table: Mapping[str, type[T]], spec: str | Mapping[str, Any], what: str, **given: Any) -> T:
+def build(table: Mapping[str, type[T]], spec: str | Spec, what: str, **given: Any) -> T:
     """Builds the object a spec describes.
 
     table: name -> class. spec: a name, or a mapping with `kind` and keywords. what: the noun, for messages.
@@ -84,7 +85,7 @@ def build(table: Mapping[str, type[T]], spec: str | Mapping[str, Any], what: str
     return cls(**arguments, **{name: value for name, value in given.items() if name in options})
 
 
-def arguments_of(cls: type, given: Mapping[str, Any], where: str, elsewhere: Collection[str] = ()) -> dict[str, Any]:
+def arguments_of(cls: type, given: Spec, where: str, elsewhere: Collection[str] = ()) -> Record:
     """The keyword arguments of a constructor, read from a configuration.
 
     Args:
@@ -107,7 +108,7 @@ def arguments_of(cls: type, given: Mapping[str, Any], where: str, elsewhere: Col
     return {name: _frozen(fitted(value, options[name].type, f"{name} of {where}")) for name, value in given.items()}
 
 
-def spec_of(table: Mapping[str, type], obj: Any, without: Iterable[str] = ()) -> dict[str, Any]:
+def spec_of(table: Mapping[str, type], obj: Any, without: Iterable[str] = ()) -> Record:
     """The spec that builds `obj`: its kind and every constructor argument, defaults included, except `without`."""
     kinds = [name for name, cls in table.items() if type(obj) is cls]
     assert kinds, f"{type(obj).__name__} is in no table"

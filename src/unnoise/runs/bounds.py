@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from unnoise.aliases import Spec
 from unnoise.errors import UserError
 
 LARGEST = {"images": 2**40, "channels": 4096, "height": 2**16, "width": 2**16}
@@ -16,7 +17,7 @@ MOST_ITEMS = 4096
 """Of any list in them, such as the resolutions of a U-Net."""
 
 
-def check_run(config: Mapping[str, Any], where: str) -> None:
+def check_run(config: Spec, where: str) -> None:
     """Raises UserError for a configuration of a run, read from `where`, with a value that no training wrote."""
     for name in ("found", "model", "objective", "train", "data"):
         if not isinstance(config.get(name), Mapping):
@@ -34,7 +35,7 @@ def check_run(config: Mapping[str, Any], where: str) -> None:
         check_sizes(config[section], section, where)
 
 
-def check_sizes(section: Mapping[str, Any], name: str, where: str) -> None:
+def check_sizes(section: Spec, name: str, where: str) -> None:
     """Raises UserError for a whole number, or a list, in a section that is larger than any model needs."""
     for key, value in _leaves(section, name):
         if isinstance(value, int) and abs(value) > LARGEST_SIZE:

@@ -14,13 +14,13 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import safetensors
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from unnoise.aliases import Record
 from unnoise.files import FULL, digest, new_folder, remove_partial
 from unnoise.runs.state import STATE_FILE, State, StateError, read_state, sealed
 
@@ -73,7 +73,7 @@ class Checkpoint:
         except (OSError, safetensors.SafetensorError) as error:
             raise UnsoundCheckpoint(f"{self.folder}: {name}.safetensors: {error}") from error
 
-    def optimizers(self) -> list[dict[str, Any]]:
+    def optimizers(self) -> list[Record]:
         """The state dicts of the phases' optimizers."""
         return torch.load(self.folder / OPTIMIZERS_FILE, weights_only=True, map_location="cpu")
 
@@ -113,8 +113,8 @@ def set_aside(refused: Iterable[Checkpoint]) -> None:
 def save_checkpoint(
     root: Path,
     tensors: Mapping[str, dict[str, Tensor]],
-    optimizers: list[dict[str, Any]],
-    state: dict[str, Any],
+    optimizers: list[Record],
+    state: Record,
 ) -> Checkpoint:
     """Writes `root/STEP` in one piece.
 

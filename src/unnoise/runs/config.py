@@ -11,6 +11,7 @@ from typing import Any
 
 import tomli_w
 
+from unnoise.aliases import Record, Spec
 from unnoise.errors import UserError
 from unnoise.files import text_digest, write_atomic
 from unnoise.registry import check_keys, declared, suggest
@@ -95,7 +96,7 @@ def to_toml(config: Config) -> str:
     return tomli_w.dumps(_plain(config))
 
 
-def parse_overrides(assignments: list[str]) -> dict[str, Any]:
+def parse_overrides(assignments: list[str]) -> Record:
     """['train.batch_size=32', 'data.flip=true'] -> {'train.batch_size': 32, 'data.flip': True}.
 
     Values are TOML; what is not TOML is a string.
@@ -112,7 +113,7 @@ def parse_overrides(assignments: list[str]) -> dict[str, Any]:
     return parsed
 
 
-def override(config: Config, overrides: Mapping[str, Any]) -> Config:
+def override(config: Config, overrides: Spec) -> Config:
     """A copy of `config` with dotted keys set. A new `kind` drops the old kind's other keys."""
     result = _copied(config)
     for path, value in overrides.items():

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from unnoise.aliases import Spec
 from unnoise.files import naming, open_to_append, write_atomic
 
 METRICS_FILE = "metrics.jsonl"
@@ -37,7 +37,7 @@ class MetricsWriter:
         self._path = folder / METRICS_FILE
         self._file: Any = None
 
-    def write(self, line: Mapping[str, Any]) -> None:
+    def write(self, line: Spec) -> None:
         """Numbers that are not finite, which JSON does not have, become null."""
         with naming(self._path):
             if self._file is None:

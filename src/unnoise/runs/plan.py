@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
+from unnoise.aliases import Record
 from unnoise.progress import duration
 
 
@@ -45,7 +45,7 @@ class Plan:
     measured: Measured | None = None
     notes: tuple[str, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Record:
         """One flat mapping."""
         figures = asdict(self)
         return {**figures, **(figures.pop("measured") or {})}

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from filelock import FileLock, Timeout
 
+from unnoise.aliases import Record
 from unnoise.data import Images
 from unnoise.errors import UserError
 from unnoise.models import MODELS
@@ -41,7 +42,7 @@ class Run:
     def __init__(self, folder: Path, config: Config) -> None:
         self.folder, self.config = folder, config
         self.plan: Plan | None = None
-        self.summary: dict[str, Any] | None = None
+        self.summary: Record | None = None
 
     def __repr__(self) -> str:
         steps = [checkpoint.step for checkpoint in checkpoints(self.folder / CHECKPOINTS)]
@@ -107,7 +108,7 @@ class Run:
         sample = [f"unnoise sample {folder} -n 16"] if issubclass(kind, CanSample) else []
         return [*sample, f"unnoise evaluate {folder}"]
 
-    def weights(self) -> dict[str, Any]:
+    def weights(self) -> Record:
         """Which weights `load` gives: the step of the newest sound checkpoint and the digest of its averages."""
         checkpoint = self._newest()
         return {"step": checkpoint.step, "checkpoint": checkpoint.state()["files"]["ema.safetensors"]}

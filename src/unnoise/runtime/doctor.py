@@ -7,11 +7,11 @@ import shutil
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from typing import Any
 
 import torch
 
 import unnoise
+from unnoise.aliases import Record
 from unnoise.runtime.cpu import cpu_has_native_bf16
 from unnoise.runtime.device import best_device
 from unnoise.runtime.threads import free_cpus, usable_cpus
@@ -22,7 +22,7 @@ EXTRAS = {"tensorboard": "tensorboard", "bench": "diffusers"}
 CORE = ("torch", "numpy", "pillow", "safetensors", "scipy", "scikit-learn", "matplotlib", "rich", "cyclopts")
 
 
-def examine() -> dict[str, Any]:
+def examine() -> Record:
     """Versions, devices, precision, compiler, extras and free disk, as plain values."""
     return {
         "unnoise": unnoise.__version__,

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Conditions, State
 from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.gaussian import posterior_between
@@ -42,7 +43,14 @@ class Ancestral(Sampler):
             lookup(VARIANCES, self.variance, "variance")
 
     def step(
-        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
+        self,
+        denoiser: Denoiser,
+        x: Tensor,
+        t: Tensor,
+        s: Tensor,
+        state: State,
+        noise: Noise,
+        cond: Conditions | None = None,
     ) -> Step:
         denoised = denoiser(x, t, cond)
         here, there = denoiser.schedule.at(t), denoiser.schedule.at(s)
@@ -81,7 +89,14 @@ class DDIM(Sampler):
             raise UserError(f"eta must lie in [0, 1], got {self.eta}")
 
     def step(
-        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
+        self,
+        denoiser: Denoiser,
+        x: Tensor,
+        t: Tensor,
+        s: Tensor,
+        state: State,
+        noise: Noise,
+        cond: Conditions | None = None,
     ) -> Step:
         denoised = denoiser(x, t, cond)
         here, there = denoiser.schedule.at(t), denoiser.schedule.at(s)

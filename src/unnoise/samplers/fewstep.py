@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Conditions, State
 from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoiser
 from unnoise.process.level import mix
@@ -42,7 +43,14 @@ class Renoise(Sampler):
         return torch.cat([falling[:-2], falling[-1:]])
 
     def step(
-        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
+        self,
+        denoiser: Denoiser,
+        x: Tensor,
+        t: Tensor,
+        s: Tensor,
+        state: State,
+        noise: Noise,
+        cond: Conditions | None = None,
     ) -> Step:
         denoised = denoiser(x, t, cond)
         if s == 0:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Conditions
 from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoiser
 from unnoise.samplers.ancestral import DDIM
@@ -16,7 +16,7 @@ from unnoise.samplers.ancestral import DDIM
 
 @torch.no_grad()
 def invert(
-    denoiser: Denoiser, x_0: Tensor, sampler: DDIM | None = None, cond: Any = None, iterations: int = 4
+    denoiser: Denoiser, x_0: Tensor, sampler: DDIM | None = None, cond: Conditions | None = None, iterations: int = 4
 ) -> Tensor:
     """x_T (B, *) that the sampler turns into x_0 (B, *): DDIM run upwards (Song et al. 2021, section 4.3).
 
@@ -38,7 +38,7 @@ def invert(
     return x
 
 
-def _up(denoiser: Denoiser, x_s: Tensor, s: Tensor, t: Tensor, cond: Any, iterations: int) -> Tensor:
+def _up(denoiser: Denoiser, x_s: Tensor, s: Tensor, t: Tensor, cond: Conditions | None, iterations: int) -> Tensor:
     low, high = denoiser.schedule.at(s), denoiser.schedule.at(t)
     norm = high.alpha**2 + high.sigma**2
     cosine = (low.alpha * high.alpha + low.sigma * high.sigma) / norm

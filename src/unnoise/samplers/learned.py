@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Conditions, State
 from unnoise.errors import NotApplicable, UserError
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.level import mix
@@ -50,7 +50,14 @@ class Learned(Sampler):
         return times(schedule, self.chosen_grid(), self.steps, between=True)
 
     def step(
-        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
+        self,
+        denoiser: Denoiser,
+        x: Tensor,
+        t: Tensor,
+        s: Tensor,
+        state: State,
+        noise: Noise,
+        cond: Conditions | None = None,
     ) -> Step:
         earlier: tuple[Denoised, ...] = state or ()
         index, there = len(earlier), denoiser.schedule.at(s)
@@ -85,7 +92,7 @@ def as_learned(sampler: Sampler, schedule: Schedule) -> Learned:
     symbols = _Symbols(schedule, sampler.steps)
     image_weights: list[float] = []
     noise_weights: list[float] = []
-    state: Any = None
+    state: State = None
     for index, (t, s) in enumerate(pairwise(falling)):
         x, _, state = sampler.step(symbols, symbols.x(index, t), t, s, state, _Refused())
         if symbols.calls != index + 1:
@@ -119,7 +126,7 @@ class _Symbols:
         here = self.schedule.at(t)
         return mix(here.alpha, self._unit(0, index), here.sigma, self._unit(1, index))
 
-    def __call__(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised:
+    def __call__(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None) -> Denoised:
         index = min(self.calls, self.steps - 1)
         self.calls += 1
         return Denoised(x_t, self._unit(0, index), self._unit(1, index), schedule=self.schedule, t=t)

@@ -11,11 +11,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Conditions
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.gaussian import per_row
 from unnoise.process.schedule_base import Schedule
@@ -32,7 +33,7 @@ class Draws(NamedTuple):
 
     x_T: Tensor
     ends: Tensor
-    cond: Any = None
+    cond: Conditions | None = None
 
 
 def distance(x: Tensor, y: Tensor) -> Tensor:

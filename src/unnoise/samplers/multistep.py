@@ -6,12 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Conditions, State
 from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.level import Level, mix
@@ -52,7 +53,14 @@ class DPMSolver(Sampler):
         return best_grid({1: "angle", 10: "log-snr"}, self.steps) if third else super().chosen_grid()
 
     def step(
-        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
+        self,
+        denoiser: Denoiser,
+        x: Tensor,
+        t: Tensor,
+        s: Tensor,
+        state: State,
+        noise: Noise,
+        cond: Conditions | None = None,
     ) -> Step:
         here, there = denoiser.schedule.at(t), denoiser.schedule.at(s)
         denoised = denoiser(x, t, cond)
@@ -115,7 +123,14 @@ class AdamsBashforth(Sampler):
             raise UserError(f"Adams-Bashforth has orders 1 to 4 here, got {self.order}")
 
     def step(
-        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
+        self,
+        denoiser: Denoiser,
+        x: Tensor,
+        t: Tensor,
+        s: Tensor,
+        state: State,
+        noise: Noise,
+        cond: Conditions | None = None,
     ) -> Step:
         here, there = denoiser.schedule.at(t), denoiser.schedule.at(s)
         denoised = denoiser(x, t, cond)
@@ -160,7 +175,14 @@ class IPNDM(Sampler):
             raise UserError(f"iPNDM has orders 2, 3 and 4, got {self.order}")
 
     def step(
-        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
+        self,
+        denoiser: Denoiser,
+        x: Tensor,
+        t: Tensor,
+        s: Tensor,
+        state: State,
+        noise: Noise,
+        cond: Conditions | None = None,
     ) -> Step:
         here, there = denoiser.schedule.at(t), denoiser.schedule.at(s)
         denoised = denoiser(x, t, cond)

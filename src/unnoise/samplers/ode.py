@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Conditions, State
 from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.gaussian import transition
@@ -40,7 +41,14 @@ class Euler(Sampler):
             raise UserError(f"churn must be at least 0, got {self.churn}")
 
     def step(
-        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
+        self,
+        denoiser: Denoiser,
+        x: Tensor,
+        t: Tensor,
+        s: Tensor,
+        state: State,
+        noise: Noise,
+        cond: Conditions | None = None,
     ) -> Step:
         x, t = self._churned(denoiser.schedule, x, t, noise)
         here, there = denoiser.schedule.at(t), denoiser.schedule.at(s)
@@ -55,7 +63,7 @@ class Euler(Sampler):
         there: Level,
         s: Tensor,
         denoised: Denoised,
-        cond: Any,
+        cond: Conditions | None,
     ) -> Tensor:
         return mix(there.alpha, denoised.x_0, there.sigma, denoised.eps)
 
@@ -91,7 +99,7 @@ class Heun(Euler):
         there: Level,
         s: Tensor,
         denoised: Denoised,
-        cond: Any,
+        cond: Conditions | None,
     ) -> Tensor:
         guess = super()._move(denoiser, x, here, there, s, denoised, cond)
         if there.t == 0:
@@ -130,7 +138,14 @@ class RK45(Sampler):
     best_grids: ClassVar[Mapping[int, str]] = {1: "log-snr"}
 
     def step(
-        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
+        self,
+        denoiser: Denoiser,
+        x: Tensor,
+        t: Tensor,
+        s: Tensor,
+        state: State,
+        noise: Noise,
+        cond: Conditions | None = None,
     ) -> Step:
         here, there = denoiser.schedule.at(t), denoiser.schedule.at(s)
         denoised = denoiser(x, t, cond)
@@ -153,7 +168,7 @@ class RK45(Sampler):
         there: Level,
         pieces: int,
         first: Denoised,
-        cond: Any,
+        cond: Conditions | None,
     ) -> tuple[Tensor, Tensor]:
         """x_s in so many equal pieces of the line, and the largest error estimate of each row (B, 1), 1 allowed."""
         worst = torch.zeros(len(x), 1, dtype=x.dtype, device=x.device)
@@ -178,7 +193,7 @@ def _between(left: Level, right: Level, tau: float) -> Level:
     return level(math.nan, alpha, sigma)
 
 
-def _ask(denoiser: Denoiser, x: Tensor, point: Level, cond: Any) -> Denoised:
+def _ask(denoiser: Denoiser, x: Tensor, point: Level, cond: Conditions | None) -> Denoised:
     """The denoiser at the time whose alpha / sigma is the point's, on x scaled to that time."""
     t = denoiser.schedule.t(torch.tensor(point.log_snr, dtype=torch.float64))
     return denoiser(x * (float(denoiser.schedule.sigma(t)) / point.sigma), t, cond)

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Conditions, State
 from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.schedule_base import Schedule
@@ -24,7 +25,7 @@ class Step(NamedTuple):
 
     x: Tensor
     denoised: Denoised
-    state: Any
+    state: State
 
 
 class Point(NamedTuple):
@@ -59,13 +60,20 @@ class Sampler(ABC):
 
     @abstractmethod
     def step(
-        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
+        self,
+        denoiser: Denoiser,
+        x: Tensor,
+        t: Tensor,
+        s: Tensor,
+        state: State,
+        noise: Noise,
+        cond: Conditions | None = None,
     ) -> Step:
         """From x at time t to x at time s < t. t, s: () float64 on the CPU; state: None at the first step."""
 
     @torch.no_grad()
     def stream(
-        self, denoiser: Denoiser, x_T: Tensor, seeds: Sequence[int] | None = None, cond: Any = None
+        self, denoiser: Denoiser, x_T: Tensor, seeds: Sequence[int] | None = None, cond: Conditions | None = None
     ) -> Iterator[Point]:
         """Yields a Point after every step, the last one at t = 0.
 
@@ -79,7 +87,9 @@ class Sampler(ABC):
             x, denoised, state = self.step(denoiser, x, t, s, state, noise, cond)
             yield Point(float(s), x, denoised)
 
-    def run(self, denoiser: Denoiser, x_T: Tensor, seeds: Sequence[int] | None = None, cond: Any = None) -> Tensor:
+    def run(
+        self, denoiser: Denoiser, x_T: Tensor, seeds: Sequence[int] | None = None, cond: Conditions | None = None
+    ) -> Tensor:
         """x_0 (B, *): the last item of `stream`."""
         x = x_T
         for point in self.stream(denoiser, x_T, seeds, cond):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Conditions, State
 from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.gaussian import posterior_between
@@ -27,7 +28,14 @@ class SDEDPMSolver(Sampler):
     best_grids: ClassVar[Mapping[int, str]] = {1: "log-snr"}
 
     def step(
-        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
+        self,
+        denoiser: Denoiser,
+        x: Tensor,
+        t: Tensor,
+        s: Tensor,
+        state: State,
+        noise: Noise,
+        cond: Conditions | None = None,
     ) -> Step:
         here, there = denoiser.schedule.at(t), denoiser.schedule.at(s)
         denoised = denoiser(x, t, cond)
@@ -70,7 +78,14 @@ class Langevin(Sampler):
             raise UserError(f"need corrections >= 0 and snr > 0, got {self.corrections} and {self.snr}")
 
     def step(
-        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, state: Any, noise: Noise, cond: Any = None
+        self,
+        denoiser: Denoiser,
+        x: Tensor,
+        t: Tensor,
+        s: Tensor,
+        state: State,
+        noise: Noise,
+        cond: Conditions | None = None,
     ) -> Step:
         denoised = denoiser(x, t, cond)
         if s == 0:

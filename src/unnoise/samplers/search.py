@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Conditions
 from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoiser
 from unnoise.process.gaussian import per_row
@@ -58,7 +58,7 @@ def tune(
     x_T: Tensor,
     steps: int,
     solvers: Sequence[Sampler] = SOLVERS,
-    cond: Any = None,
+    cond: Conditions | None = None,
     candidates: int = CANDIDATES,
     sweeps: int = 12,
 ) -> Tuned:
@@ -81,7 +81,9 @@ def tune(
     return Tuned(race.sampler(solver, grid), error, named, untuned, race.calls)
 
 
-def fine_trajectory(denoiser: Denoiser, x_T: Tensor, cond: Any = None, candidates: int = CANDIDATES) -> list[Point]:
+def fine_trajectory(
+    denoiser: Denoiser, x_T: Tensor, cond: Conditions | None = None, candidates: int = CANDIDATES
+) -> list[Point]:
     """The trajectory of x_T (B, *) in as many steps as there are candidate times."""
     falling = _candidates(denoiser.schedule, candidates)
     fine = replace(FINE, steps=len(falling), grid=tuple(falling.tolist()))
@@ -95,7 +97,9 @@ Indices = tuple[int, ...]
 class _Race:
     """Grids of `steps` of the candidates, compared by where they lead."""
 
-    def __init__(self, denoiser: Denoiser, x_T: Tensor, steps: int, cond: Any, candidates: Tensor) -> None:
+    def __init__(
+        self, denoiser: Denoiser, x_T: Tensor, steps: int, cond: Conditions | None, candidates: Tensor
+    ) -> None:
         if not 1 <= steps <= len(candidates):
             raise UserError(f"need 1 to {len(candidates)} steps, the number of candidate times, got {steps}")
         self.denoiser, self.x_T, self.steps, self.cond, self.candidates = denoiser, x_T, steps, cond, candidates

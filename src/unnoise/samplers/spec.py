@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
+from unnoise.aliases import Record
 from unnoise.errors import UserError
 from unnoise.process.variance import VARIANCES, Variance
 from unnoise.registry import build, check_keys, describe, lookup, spec_of
@@ -15,7 +16,7 @@ from unnoise.samplers.grids import AUTO
 FORM = "NAME[@STEPS][:key=value,...], such as ddim@50:eta=0.5"
 
 
-def parse_sampler(text: str, others: Collection[str] = ()) -> dict[str, Any]:
+def parse_sampler(text: str, others: Collection[str] = ()) -> Record:
     """The spec that `text` writes: {'kind': 'ddim', 'steps': 50, 'eta': 0.5}, with the keys that it names alone.
 
     Args:
@@ -30,7 +31,7 @@ def parse_sampler(text: str, others: Collection[str] = ()) -> dict[str, Any]:
     lookup({**SAMPLERS, **dict.fromkeys(others)}, name, "sampler")
     types = {option.name: option.type for option in describe(SAMPLERS[name])} if name in SAMPLERS else {"steps": int}
     pairs = ([("steps", steps)] if at else []) + [_pair(part, text) for part in rest.split(",") if part]
-    spec: dict[str, Any] = {"kind": name}
+    spec: Record = {"kind": name}
     for key, value in pairs:
         check_keys([key], types, f"sampler {name!r}")
         if key in spec:

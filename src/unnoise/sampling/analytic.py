@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
 
 import torch
 
+from unnoise.aliases import Record
 from unnoise.files import write_atomic
 from unnoise.process.variance import Analytic, estimate_gammas
 from unnoise.runs.run import Run
@@ -27,7 +27,7 @@ def with_analytic_variance(run: Run, sampler: Sampler) -> Sampler:
     if not isinstance(sampler, Ancestral) or sampler.variance != "analytic":
         return sampler
     file, weights = run.folder / "tuned" / "variance.json", run.weights()
-    kept: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+    kept: Record = json.loads(file.read_text()) if file.is_file() else {}
     if any(kept.get(key) != value for key, value in weights.items()):
         found = _estimated(run)
         kept = {"times": found.times, "gammas": found.gammas, "images": IMAGES, **weights}

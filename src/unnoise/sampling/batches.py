@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Conditions
 from unnoise.data import to_uint8
 from unnoise.models import CanSample, ImageModel
 from unnoise.models.image_model import require
@@ -27,7 +28,7 @@ from unnoise.sampling.gif import GifFrames
 def sample_in_batches(
     model: ImageModel,
     seeds: Sequence[int],
-    cond: Mapping[str, Any] | None = None,
+    cond: Conditions | None = None,
     sampler: Sampler | None = None,
     guidance: Any = None,
     batch_size: int | None = None,
@@ -74,7 +75,7 @@ def sample_in_batches(
 
 
 def fitting_batch(
-    model: ImageModel, seeds: Sequence[int], cond: Mapping[str, Any] | None, guidance: Any, precision: str
+    model: ImageModel, seeds: Sequence[int], cond: Conditions | None, guidance: Any, precision: str
 ) -> int:
     """As many as fit: on a GPU by what one step of a few images takes, decoding included."""
     drawing, usual = require(model, CanSample, "sampling"), model.default_sampler()
@@ -90,7 +91,7 @@ def fitting_batch(
 def _batch(
     model: CanSample,
     seeds: Sequence[int],
-    cond: Mapping[str, Any] | None,
+    cond: Conditions | None,
     sampler: Sampler | None,
     guidance: Any,
     advance: Callable[[], None],

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from unnoise.aliases import Record
 from unnoise.data.batch import Batch, from_uint8
 from unnoise.errors import UserError
 from unnoise.models import ImageModel
@@ -33,7 +34,7 @@ class Stage:
     run: Run
     model: ImageModel
     sampler: Sampler
-    cond: dict[str, Any] | None
+    cond: Record | None
     guidance: Any
 
     @classmethod

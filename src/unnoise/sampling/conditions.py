@@ -4,11 +4,12 @@ nothing here imports torch or numpy before a condition is made."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unnoise.aliases import Conditions, Record
 from unnoise.errors import UserError
 from unnoise.progress import notice
 from unnoise.registry import lookup
@@ -38,9 +39,7 @@ class SampleConditions:
     image: Path | None = None
     vector: Path | None = None
 
-    def for_model(
-        self, model: ImageModel, classes: Sequence[str], classifier_guided: bool = False
-    ) -> dict[str, Any] | None:
+    def for_model(self, model: ImageModel, classes: Sequence[str], classifier_guided: bool = False) -> Record | None:
         """The conditions asked for, one row for all images or a row for each, on the model's device.
 
         Args:
@@ -89,7 +88,7 @@ def _word(value: str | Path) -> str:
     return re.sub(r"[^\w]+", "-", text).strip("-")[:40] or "x"
 
 
-def rows_of(cond: Mapping[str, Any] | None, start: int, count: int) -> dict[str, Any] | None:
+def rows_of(cond: Conditions | None, start: int, count: int) -> Record | None:
     """`count` rows of every condition from `start` on; a single row is repeated.
 
     Raises:

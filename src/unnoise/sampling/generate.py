@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from unnoise.aliases import Record, Spec
 from unnoise.data import save_gif
 from unnoise.errors import UserError
 from unnoise.files import claim
@@ -28,7 +28,7 @@ def generate(
     seeds: Sequence[int],
     *,
     sampler: str | None = None,
-    options: Mapping[str, Any] | None = None,
+    options: Spec | None = None,
     conditions: SampleConditions | None = None,
     guidance: GuidanceOptions | None = None,
     then: Sequence[str | Path] = (),
@@ -38,7 +38,7 @@ def generate(
     out: Path | None = None,
     overwrite: bool = False,
     device: str | None = None,
-) -> dict[str, Any]:
+) -> Record:
     """Generates one image per seed with a run and writes them.
 
     Args:
@@ -73,7 +73,7 @@ def generate(
     cond = conditions.for_model(model, run.classes, classifier_guided=guidance.classifier is not None)
     guide = guidance.for_model(model, cond)
     stages = open_stages(run, then, conditions, guidance, device)
-    settings: dict[str, Any] = {"batch_size": batch_size, "precision": precision, "compile": compile}
+    settings: Record = {"batch_size": batch_size, "precision": precision, "compile": compile}
     begun = time.perf_counter()
     first = batch_size or fitting_batch(model, seeds, cond, guide, precision)
     with counted_calls(model) as calls:
@@ -100,7 +100,7 @@ def generate(
     }
 
 
-def _sampler(run: Run, sampler: str | None, options: Mapping[str, Any]) -> Sampler | None:
+def _sampler(run: Run, sampler: str | None, options: Spec) -> Sampler | None:
     """The sampler that was asked for, or the run's own; None for a model that needs none."""
     asked = sampler is not None or bool(options)
     return choose_sampler(run, sampler, options) if asked or "sampler" in run.config else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unnoise.aliases import Conditions
 from unnoise.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class GuidanceOptions:
     autoguidance: Path | None = None
     interval: tuple[float, float] | None = None
 
-    def for_model(self, model: ImageModel, cond: Any) -> Any:
+    def for_model(self, model: ImageModel, cond: Conditions | None) -> Any:
         """The map of denoisers that guides `model` towards `cond`; None where nothing is asked for.
 
         Raises:
@@ -53,7 +54,7 @@ class GuidanceOptions:
         within = "" if self.interval is None else "-from{:g}to{:g}".format(*self.interval)
         return f"{by[0] if by else 'guidance'}{self.guidance:g}{within}" if by or self.guidance != 1 else ""
 
-    def _everywhere(self, model: ImageModel, denoiser: CanDenoise, cond: Any) -> Any:
+    def _everywhere(self, model: ImageModel, denoiser: CanDenoise, cond: Conditions | None) -> Any:
         from unnoise.guidance import AutoGuidance, ClassifierFree
         from unnoise.models.image_model import CanDenoise, require
         from unnoise.runs.run import Run
@@ -71,7 +72,9 @@ class GuidanceOptions:
             raise UserError("--guidance needs a conditional run and something to guide towards, such as a --label")
         return ClassifierFree(self.guidance)
 
-    def _by_classifier(self, folder: Path, model: ImageModel, denoiser: CanDenoise, cond: Any) -> ClassifierGuidance:
+    def _by_classifier(
+        self, folder: Path, model: ImageModel, denoiser: CanDenoise, cond: Conditions | None
+    ) -> ClassifierGuidance:
         from unnoise.guidance import ClassifierGuidance
         from unnoise.models.classifier import Classifier
         from unnoise.runs.run import Run

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
+from unnoise.aliases import Spec
 from unnoise.errors import UserError
 from unnoise.registry import build, spec_of
 from unnoise.runs.run import Run
@@ -16,7 +15,7 @@ from unnoise.sampling.analytic import with_analytic_variance
 TUNED = "tuned"
 
 
-def choose_sampler(run: Run, text: str | None = None, options: Mapping[str, Any] | None = None) -> Sampler:
+def choose_sampler(run: Run, text: str | None = None, options: Spec | None = None) -> Sampler:
     """The run's own sampler, or the one that is asked for.
 
     Args:

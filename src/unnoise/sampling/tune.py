@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from unnoise.aliases import Conditions, Record
 from unnoise.errors import NotApplicable
 from unnoise.files import write_atomic
 from unnoise.models import CanDenoise
@@ -41,7 +42,7 @@ def tune_run(
     iterations: int = ITERATIONS,
     seed: int = 10**6,
     device: str | None = None,
-) -> dict[str, Any]:
+) -> Record:
     """Learns the sampler of `steps` steps for a run and keeps it in RUN/tuned/STEPS.json.
 
     First the times are searched, then times and coefficients are learnt from there on (`samplers.learning`). On as many
@@ -114,7 +115,7 @@ class _Calls:
         self.count += 1
 
 
-def _draws(denoiser: Denoiser, model: CanDenoise, seeds: range, cond: Mapping[str, Any] | None) -> Draws:
+def _draws(denoiser: Denoiser, model: CanDenoise, seeds: range, cond: Conditions | None) -> Draws:
     x_T = model.prior(seeds)
     return Draws(x_T, fine_trajectory(denoiser, x_T, cond)[-1].x, cond)
 

@@ -10,6 +10,7 @@ import posixpath
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from unnoise.aliases import Record
 from unnoise.data.fields import FIELDS, Field, Values, read_array
 from unnoise.data.listing import Listing
 from unnoise.errors import UserError
@@ -102,9 +103,9 @@ def _from_sidecar(field: Field, file: FileRef) -> Any:
         return UserError(str(error))
 
 
-def _folder_arrays(tree: Tree, names: Sequence[str], prefix: str, field: Field) -> dict[str, Any]:
+def _folder_arrays(tree: Tree, names: Sequence[str], prefix: str, field: Field) -> Record:
     """image -> its row of the array file in a folder above it."""
-    rows: dict[str, Any] = {}
+    rows: Record = {}
     for file in sorted(tree.files):
         if field.folder_array and posixpath.basename(file) == field.folder_array and file.startswith(prefix):
             below = [name for name in names if name.startswith(file[: -len(field.folder_array)])]

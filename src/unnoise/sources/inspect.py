@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from unnoise.aliases import Record
 from unnoise.data.fields import FIELDS, present
 from unnoise.data.images import Images
 from unnoise.data.pictures import image_grid
@@ -56,7 +57,7 @@ class Report:
         """1 grey, 3 RGB, 4 RGBA."""
         return self.shape[0]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Record:
         """As plain JSON types; a size is written '640x480'."""
         sizes = {f"{width}x{height}": count for (width, height), count in self.sizes.items()}
         carries = {name: there for name, there in self.carries.items() if name != "labels"}
@@ -93,7 +94,7 @@ def write_npz(images: Images, path: Path) -> Path:
     pixels, stream = np.moveaxis(images.pixels, 1, -1), io.BytesIO()
     fields = {kind.array_keys[0]: np.asarray(values) for kind, values in present(images.fields)}
     names = {"classes": np.array(images.classes)} if images.classes else {}
-    arrays: dict[str, Any] = {"images": pixels, **fields, **names}
+    arrays: Record = {"images": pixels, **fields, **names}
     np.savez_compressed(stream, **arrays)
     write_atomic(path.with_suffix(".npz"), stream.getvalue())
     return path.with_suffix(".npz")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from unnoise.aliases import Spec
 from unnoise.errors import UserError
 from unnoise.registry import lookup
 from unnoise.runs.run import Run
@@ -35,7 +35,7 @@ def distill(
     steps: int | None = None,
     minutes: float | None = None,
     seed: int = 0,
-    overrides: Mapping[str, Any] | None = None,
+    overrides: Spec | None = None,
     *,
     device: str | None = None,
 ) -> Run:

@@ -7,12 +7,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Record, Spec
 from unnoise.data import Images
 from unnoise.data.cache import cache_folder
 from unnoise.errors import UserError
@@ -26,7 +26,7 @@ from unnoise.runs.run import Run
 ROWS = 256
 
 
-def with_autoencoder(spec: Mapping[str, Any]) -> dict[str, Any]:
+def with_autoencoder(spec: Spec) -> Record:
     """The [model] section with the autoencoder that its codec's `run` names written out.
 
     run: a run of an autoencoder, or a folder of a published one (`models.pretrained_files`).

@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
+from unnoise.aliases import Record
 from unnoise.errors import UserError
 from unnoise.progress import duration, printable
 from unnoise.runs.metrics_file import MetricsWriter, drop_after
@@ -61,7 +62,7 @@ class TrainLog:
         finally:
             self._bar.remove_task(task)
 
-    def record(self, step: int, values: dict[str, Any], **more: Any) -> None:
+    def record(self, step: int, values: Record, **more: Any) -> None:
         """One line of metrics.jsonl."""
         self._metrics.write({"step": step, "time": round(time.time(), 3), **values, **more})
         if self._writer is not None:

@@ -9,10 +9,10 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from unnoise.aliases import Record
 from unnoise.data.batch import Batch
 from unnoise.errors import TrainingDiverged
 from unnoise.runs.checkpoint import Checkpoint, UnsoundCheckpoint, prune, save_checkpoint
@@ -68,7 +68,7 @@ class Session:
         self._steps = self._setbacks = 0
         self._warned: str | None = None
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> Record:
         """Trains to the end; returns steps, images, seconds, images_per_second, loss, stopped.
 
         Raises:
@@ -221,7 +221,7 @@ class Session:
             self.painter.draw(self.trainer.step, allowed)
         self._drawn = self.clock()
 
-    def _summary(self, stopped: str) -> dict[str, Any]:
+    def _summary(self, stopped: str) -> Record:
         trainer = self.trainer
         return {
             "steps": trainer.step,

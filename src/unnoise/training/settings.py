@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, TypeVar, get_type_hints
 
+from unnoise.aliases import Record, Spec
 from unnoise.errors import UserError
 from unnoise.registry import Amount, Bounds, Count, Positive, arguments_of, fitted
 from unnoise.runtime.cuda_graphs import Choice
@@ -28,7 +28,7 @@ class DataSettings:
     background: str = "white"
     levels: tuple[float, float] | None = None
 
-    def reading(self) -> dict[str, Any]:
+    def reading(self) -> Record:
         """The options of `unnoise.open_source`."""
         return {name: value for name, value in vars(self).items() if name != "flip"}
 
@@ -80,6 +80,6 @@ class TrainSettings:
             )
 
 
-def section(cls: type[Section], given: Mapping[str, Any], name: str) -> Section:
+def section(cls: type[Section], given: Spec, name: str) -> Section:
     """The settings that a section of a configuration gives; UserError for a key that it does not have."""
     return cls(**arguments_of(cls, given, f"[{name}]"))

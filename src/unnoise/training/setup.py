@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 
 import unnoise
+from unnoise.aliases import Spec
 from unnoise.data import Batch, Images, Loader
 from unnoise.data.cache import cache_folder
 from unnoise.data.fields import present
@@ -121,7 +121,7 @@ def open_split(source: Any, data: DataSettings, split: str) -> Images:
     return open_source(source, split=split, **data.reading())
 
 
-def _with_widths(spec: Mapping[str, Any], images: Images) -> Mapping[str, Any]:
+def _with_widths(spec: Spec, images: Images) -> Spec:
     """The [model] section with what its conditioner takes from the data."""
     if spec.get("conditioner") is None:
         return spec
@@ -154,7 +154,7 @@ def _sampler(model: ImageModel, spec: Any) -> Sampler | None:
     return sampler
 
 
-def _found(images: Images) -> Mapping[str, Any]:
+def _found(images: Images) -> Spec:
     channels, height, width = images.shape
     return {
         "images": len(images),

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from unnoise.aliases import Spec
 from unnoise.runs.checkpoint import Checkpoint, newest_valid, set_aside
 from unnoise.runs.config import Config, override, read_recipe, write_config
 from unnoise.runs.plan import Plan
@@ -36,7 +37,7 @@ def train(
     steps: int | None = None,
     minutes: float | None = None,
     seed: int = 0,
-    overrides: Mapping[str, Any] | None = None,
+    overrides: Spec | None = None,
     *,
     start: Run | str | Path | None = None,
     device: str | None = None,
@@ -91,7 +92,7 @@ def default_folder(source: Any, recipe: str) -> Path:
     return Path("runs") / f"{name.replace(':', '-')}-{Path(recipe).stem}"
 
 
-def _configuration(recipe: str | None, base: Run | None, overrides: Mapping[str, Any]) -> tuple[str, Config]:
+def _configuration(recipe: str | None, base: Run | None, overrides: Spec) -> tuple[str, Config]:
     """The recipe's name, and the recipe with the overrides."""
     if base is not None and recipe is None:
         return f"from-{base.folder.resolve().name}", override(recipe_of(base), overrides)

@@ -7,11 +7,12 @@ step to go on as if it had never stopped.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Record
 from unnoise.data.batch import Batch
 from unnoise.data.loader import Loader
 from unnoise.objectives import Objective
@@ -36,11 +37,11 @@ class StepResult(NamedTuple):
 class Saved(Protocol):
     """Where a training stood: a checkpoint on the disk, or a `Snapshot` in memory."""
 
-    def state(self) -> dict[str, Any]: ...
+    def state(self) -> Record: ...
 
     def tensors(self, name: str) -> dict[str, Tensor]: ...
 
-    def optimizers(self) -> list[dict[str, Any]]: ...
+    def optimizers(self) -> list[Record]: ...
 
 
 class Trainer:
@@ -117,10 +118,10 @@ class Trainer:
         others = {name: module.state_dict() for name, module in self.objective.modules().items()}
         return {"model": self.model.state_dict(), "ema": self.ema.state_dict(), **others}
 
-    def optimizer_states(self) -> list[dict[str, Any]]:
+    def optimizer_states(self) -> list[Record]:
         return [optimizer.state_dict() for optimizer in self.optimizers]
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> Record:
         """What a checkpoint's state.json holds."""
         return {
             "step": self.step,
@@ -161,11 +162,11 @@ class Snapshot:
             for name, part in trainer.tensors().items()
         }
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> Record:
         return self._state
 
     def tensors(self, name: str) -> dict[str, Tensor]:
         return self._tensors[name]
 
-    def optimizers(self) -> list[dict[str, Any]]:
+    def optimizers(self) -> list[Record]:
         return self._optimizers

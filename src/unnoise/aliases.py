@@ -1,0 +1,18 @@
+"""Types that many packages speak of. What they hold is open on purpose, and checked where it enters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+Conditions: TypeAlias = Mapping[str, Any]
+"""Condition -> its value for each row: 'label' (B,), 'map' (B, H, W), 'caption' B texts, 'vector' (B, D)."""
+
+Spec: TypeAlias = Mapping[str, Any]
+"""What describes a component, a section of a configuration or options: names to TOML values."""
+
+Record: TypeAlias = dict[str, Any]
+"""A result or a state as JSON takes it."""
+
+State: TypeAlias = Any
+"""What a sampler carries from one step to the next: nobody's business but its own."""
