@@ -50,7 +50,7 @@ def listed(what: str) -> str:
 
 
 def _table(module: str, table: str) -> Iterator[str]:
-    """The names in a table (a dictionary's keys, a Literal's values, what a tuple's items are called), then plug-ins'."""
+    """The names in a table (a dictionary's keys, a Literal's values, what a tuple's items are called), and plug-ins."""
     value, group = _assigned([_statement(module, table)], table), None
     if isinstance(value, ast.Call):  # Table(group, rows) or Rows(group, rows): other packages add to it
         group, value = ast.literal_eval(value.args[0]), value.args[1]
