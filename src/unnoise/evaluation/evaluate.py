@@ -82,7 +82,7 @@ def evaluate(
         what, sampler=sampler, options=options, guidance=guidance, device=device, value_range=value_range
     )
     if moments := read_moments(data):
-        drawing = {"seed": seed, "batch_size": batch_size, "precision": precision, "device": device or best_device()}
+        drawing = {"seed": seed, "batch_size": batch_size, "precision": precision, "device": chosen_device(device)}
         return kept(measure_against(moments, target, metrics, features, n, **drawing), target, metrics)
     data = None if data is None else as_levels(data, value_range)
     context, used = open_context(

@@ -23,6 +23,7 @@ def edit(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
     work = _work(request)
     run, model = open_run(request["run"])
     able = require(model, CanDenoise, f"unnoise edit {work.name}")
+    work = work.within(able.schedule)
     cond, guide = asked_of(request, run, model)
     seeds, calls = range(request["seed"], request["seed"] + request["number"]), [0]
 
