@@ -10,7 +10,7 @@ import torch
 
 from unnoise.process.analytic import GaussianMixture
 from unnoise.process.schedule import VE, VP, Cosine, LinearBetas, RectifiedFlow
-from unnoise.samplers import DDIM, GRIDS, RK45, SAMPLERS, AdamsBashforth, Ancestral, DPMSolver, Sampler, UniPC
+from unnoise.samplers import DDIM, GRIDS, IPNDM, RK45, SAMPLERS, AdamsBashforth, Ancestral, DPMSolver, Sampler, UniPC
 from unnoise.samplers.spec import parse_sampler
 
 
@@ -64,6 +64,8 @@ def test_the_angle_of_sigma_over_alpha_rises_with_a_power_of_the_step(grid: str,
         (UniPC(steps=10), "angle"),
         (UniPC(steps=50), "angle-squared"),
         (AdamsBashforth(steps=50), "angle"),
+        (IPNDM(steps=5), "angle-squared"),
+        (IPNDM(steps=8), "angle"),
         (DDIM(steps=5, grid="karras"), "karras"),
     ],
     ids=repr,
@@ -99,3 +101,4 @@ def test_the_defaults_are_nearer_than_uniform_log_snr(steps: int) -> None:
     usual = error(DPMSolver(steps=steps, grid="log-snr"))
     assert error(DPMSolver(steps=steps)) < 0.9 * usual
     assert error(AdamsBashforth(steps=steps, order=3)) < 0.7 * usual
+    assert error(IPNDM(steps=steps)) < 0.5 * usual

@@ -168,7 +168,7 @@ class IPNDM(Sampler):
 
     order: int = 3  # type: ignore[misc]
 
-    best_grids: ClassVar[Mapping[int, str]] = {1: "angle"}
+    best_grids: ClassVar[Mapping[int, str]] = {1: "angle-squared", 8: "angle"}
 
     def __post_init__(self) -> None:
         if self.order not in (2, 3, 4):
