@@ -26,6 +26,7 @@ RATE_AND_PRECISION = tuple(
 FREE_TO_CHANGE = {
     "unnoise",
     "recipe",
+    "sampler.grid",  # only drawings depend on it, and what it is by default has changed
     "source",  # the images are compared themselves, by their fingerprint
     *(f"train.{name}" for name in ("steps", "minutes", "save_every", "draw_every", "log_every", "keep", "samples")),
     "train.tensorboard",
