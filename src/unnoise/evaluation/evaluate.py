@@ -21,7 +21,7 @@ from unnoise.models import ImageModel
 from unnoise.registry import lookup
 from unnoise.runs.data import open_data, open_test_split
 from unnoise.runtime.cpu import keep_pages
-from unnoise.runtime.device import best_device, chosen_device
+from unnoise.runtime.device import chosen_device
 
 SPLITS = ("train", "test")
 
