@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from unnoise.data import Images
-from unnoise.evaluation.feature_cache import open_features
 from unnoise.features import FeatureExtractor
+from unnoise.features.cache import open_features
 from unnoise.sources.glyphs import COLOURS
 
 NAMES = list(COLOURS)

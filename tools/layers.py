@@ -39,6 +39,7 @@ LAYERS = (
             "io": "the one door for files of others: pictures, masks, archives, arrays, within limits",
         },
     ),
+    Layer("published", {"published": "networks of published autoencoders, by the names of their weights"}),
     Layer("sets", {"data": "sets of images, their fields, batches; decoding and packing"}),
     Layer("sources", {"sources": "from whatever the user names to a set of images"}),
     Layer(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from unnoise.features.efficientnet_lite import SameConv2d
 from unnoise.networks.autoencoder import Grid
-from unnoise.networks.autoencoder_kl import Resampled
+from unnoise.published.autoencoder_kl import Resampled
 
 
 def by_hand(x: np.ndarray, weight: np.ndarray, stride: int, before: int, after: int) -> np.ndarray:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unnoise.data.images import Images
 from unnoise.errors import UserError
+from unnoise.progress import notice
 
 NAMED = 3
 
@@ -27,6 +29,26 @@ class Pairs:
             return ""
         more = f" and {len(self.without_partner) - NAMED} more" if len(self.without_partner) > NAMED else ""
         return f"left out, for want of a partner: {', '.join(self.without_partner[:NAMED])}{more}"
+
+
+def paired_rows(first: Images, second: Images) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of two sets that belong together: by the names of their files, and what has no partner is said; by
+    position where a set, such as an array, has no names.
+
+    Raises:
+        UserError: as `pair_by_name`, and for unnamed sets of different sizes.
+    """
+    if first.names and second.names:
+        pairs = pair_by_name(first.names, second.names)
+        if pairs.without_partner:
+            notice(f"{first.source} and {second.source}: {pairs.note()}")
+        return pairs.first, pairs.second
+    if len(first) != len(second):
+        raise UserError(
+            f"images without names are paired by position: need one partner for each, got {len(first)} and {len(second)}"
+        )
+    rows = np.arange(len(first))
+    return rows, rows
 
 
 def pair_by_name(first: Sequence[str], second: Sequence[str]) -> Pairs:

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from unnoise.data import Images, to_uint8
 from unnoise.errors import UserError
-from unnoise.evaluation.feature_cache import cached_features, default_features, features_of, open_features
 from unnoise.evaluation.target import Drawn, Target
 from unnoise.features import FeatureExtractor
+from unnoise.features.cache import cached_features, default_features, features_of, open_features
 
 REFERENCE_MOST = 50_000
 """Reference images at most, as the published FIDs on CIFAR-10 take."""

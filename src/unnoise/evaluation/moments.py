@@ -19,11 +19,11 @@ import unnoise
 from unnoise.data.cache import cache_folder
 from unnoise.errors import DamagedSource, NotApplicable, UserError
 from unnoise.evaluation.entry import Result
-from unnoise.evaluation.feature_cache import features_of
 from unnoise.evaluation.metrics.frechet import fid_name
 from unnoise.evaluation.plan import announce, plan_samples
 from unnoise.evaluation.target import Target
 from unnoise.features import FEATURES
+from unnoise.features.cache import features_of
 from unnoise.features.extractor import FeatureExtractor
 from unnoise.files import digest, finite
 from unnoise.metrics.frechet_interval import frechet_to_moments

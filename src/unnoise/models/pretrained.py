@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from unnoise.errors import UserError
 from unnoise.models.image_model import ImageModel
-from unnoise.networks.autoencoder_kl import KLDecoder, KLEncoder
-from unnoise.networks.taesd import STAGES, tiny_decoder, tiny_encoder
+from unnoise.published.autoencoder_kl import KLDecoder, KLEncoder
+from unnoise.published.taesd import STAGES, tiny_decoder, tiny_encoder
 
 
 class PretrainedAutoencoder(ImageModel):

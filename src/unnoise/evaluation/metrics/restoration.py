@@ -6,12 +6,12 @@ from typing import ClassVar
 
 import torch
 
+from unnoise.data.pairs import paired_rows
 from unnoise.evaluation.column import Column
 from unnoise.evaluation.context import Context
 from unnoise.evaluation.entry import Result
 from unnoise.evaluation.metrics.metric import Metric
 from unnoise.evaluation.metrics.need import Need
-from unnoise.evaluation.pairs import paired_rows
 from unnoise.metrics.restoration import EXACT, WINDOW, mean_with_error, psnr, ssim
 
 

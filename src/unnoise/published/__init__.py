@@ -1,0 +1,1 @@
+"""Networks of published autoencoders, whose modules have the names of the published weights."""
