@@ -82,7 +82,7 @@ class DDIM(Sampler):
 
     eta: float = 0.0
 
-    best_grids: ClassVar[Mapping[int, str]] = {1: "angle", 50: "trailing"}
+    best_grids: ClassVar[Mapping[int, str]] = {1: "trailing"}
 
     def __post_init__(self) -> None:
         if not 0 <= self.eta <= 1:
