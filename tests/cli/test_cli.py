@@ -177,7 +177,7 @@ def test_data_reports_and_draws_a_contact_sheet(tmp_path: Path) -> None:
     assert [broken["name"] for broken in report["broken"]] == ["cat/text.png"]
     assert size_of(tmp_path / report["sheet"])[0] > 12
     assert unnoise("data", "packed.npz", "--json", cwd=tmp_path).returncode == 0
-    fails(unnoise("data", "mine", "--strict", cwd=tmp_path), "cat/text.png")
+    fails(unnoise("data", "mine", "--strict", "--overwrite", cwd=tmp_path), "cat/text.png")
 
 
 def test_doctor_tells_versions(tmp_path: Path) -> None:

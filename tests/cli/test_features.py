@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from unnoise.cli.features import features
-from unnoise.evaluation import linear_probe
+from unnoise.probing import linear_probe
 
 
 def test_it_says_where_the_features_are_and_what_comes_next(

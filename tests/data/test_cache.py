@@ -94,7 +94,7 @@ def test_a_killed_build_is_no_obstacle(folder: Path, own_cache: Path) -> None:
 
 
 def test_several_processes_at_once(folder: Path, own_cache: Path) -> None:
-    code = f"from unnoise.data import open_source; print(open_source({str(folder)!r}, progress=False).fingerprint)"
+    code = f"from unnoise.sources import open_source; print(open_source({str(folder)!r}, progress=False).fingerprint)"
     runs = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(4)]
     prints = {run.communicate()[0] for run in runs}
     assert all(run.returncode == 0 for run in runs)

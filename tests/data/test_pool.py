@@ -26,7 +26,8 @@ def test_a_script_without_a_main_guard_runs_once(tmp_path: Path, draw) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "print('started')\n"
-        "from unnoise.data import open_source, pack, pool\n"
+        "from unnoise.data import pack, pool\n"
+        "from unnoise.sources import open_source\n"
         "pack.CHUNK = 4\n"
         "pool._cores = lambda: 2\n"
         f"images = open_source({str(tmp_path / 'set')!r}, progress=False)\n"

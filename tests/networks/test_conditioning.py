@@ -223,9 +223,9 @@ def test_spatial_conditioning_comes_to_the_images_size() -> None:
     ("spec", "message"),
     [
         ("clas", "did you mean 'class'"),
-        ({"kind": "map", "dropout": 1.5}, r"dropout must lie in \[0, 1\]; got 1.5"),
+        ({"kind": "map", "dropout": 1.5}, "at least 0 and at most 1, got 1.5"),
         ({"kind": "vector"}, "needs features"),
-        ({"kind": "image", "factor": 0}, "factor of at least 1"),
+        ({"kind": "image", "factor": 0}, "a whole number at least 1, got 0"),
         ({"kind": "combined", "part": {}}, "did you mean 'parts'"),
         ({"kind": "combined"}, "need parts"),
         ({"kind": "combined", "parts": {"texts": {}}}, "did you mean 'text'"),

@@ -45,7 +45,8 @@ def paired_rows(first: Images, second: Images) -> tuple[np.ndarray, np.ndarray]:
         return pairs.first, pairs.second
     if len(first) != len(second):
         raise UserError(
-            f"images without names are paired by position: need one partner for each, got {len(first)} and {len(second)}"
+            f"images without names are paired by position: one partner for each is needed, got {len(first)} and "
+            f"{len(second)}"
         )
     rows = np.arange(len(first))
     return rows, rows

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass
 
 from unnoise.data import Images
 from unnoise.evaluation.target import Target
-from unnoise.progress import duration
+from unnoise.progress import duration, notice
 
 MINUTES = 5.0
 """How long sampling may take where no number of samples is given."""
@@ -52,4 +51,4 @@ def plan_samples(target: Target, data: Images | None, n: int | None, seed: int, 
 
 def announce(plan: SamplingPlan) -> None:
     """The plan on standard error."""
-    print(plan.text(), file=sys.stderr, flush=True)
+    notice(plan.text())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from unnoise.errors import NotApplicable, UserError
 from unnoise.features.extractor import levels
 from unnoise.guidance import ClassifierFree
 from unnoise.models import CanDenoise, CanReconstruct, CanSample, CanScore, ImageModel
+from unnoise.progress import notice
 from unnoise.runs.run import CONFIG_FILE, Run
 from unnoise.runtime.precision import takes_bf16
 from unnoise.samplers import Sampler
@@ -212,9 +212,8 @@ def as_levels(what: Source, value_range: str | None) -> Source:
         return what
     chosen = value_range or guessed_range(tensor)
     if value_range is None:
-        print(
-            f"float images from {_ends(tensor)} are read as [{chosen}]; set value_range to '0,1' or '-1,1' to choose",
-            file=sys.stderr,
+        notice(
+            f"float images from {_ends(tensor)} are read as [{chosen}]; set value_range to '0,1' or '-1,1' to choose"
         )
     return levels(tensor * 2 - 1 if chosen == "0,1" else tensor)
 

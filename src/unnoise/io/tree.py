@@ -70,6 +70,18 @@ class DiskFile:
 
 
 @dataclass(frozen=True)
+class InMemory:
+    """Bytes that are at hand already."""
+
+    name: str
+    data: bytes
+
+    def open(self) -> BinaryIO:
+        _check_size(len(self.data))
+        return io.BytesIO(self.data)
+
+
+@dataclass(frozen=True)
 class Slice:
     """`size` bytes of a file from `offset` on, called `name`."""
 

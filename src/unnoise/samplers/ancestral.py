@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -81,8 +80,6 @@ class DDIM(Sampler):
     """
 
     eta: float = 0.0
-
-    best_grids: ClassVar[Mapping[int, str]] = {1: "trailing"}
 
     def __post_init__(self) -> None:
         if not 0 <= self.eta <= 1:

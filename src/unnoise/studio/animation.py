@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Sequence
 
 from PIL import Image
 
 from unnoise.data.pictures import gif_bytes
+from unnoise.io.picture_reader import read_picture
+from unnoise.io.tree import InMemory
 
 SIDE = 512
 """Pixels of the longer side, about."""
@@ -20,6 +21,6 @@ def gif_of(frames: Sequence[str]) -> bytes:
 
 
 def _picture(frame: str) -> Image.Image:
-    picture = Image.open(io.BytesIO(base64.b64decode(frame.partition(",")[2])))
+    picture = read_picture(InMemory("a frame", base64.b64decode(frame.partition(",")[2])), None)
     factor = max(1, SIDE // max(picture.size))
     return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)

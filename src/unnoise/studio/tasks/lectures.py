@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from unnoise.data.batch import from_uint8
+from unnoise.io.picture_reader import read_picture
 from unnoise.process.analytic import GaussianMixture
 from unnoise.process.schedule import SCHEDULES, Schedule
 from unnoise.registry import build
@@ -37,8 +37,7 @@ STD = 0.2
 
 def forward(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """x_t = alpha_t x_0 + sigma_t eps at equal distances of t with one eps, for each schedule, with its curves."""
-    with Image.open(Path(request["picture"])) as picture:
-        pixels = np.asarray(picture.convert("RGB")).transpose(2, 0, 1)
+    pixels = np.asarray(read_picture(Path(request["picture"]), 3)).transpose(2, 0, 1)
     x_0 = from_uint8(torch.from_numpy(pixels.copy()))[None]
     eps = SeededNoise([request["seed"]]).normal(x_0)
     shown = []

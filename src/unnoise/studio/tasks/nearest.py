@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from unnoise.data.images import Images, blocks
 from unnoise.data.pictures import grid_cells
 from unnoise.errors import UserError
+from unnoise.io.picture_reader import read_picture
 from unnoise.runs.run import Run
 from unnoise.studio.tasks.pictures import tiles
 from unnoise.studio.worker import Emit
@@ -20,8 +20,7 @@ SHOWN = 5
 def nearest(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """The training images nearest to one cell of a picture that a training drew, by root mean square of pixels."""
     run = Run.open(request["run"])
-    with Image.open(request["picture"]) as picture:
-        cells = grid_cells(picture, run.shape)
+    cells = grid_cells(read_picture(request["picture"], None), run.shape)
     if not 0 <= request["cell"] < len(cells):
         raise UserError(f"the picture has the cells 0 to {len(cells) - 1}, got {request['cell']}")
     drawn = cells[request["cell"]]
