@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 Conditions: TypeAlias = Mapping[str, Any]
@@ -16,3 +16,12 @@ Record: TypeAlias = dict[str, Any]
 
 State: TypeAlias = Any
 """What a sampler carries from one step to the next: nobody's business but its own."""
+
+Columns: TypeAlias = Mapping[str, Iterable[Any]]
+"""Condition -> its values of a whole set."""
+
+Source: TypeAlias = Any
+"""What `unnoise.open_source` takes: a path, a name, an array, a tensor, Images; it checks what it is given."""
+
+Value: TypeAlias = Any
+"""One value of a field or a file before it is checked."""

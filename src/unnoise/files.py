@@ -17,8 +17,9 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
+from unnoise.aliases import Value
 from unnoise.errors import UserError
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def finite(value: Any) -> Any:
+def finite(value: Value) -> Value:
     """A JSON value with None for every number that is infinite or not a number, which JSON cannot write."""
     if isinstance(value, dict):
         return {key: finite(item) for key, item in value.items()}

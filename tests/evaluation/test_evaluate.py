@@ -112,5 +112,5 @@ def test_restored_images_are_held_against_their_originals_one_by_one() -> None:
     assert same["psnr"] == EXACT
     assert same["ssim"] == 1
     assert 20 * np.log10(255 / 10) - 0.01 <= off["psnr"] < 40
-    with pytest.raises(ValueError, match="need one original for each image, got 5 and 20"):
+    with pytest.raises(ValueError, match="one partner for each is needed, got 5 and 20"):
         evaluate(originals.subset(range(5)), originals, ("psnr",))

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 pytest.importorskip("starlette", reason="the studio's extra is not installed: pip install 'unnoise[studio]'")
-pytest.importorskip("httpx", reason="starlette's test client needs httpx")
+pytest.importorskip("httpx2", reason="starlette's test client needs httpx2")
 
 from starlette.testclient import TestClient
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image
 
-from unnoise.aliases import Spec
+from unnoise.aliases import Spec, Value
 from unnoise.errors import UserError
 from unnoise.io.geometry import fit
 from unnoise.io.picture_reader import load
@@ -53,15 +53,15 @@ class Field(ABC):
     spatial: ClassVar[bool] = False
     missing: ClassVar[Any] = None
 
-    def from_array(self, raw: np.ndarray, where: str, size: tuple[int, int]) -> Any:
+    def from_array(self, raw: np.ndarray, where: str, size: tuple[int, int]) -> Value:
         """The values in an array that has a row per image; `size` (H, W) of the images. Raises UserError."""
         return raw
 
-    def from_metadata(self, value: Any) -> Any:
+    def from_metadata(self, value: Value) -> Value:
         """One image's value in a line of metadata; raises UserError."""
         return value
 
-    def from_sidecar(self, file: FileRef) -> Any:
+    def from_sidecar(self, file: FileRef) -> Value:
         """One image's value in the file beside it; raises UserError. For fields that are not spatial."""
         raise NotImplementedError
 
@@ -69,7 +69,7 @@ class Field(ABC):
         """(height, width): a spatial field's file beside an image of `size` (width, height). Raises UserError."""
         raise NotImplementedError
 
-    def stacked(self, values: Sequence[Any]) -> Values:
+    def stacked(self, values: Sequence[Value]) -> Values:
         """The images' values as they are stored. Raises UserError where they do not go together."""
         return [str(value) for value in values] if self.dtype is None else np.array(values, self.dtype)
 
@@ -84,14 +84,14 @@ class Labels(Field):
     metadata_keys = ("label",)
     dtype = batch_dtype = np.int64
 
-    def from_array(self, raw: np.ndarray, where: str, size: tuple[int, int]) -> list[Any]:
+    def from_array(self, raw: np.ndarray, where: str, size: tuple[int, int]) -> list[Value]:
         if raw.size != len(raw):
             raise UserError(f"{where} has shape {raw.shape}; labels are one value per image")
         if raw.dtype.kind == "f" and not np.isfinite(raw).all():
             raise UserError(f"{where} has labels that are not finite")
         return raw.reshape(-1).tolist()
 
-    def from_metadata(self, value: Any) -> str | int:
+    def from_metadata(self, value: Value) -> str | int:
         if not isinstance(value, (str, int)) or isinstance(value, bool):
             raise UserError("its label is neither text nor a whole number")
         return value
@@ -113,7 +113,7 @@ class Captions(Field):
             raise UserError(f"{where} has shape {raw.shape} of {raw.dtype}; captions are one text per image")
         return [text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text) for text in raw]
 
-    def from_metadata(self, value: Any) -> str:
+    def from_metadata(self, value: Value) -> str:
         if not isinstance(value, str):
             raise UserError("its caption is no text")
         return value
@@ -175,7 +175,7 @@ class Vectors(Field):
             raise UserError(f"{where} has numbers that are not finite")
         return rows
 
-    def from_metadata(self, value: Any) -> np.ndarray:
+    def from_metadata(self, value: Value) -> np.ndarray:
         numbers = isinstance(value, list) and all(type(item) in (int, float) for item in value)
         return self._row(value if numbers else ())
 
@@ -193,7 +193,7 @@ class Vectors(Field):
             raise UserError("its vector is no list of finite numbers")
         return row
 
-    def stacked(self, values: Sequence[Any]) -> np.ndarray:
+    def stacked(self, values: Sequence[Value]) -> np.ndarray:
         widths = sorted({len(value) for value in values})
         if len(widths) > 1:
             raise UserError(f"vectors must have one length; these have {', '.join(map(str, widths[:5]))}")
@@ -211,7 +211,7 @@ def taken(values: Values, rows: Sequence[int] | np.ndarray | slice) -> Values:
     return values[rows] if isinstance(rows, slice) else [values[row] for row in rows]
 
 
-def present(fields: Spec) -> Iterable[tuple[Field, Any]]:
+def present(fields: Spec) -> Iterable[tuple[Field, Value]]:
     """(field, values) of those that are there, in the table's order."""
     return [(field, fields[name]) for name, field in FIELDS.items() if fields.get(name) is not None]
 

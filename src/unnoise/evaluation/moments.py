@@ -11,11 +11,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 import unnoise
+from unnoise.aliases import Source
 from unnoise.data.cache import cache_folder
 from unnoise.errors import DamagedSource, NotApplicable, UserError
 from unnoise.evaluation.entry import Result
@@ -53,7 +54,7 @@ class Drawing(NamedTuple):
     device: str
 
 
-def read_moments(data: Any) -> Moments | None:
+def read_moments(data: Source) -> Moments | None:
     """The statistics in a file; None for everything that is no statistics file.
 
     Raises:

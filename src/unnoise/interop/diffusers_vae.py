@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -14,7 +12,7 @@ from unnoise.models.codec import Latents
 from unnoise.models.pretrained import AutoencoderKL
 
 
-def vae_files(model: Diffusion) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+def vae_files(model: Diffusion) -> tuple[Record, dict[str, Tensor]] | None:
     """The config.json and the weights of a model's autoencoder; None for a model of pixels.
 
     Our latents are (z - shift) scale. diffusers has the scale alone, so the shift moves into the biases of the 1x1

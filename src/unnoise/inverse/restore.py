@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from unnoise.aliases import Conditions
+from unnoise.aliases import Conditions, Record
 from unnoise.errors import UserError
 from unnoise.guidance.clipping import Clipped
 from unnoise.inverse.latent import Decoded
@@ -33,7 +33,7 @@ def restore(
     operator: Operator,
     observation: Tensor,
     *,
-    method: str | dict[str, Any] | None = None,
+    method: str | Record | None = None,
     noise: float = 0.0,
     sampler: Sampler | None = None,
     seeds: Sequence[int] | None = None,

@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from unnoise.aliases import Record
 from unnoise.errors import UserError
 from unnoise.files import ends_in
 from unnoise.registry import check_keys, lookup
@@ -42,7 +43,7 @@ FIGURES: dict[str, Entry] = {
 """Each is drawn by the function of its name in the module of its name."""
 
 
-def show(name: str, *given: str | Path, out: str | Path | None = None, **options: Any) -> dict[str, Any]:
+def show(name: str, *given: str | Path, out: str | Path | None = None, **options: Any) -> Record:
     """Draws a figure of the course and writes it.
 
     Args:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
+from unnoise.aliases import Record
 from unnoise.lectures.mixtures import clear
 from unnoise.lectures.plane import Draw, Setting, train_diffusion, train_gan, train_vae
 from unnoise.lectures.slide import COLOURS, Drawn, slide
@@ -49,7 +49,7 @@ def modes(*, seed: int = 0, steps: int = STEPS) -> Drawn:
     return Drawn(figure, {"steps": steps, "families": numbers})
 
 
-def _caption(numbers: dict[str, Any]) -> str:
+def _caption(numbers: Record) -> str:
     kl = "no KL" if numbers["kl"] is None else f"KL {numbers['kl']:.2f}"
     return f"{numbers['found']} of {numbers['modes']} modes\n{kl}, {numbers['near']:.0%} near a mode"
 
@@ -61,7 +61,7 @@ def grid_of_gaussians(side: int = 5, std: float = 0.05) -> GaussianMixture:
     return GaussianMixture(torch.ones(side**2), torch.stack([x.flatten(), y.flatten()], 1), std)
 
 
-def counted(x: Tensor, data: GaussianMixture) -> dict[str, Any]:
+def counted(x: Tensor, data: GaussianMixture) -> Record:
     """What samples (N, 2) have of a mixture's modes.
 
     Returns:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from unnoise.aliases import Conditions
 from unnoise.models.vae import Posterior
 from unnoise.networks.gan import SpectralNorm
 from unnoise.objectives.adversarial import GAMES, PENALTIES, frozen
@@ -194,7 +194,7 @@ class PlaneDenoiser(nn.Module):
         angles = t.to(x_t.dtype).expand(len(x_t))[:, None] * self.get_buffer("frequencies") * torch.pi
         return self.body(torch.cat([x_t, angles.sin(), angles.cos()], 1))
 
-    def forward(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Denoised:
+    def forward(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None) -> Denoised:
         return V().invert(self.schedule, self.predict(x_t, t), x_t, t)
 
 

@@ -16,6 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from unnoise.aliases import Record
 from unnoise.data import save_gif, save_png
 from unnoise.errors import UserError
 
@@ -45,7 +46,7 @@ class Drawn(NamedTuple):
     """A figure, the numbers in it, and, where time moves, its frames in order."""
 
     figure: Figure
-    numbers: dict[str, Any]
+    numbers: Record
     frames: Callable[[], Iterator[Figure]] | None = None
 
     def _repr_png_(self) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unnoise.aliases import Record, Spec
+from unnoise.aliases import Columns, Record, Spec
 from unnoise.data.batch import Batch
 from unnoise.errors import UserError
 from unnoise.guidance.clipping import Clipped
@@ -200,11 +200,11 @@ class Diffusion(ImageModel, CanDenoise):
     def needed_conditions(self) -> tuple[str, ...]:
         return () if self.conditioner is None else self.conditioner.needs
 
-    def prepare_conditions(self, cond: Mapping[str, Iterable[Any]], folder: Path) -> None:
+    def prepare_conditions(self, cond: Columns, folder: Path) -> None:
         if self.conditioner is not None:
             self.conditioner.prepare(cond, folder)
 
-    def condition_notes(self, cond: Mapping[str, Iterable[Any]]) -> tuple[str, ...]:
+    def condition_notes(self, cond: Columns) -> tuple[str, ...]:
         return () if self.conditioner is None else self.conditioner.notes(cond)
 
     def conditions(self, batch: Batch) -> Conditions | None:

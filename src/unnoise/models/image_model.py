@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from unnoise.aliases import Record, Spec
+from unnoise.aliases import Columns, Record, Spec
 from unnoise.data.batch import Batch
 from unnoise.errors import NotApplicable, UserError
 from unnoise.process.codec import Codec
@@ -71,10 +71,10 @@ class ImageModel(nn.Module):
         """The conditions that training images must bring."""
         return ()
 
-    def prepare_conditions(self, cond: Mapping[str, Iterable[Any]], folder: Path) -> None:
+    def prepare_conditions(self, cond: Columns, folder: Path) -> None:
         """Called before training with the conditions of the whole set; `folder` keeps what is expensive to make."""
 
-    def condition_notes(self, cond: Mapping[str, Iterable[Any]]) -> tuple[str, ...]:
+    def condition_notes(self, cond: Columns) -> tuple[str, ...]:
         """What a user should know about conditions: what of them the model does not use."""
         return ()
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unnoise.aliases import Conditions, Record, Spec
+from unnoise.aliases import Columns, Conditions, Record, Spec
 from unnoise.errors import UserError
 from unnoise.networks.conditioner import Conditioner, Conditioning
 from unnoise.networks.conditioning import CONDITIONERS
@@ -76,11 +76,11 @@ class Combined(Conditioner):
             cond = part.derive(image, cond)
         return cond
 
-    def prepare(self, cond: Mapping[str, Iterable[Any]], folder: Path) -> None:
+    def prepare(self, cond: Columns, folder: Path) -> None:
         for part in self._parts:
             part.prepare(cond, folder)
 
-    def notes(self, cond: Mapping[str, Iterable[Any]]) -> tuple[str, ...]:
+    def notes(self, cond: Columns) -> tuple[str, ...]:
         return tuple(note for part in self._parts for note in part.notes(cond))
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from unnoise.aliases import Conditions, Spec
+from unnoise.aliases import Columns, Conditions, Spec, Value
 from unnoise.errors import UserError
 
 
@@ -84,11 +84,11 @@ class Conditioner(nn.Module, ABC):
         """The conditions of training images (B, C, H, W): cond, and what can be made from the images themselves."""
         return cond
 
-    def prepare(self, cond: Mapping[str, Iterable[Any]], folder: Path) -> None:
+    def prepare(self, cond: Columns, folder: Path) -> None:
         """Called once before training with the conditions of the whole set: where to compute and keep in `folder`
         what is expensive and never changes."""
 
-    def notes(self, cond: Mapping[str, Iterable[Any]]) -> tuple[str, ...]:
+    def notes(self, cond: Columns) -> tuple[str, ...]:
         """What a user should know about these conditions: what of them is not used."""
         return ()
 
@@ -116,7 +116,7 @@ class SingleConditioner(Conditioner):
         """The conditioning of `count` rows without a condition."""
 
     @abstractmethod
-    def embed(self, value: Any, dropped: Tensor, cond: Conditions) -> Conditioning:
+    def embed(self, value: Value, dropped: Tensor, cond: Conditions) -> Conditioning:
         """The conditioning of a batch's condition; rows where `dropped` is true get that of `absent`."""
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unnoise.aliases import Conditions, Spec
+from unnoise.aliases import Columns, Conditions, Spec
 from unnoise.errors import UserError
 from unnoise.networks.conditioner import Conditioner, Conditioning, SingleConditioner, all_dropped, rows
 from unnoise.networks.embedding import SinusoidalEmbedding
@@ -78,11 +78,11 @@ class TextConditioner(SingleConditioner):
         mean = (weight * tokens).sum(1) / weight.sum(1)
         return Conditioning(vector=self.pool(mean), tokens=tokens, token_mask=mask)
 
-    def prepare(self, cond: Mapping[str, Iterable[Any]], folder: Path) -> None:
+    def prepare(self, cond: Columns, folder: Path) -> None:
         """Embeds the captions of a set with a frozen encoder, once per set, encoder and `folder`."""
         self.text.prepare(composed(cond.get(self.key, ())), folder)
 
-    def notes(self, cond: Mapping[str, Iterable[Any]]) -> tuple[str, ...]:
+    def notes(self, cond: Columns) -> tuple[str, ...]:
         cut = self.text.too_long(composed(cond.get(self.key, ())))
         if not cut:
             return ()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from unnoise.aliases import Record
+from unnoise.aliases import Record, Source
 from unnoise.data import Images
 from unnoise.errors import NotApplicable
 from unnoise.features.classifier import ClassifierFeatures, train_classifier
@@ -34,7 +33,7 @@ USUAL = 0.99
 
 def classify(
     run: str | Path,
-    data: Any,
+    data: Source,
     *,
     split: str = "test",
     n: int | None = None,

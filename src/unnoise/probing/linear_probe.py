@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -121,7 +120,7 @@ def _middle(model: CanDenoise, network: nn.Module, image: Tensor) -> Tensor:
         raise NotApplicable("features of a diffusion model are taken from the middle of a U-Net, and this one has none")
     kept: list[Tensor] = []
 
-    def keep(module: nn.Module, given: Any, output: Tensor) -> None:
+    def keep(module: nn.Module, given: Source, output: Tensor) -> None:
         kept.append(output)
 
     handle = middle[-1].register_forward_hook(keep)

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
+from unnoise.aliases import Value
 from unnoise.errors import UserError
 
 
@@ -68,7 +69,7 @@ MISFIT = object()
 NUMBERS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", NoneType: "nothing"}
 
 
-def fitted(value: Any, hint: Any, what: str) -> Any:
+def fitted(value: Value, hint: Any, what: str) -> Value:
     """`value` as the annotation `hint` has it: a list as a tuple, a whole float as an integer, else as it is.
 
     Raises:
@@ -98,7 +99,7 @@ def wanted(hint: Any) -> str:
     return NUMBERS.get(hint, getattr(hint, "__name__", str(hint)))
 
 
-def _hint(value: Any, hint: Any) -> str:
+def _hint(value: Value, hint: Any) -> str:
     """', did you mean X?' where a near value is allowed."""
     allowed = [
         str(choice) for part in (hint, *get_args(hint)) if get_origin(part) is Literal for choice in get_args(part)
@@ -107,7 +108,7 @@ def _hint(value: Any, hint: Any) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def _fitted(value: Any, hint: Any) -> Any:
+def _fitted(value: Value, hint: Any) -> Value:
     origin, arguments = get_origin(hint), get_args(hint)
     if hint in (Any, object) or isinstance(hint, TypeVar):
         return value
@@ -126,7 +127,7 @@ def _fitted(value: Any, hint: Any) -> Any:
     return _fitted_plain(value, hint)
 
 
-def _fitted_tuple(value: Any, arguments: tuple[Any, ...]) -> Any:
+def _fitted_tuple(value: Value, arguments: tuple[Any, ...]) -> Value:
     if not isinstance(value, (list, tuple)):
         return MISFIT
     many = len(arguments) == 2 and arguments[1] is Ellipsis
@@ -137,7 +138,7 @@ def _fitted_tuple(value: Any, arguments: tuple[Any, ...]) -> Any:
     return MISFIT if MISFIT in items else items
 
 
-def _fitted_plain(value: Any, hint: Any) -> Any:
+def _fitted_plain(value: Value, hint: Any) -> Value:
     """Of a class: numbers by their values, everything else by what it is."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if hint is int:

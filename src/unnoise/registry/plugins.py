@@ -15,6 +15,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar, overload
 
+from unnoise.aliases import Value
 from unnoise.errors import UserError
 
 T = TypeVar("T")
@@ -26,7 +27,7 @@ def declared(group: str) -> Mapping[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=group)}
 
 
-def loaded(point: EntryPoint) -> Any:
+def loaded(point: EntryPoint) -> Value:
     """What an entry point names.
 
     Raises:

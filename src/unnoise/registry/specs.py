@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, TypeVar, get_type_hints
 
-from unnoise.aliases import Record, Spec
+from unnoise.aliases import Record, Spec, Value
 from unnoise.errors import UserError
 from unnoise.registry.annotations import fitted
 
@@ -117,5 +117,5 @@ def spec_of(table: Mapping[str, type], obj: Any, without: Iterable[str] = ()) ->
     return {"kind": kinds[0], **arguments}
 
 
-def _frozen(value: Any) -> Any:
+def _frozen(value: Value) -> Value:
     return tuple(value) if isinstance(value, list) else value

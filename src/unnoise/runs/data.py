@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from unnoise.aliases import Source
 from unnoise.data import Images
 from unnoise.errors import NoSplit
 from unnoise.sources import open_source
 
 
 def open_data(
-    source: Any, split: str, *, shape: tuple[int, int, int] | None = None, limit: int | None = None
+    source: Source, split: str, *, shape: tuple[int, int, int] | None = None, limit: int | None = None
 ) -> Images:
     """A split of a source as a model takes it.
 
@@ -30,7 +31,7 @@ def open_data(
     return open_source(source, split=split, limit=limit, progress=False, **fitted)
 
 
-def open_test_split(source: Any, **options: Any) -> Images | None:
+def open_test_split(source: Source, **options: Any) -> Images | None:
     """The test split, or None where the source has none; options: of `open_data`."""
     try:
         return open_data(source, "test", **options)
@@ -38,7 +39,7 @@ def open_test_split(source: Any, **options: Any) -> Images | None:
         return None
 
 
-def open_split(source: Any, split: str, **options: Any) -> tuple[Images, str]:
+def open_split(source: Source, split: str, **options: Any) -> tuple[Images, str]:
     """A split, and its name: the train split stands in for a test split that the source does not have."""
     held_out = open_test_split(source, **options) if split == "test" else None
     return (open_data(source, "train", **options), "train") if held_out is None else (held_out, split)

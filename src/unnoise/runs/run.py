@@ -8,11 +8,11 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from filelock import FileLock, Timeout
 
-from unnoise.aliases import Record
+from unnoise.aliases import Record, Source
 from unnoise.data import Images
 from unnoise.errors import UserError
 from unnoise.models import MODELS
@@ -93,7 +93,7 @@ class Run:
         file = self.folder / "tuned" / f"{steps}.json"
         return build(SAMPLERS, json.loads(file.read_text())["sampler"], "sampler") if file.is_file() else None
 
-    def open_data(self, split: str = "train", source: Any = None, limit: int | None = None) -> tuple[Images, str]:
+    def open_data(self, split: str = "train", source: Source = None, limit: int | None = None) -> tuple[Images, str]:
         """Images as the run's model takes them, of its own source unless another is given, and their split's name:
         the train split stands in for a test split that there is not."""
         return open_split(self.config["source"] if source is None else source, split, shape=self.shape, limit=limit)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from torch import Tensor
 from unnoise.aliases import Conditions
 from unnoise.data import to_uint8
 from unnoise.models import CanSample, ImageModel
-from unnoise.models.image_model import require
+from unnoise.models.image_model import Guidance, require
 from unnoise.progress import progress_bar
 from unnoise.runtime.batch_size import batch_that_fits
 from unnoise.runtime.cuda_graphs import compiles
@@ -30,7 +29,7 @@ def sample_in_batches(
     seeds: Sequence[int],
     cond: Conditions | None = None,
     sampler: Sampler | None = None,
-    guidance: Any = None,
+    guidance: Guidance | None = None,
     batch_size: int | None = None,
     precision: str = "auto",
     compile: str = "auto",
@@ -75,7 +74,7 @@ def sample_in_batches(
 
 
 def fitting_batch(
-    model: ImageModel, seeds: Sequence[int], cond: Conditions | None, guidance: Any, precision: str
+    model: ImageModel, seeds: Sequence[int], cond: Conditions | None, guidance: Guidance | None, precision: str
 ) -> int:
     """As many as fit: on a GPU by what one step of a few images takes, decoding included."""
     drawing, usual = require(model, CanSample, "sampling"), model.default_sampler()
@@ -93,7 +92,7 @@ def _batch(
     seeds: Sequence[int],
     cond: Conditions | None,
     sampler: Sampler | None,
-    guidance: Any,
+    guidance: Guidance | None,
     advance: Callable[[], None],
     gif: GifFrames | None,
 ) -> Tensor:

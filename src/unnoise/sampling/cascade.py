@@ -14,6 +14,7 @@ from unnoise.aliases import Record
 from unnoise.data.batch import Batch, from_uint8
 from unnoise.errors import UserError
 from unnoise.models import ImageModel
+from unnoise.models.image_model import Guidance
 from unnoise.runs.run import Run
 from unnoise.samplers import Sampler
 from unnoise.sampling.batches import counted_calls, sample_in_batches
@@ -35,7 +36,7 @@ class Stage:
     model: ImageModel
     sampler: Sampler
     cond: Record | None
-    guidance: Any
+    guidance: Guidance | None
 
     @classmethod
     def open(

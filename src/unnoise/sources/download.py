@@ -13,6 +13,7 @@ from typing import Any
 from urllib.error import URLError
 from urllib.parse import urlsplit
 
+from unnoise.aliases import Value
 from unnoise.errors import UserError
 from unnoise.progress import progress
 
@@ -150,7 +151,7 @@ def fetch(remote: Remote, folder: Path, shown: bool) -> Path:
 class _SecureRedirects(urllib.request.HTTPRedirectHandler):
     """Follows redirections to addresses of `SCHEMES` alone."""
 
-    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Value:
         _check_scheme(newurl)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 

@@ -10,7 +10,7 @@ import posixpath
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from unnoise.aliases import Record
+from unnoise.aliases import Record, Value
 from unnoise.data.fields import FIELDS, Field, Values, read_array
 from unnoise.data.listing import Listing
 from unnoise.errors import UserError
@@ -96,7 +96,7 @@ def _beside(image: str, field: Field) -> str | None:
     return posixpath.splitext(image)[0] + field.sidecar if field.sidecar else None
 
 
-def _from_sidecar(field: Field, file: FileRef) -> Any:
+def _from_sidecar(field: Field, file: FileRef) -> Value:
     try:
         return field.from_sidecar(file)
     except (UserError, OSError) as error:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from unnoise.aliases import Record
+from unnoise.aliases import Record, Source
 from unnoise.data.fields import FIELDS, present
 from unnoise.data.images import Images
 from unnoise.data.pictures import image_grid
@@ -100,7 +100,7 @@ def write_npz(images: Images, path: Path) -> Path:
     return path.with_suffix(".npz")
 
 
-def inspect(source: Any, **options: Any) -> Report:
+def inspect(source: Source, **options: Any) -> Report:
     """Opens a source, with the options of `open_source`, and reports what is in it."""
     images = open_source(source, **options)
     return Report(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+
+from unnoise.aliases import Value
 
 MAX_PLAIN = 1000  # whole labels 0..MAX_PLAIN-1 keep their numbers
 
 
-def class_table(values: Sequence[Any]) -> tuple[np.ndarray, tuple[str, ...]]:
+def class_table(values: Sequence[Value]) -> tuple[np.ndarray, tuple[str, ...]]:
     """Class numbers for the values of all images of all splits.
 
     Whole numbers from 0 to MAX_PLAIN - 1 are their own class numbers; other numbers are numbered in order of size,
@@ -33,7 +34,7 @@ def class_table(values: Sequence[Any]) -> tuple[np.ndarray, tuple[str, ...]]:
     return np.array([number[value] for value in values], np.int64), tuple(str(value) for value in ordered)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Value) -> Value:
     """numpy's scalars as Python's, whole floats as integers, bytes as text."""
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, bytes):

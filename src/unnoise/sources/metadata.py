@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from unnoise.aliases import Value
 from unnoise.data.fields import FIELDS
 from unnoise.errors import UserError
 from unnoise.io.tree import Broken, Tree
@@ -72,7 +73,7 @@ def _read_row(tree: Tree, folder: str, row: Any, found: Metadata) -> None:
         found.values.setdefault(name, {})[image] = value
 
 
-def json_rows(text: str) -> Iterator[tuple[int, Any]]:
+def json_rows(text: str) -> Iterator[tuple[int, Value]]:
     """(line number, object, or the UserError that stands for it) of every line that is not blank."""
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
@@ -82,7 +83,7 @@ def json_rows(text: str) -> Iterator[tuple[int, Any]]:
                 yield number, UserError("not JSON")
 
 
-def csv_rows(text: str) -> Iterator[tuple[int, Any]]:
+def csv_rows(text: str) -> Iterator[tuple[int, Value]]:
     """(line number, column -> value, or the UserError that stands for it); numbers and lists are read as JSON."""
     reader = csv.DictReader(io.StringIO(text.replace("\x00", "\ufffd"), newline=""))
     rows = iter(reader)
@@ -97,7 +98,7 @@ def csv_rows(text: str) -> Iterator[tuple[int, Any]]:
         yield reader.line_num, {key: _csv_value(key, value) for key, value in row.items() if value not in (None, "")}
 
 
-def _csv_value(key: Any, value: Any) -> Any:
+def _csv_value(key: Any, value: Value) -> Value:
     if key == "file_name" or not isinstance(value, str):
         return value
     typed = any(key in kind.metadata_keys and kind.dtype is not None for kind in FIELDS.values())

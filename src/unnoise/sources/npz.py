@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from unnoise.aliases import Value
 from unnoise.data.fields import FIELDS, check_header
 from unnoise.data.settings import Settings
 from unnoise.errors import DamagedSource, NoSplit, UserError
@@ -89,7 +90,7 @@ def read_npz(path: Path, settings: Settings, work: Path) -> Arrays:
     return Arrays(pixels, {**fields, "labels": numbers}, _names(file) or classes)
 
 
-def _values(file: NpzFile, name: str, part: str, pixels: np.ndarray) -> Any:
+def _values(file: NpzFile, name: str, part: str, pixels: np.ndarray) -> Value:
     kind = FIELDS[name]
     key = file.find(kind.array_keys, part)
     if key is None:

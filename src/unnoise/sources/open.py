@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from unnoise.aliases import Source
 from unnoise.data.cache import cache_folder, cached
 from unnoise.data.images import Images
 from unnoise.data.pack import Files, some
@@ -107,7 +108,7 @@ def open_source(
     return images
 
 
-def _open_array(source: Any, settings: Settings) -> Images:
+def _open_array(source: Source, settings: Settings) -> Images:
     torch = sys.modules.get("torch")
     is_tensor = torch is not None and isinstance(source, torch.Tensor)
     array = source.detach().cpu().numpy() if is_tensor else source

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from unnoise.aliases import Record
 from unnoise.errors import UserError
 from unnoise.studio.animation import gif_of
 from unnoise.studio.endpoints import Endpoint
@@ -16,15 +16,15 @@ from unnoise.studio.events import ALIVE, event, event_stream
 from unnoise.studio.studio import studio_of
 
 
-async def list_jobs(request: Request) -> dict[str, Any]:
+async def list_jobs(request: Request) -> Record:
     return {"jobs": studio_of(request).queue.summaries()}
 
 
-async def show_job(request: Request) -> dict[str, Any]:
+async def show_job(request: Request) -> Record:
     return studio_of(request).queue.get(request.path_params["job"]).summary()
 
 
-async def cancel_job(request: Request) -> dict[str, Any]:
+async def cancel_job(request: Request) -> Record:
     queue = studio_of(request).queue
     job = queue.get(request.path_params["job"])
     queue.cancel(job)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from starlette.requests import Request
 
+from unnoise.aliases import Record
 from unnoise.errors import UserError
 from unnoise.studio.checks import bounded
 from unnoise.studio.endpoints import Endpoint
@@ -47,7 +47,7 @@ class CollapseBody:
     seed: int = 0
 
 
-async def forward(request: Request, body: ForwardBody) -> dict[str, Any]:
+async def forward(request: Request, body: ForwardBody) -> Record:
     studio = studio_of(request)
     if not 1 <= len(body.schedules) <= 4:
         raise UserError(f"1 to 4 schedules can be shown, got {len(body.schedules)}")
@@ -57,7 +57,7 @@ async def forward(request: Request, body: ForwardBody) -> dict[str, Any]:
     return studio.compute_light("forward", "The forward process", wanted).summary()
 
 
-async def flow(request: Request, body: FlowBody) -> dict[str, Any]:
+async def flow(request: Request, body: FlowBody) -> Record:
     _known_mixture(body.mixture)
     bounded("number", body.number, 1000)
     bounded("seed", body.seed, 2**32, least=0)
@@ -65,7 +65,7 @@ async def flow(request: Request, body: FlowBody) -> dict[str, Any]:
     return studio_of(request).compute_light("flow", "Samples of a mixture", dict(body.__dict__)).summary()
 
 
-async def collapse(request: Request, body: CollapseBody) -> dict[str, Any]:
+async def collapse(request: Request, body: CollapseBody) -> Record:
     _known_mixture(body.mixture)
     bounded("steps", body.steps, 20_000)
     bounded("seed", body.seed, 2**32, least=0)

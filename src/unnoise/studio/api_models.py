@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from starlette.requests import Request
 
+from unnoise.aliases import Record
 from unnoise.errors import UserError
 from unnoise.studio.checks import bounded
 from unnoise.studio.endpoints import Endpoint
@@ -83,7 +83,7 @@ class PlaneBody:
     seed: int = 0
 
 
-async def sample(request: Request, body: SampleBody) -> dict[str, Any]:
+async def sample(request: Request, body: SampleBody) -> Record:
     studio = studio_of(request)
     bounded("number", body.number, MOST_IMAGES)
     bounded("seed", body.seed, 2**32, least=0)
@@ -104,7 +104,7 @@ async def sample(request: Request, body: SampleBody) -> dict[str, Any]:
     return studio.compute("sample", f"Sampling {body.run}", wanted, body.run).summary()
 
 
-async def edit(request: Request, body: EditBody) -> dict[str, Any]:
+async def edit(request: Request, body: EditBody) -> Record:
     studio = studio_of(request)
     bounded("number", body.number, MOST_VERSIONS)
     bounded("seed", body.seed, 2**32, least=0)
@@ -129,7 +129,7 @@ async def edit(request: Request, body: EditBody) -> dict[str, Any]:
     return studio.compute("edit", f"{body.task.capitalize()} with {body.run}", wanted, body.run).summary()
 
 
-async def mix(request: Request, body: LatentBody) -> dict[str, Any]:
+async def mix(request: Request, body: LatentBody) -> Record:
     studio = studio_of(request)
     bounded("count", body.count, MOST_BETWEEN)
     bounded("steps", body.steps, 1000)
@@ -147,14 +147,14 @@ async def mix(request: Request, body: LatentBody) -> dict[str, Any]:
     return studio.compute(body.task, f"{body.task.capitalize()} with {body.run}", wanted, body.run).summary()
 
 
-async def nearest(request: Request, body: NearestBody) -> dict[str, Any]:
+async def nearest(request: Request, body: NearestBody) -> Record:
     studio = studio_of(request)
     picture = studio.library.file(body.run, f"samples/{body.step}.png")
     wanted = {"run": _run(studio, body.run), "picture": str(picture), "cell": body.cell}
     return studio.compute_light("nearest", f"Nearest images of {body.run}", wanted).summary()
 
 
-async def plane(request: Request, body: PlaneBody) -> dict[str, Any]:
+async def plane(request: Request, body: PlaneBody) -> Record:
     studio = studio_of(request)
     for name, value in (("first", body.first), ("second", body.second), ("seed", body.seed)):
         bounded(name, value, 2**16, least=0)
@@ -167,7 +167,7 @@ async def plane(request: Request, body: PlaneBody) -> dict[str, Any]:
     return studio.compute("plane", f"Latents of {body.run}", wanted, body.run).summary()
 
 
-async def describe(request: Request) -> dict[str, Any]:
+async def describe(request: Request) -> Record:
     return await studio_of(request).registries()
 
 
@@ -179,7 +179,7 @@ def _picture(studio: Studio, name: str | None) -> str | None:
     return None if name is None else str(picture_file(studio.settings.pictures, name))
 
 
-def _given(studio: Studio, item: dict[str, Any]) -> dict[str, Any]:
+def _given(studio: Studio, item: Record) -> Record:
     """{"seed": whole number} or {"picture": name}."""
     if set(item) == {"picture"} and isinstance(item["picture"], str):
         return {"seed": 0, "picture": _picture(studio, item["picture"])}
@@ -189,7 +189,7 @@ def _given(studio: Studio, item: dict[str, Any]) -> dict[str, Any]:
     raise UserError('a given is {"seed": number} or {"picture": name}')
 
 
-def _spec(sampler: dict[str, Any] | None) -> dict[str, Any] | None:
+def _spec(sampler: Record | None) -> Record | None:
     if sampler is not None:
         if not isinstance(sampler.get("kind"), str):
             raise UserError('a sampler is {"kind": name, ...}; names are in /api/registries')

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
+from unnoise.aliases import Record
 from unnoise.studio.endpoints import Endpoint, number
 from unnoise.studio.events import ALIVE, event, event_stream
 from unnoise.studio.library import METRICS_FILE, checkpoints, evaluations, grids, read_config, updated
@@ -20,11 +20,11 @@ TICK = 0.7
 ALL = 100_000
 
 
-async def list_runs(request: Request) -> dict[str, Any]:
+async def list_runs(request: Request) -> Record:
     return await asyncio.to_thread(_listed, studio_of(request), request)
 
 
-def _listed(studio: Studio, request: Request) -> dict[str, Any]:
+def _listed(studio: Studio, request: Request) -> Record:
     found = studio.library.folders()
     wanted = request.query_params.get("query", "").lower()
     found = [folder for folder in found if wanted in studio.library.name(folder).lower()]
@@ -33,11 +33,11 @@ def _listed(studio: Studio, request: Request) -> dict[str, Any]:
     return {"runs": runs, "count": len(found), "folder": str(studio.settings.folder)}
 
 
-async def show_run(request: Request) -> dict[str, Any]:
+async def show_run(request: Request) -> Record:
     return await asyncio.to_thread(_shown, studio_of(request), request.path_params["run"])
 
 
-def _shown(studio: Studio, name: str) -> dict[str, Any]:
+def _shown(studio: Studio, name: str) -> Record:
     folder = studio.library.folder(name)
     summary = studio.library.summary(folder)
     return {
@@ -49,7 +49,7 @@ def _shown(studio: Studio, name: str) -> dict[str, Any]:
     }
 
 
-async def show_metrics(request: Request) -> dict[str, Any]:
+async def show_metrics(request: Request) -> Record:
     folder = studio_of(request).library.folder(request.path_params["run"])
     points = max(2, number(request, "points", 600, 5000))
     found, offset = await asyncio.to_thread(curves, folder / METRICS_FILE, points)
@@ -104,7 +104,7 @@ async def watch_all(request: Request) -> Response:
     return event_stream(lines())
 
 
-def _changed(studio: Studio, seen: dict[str, tuple[float, int]]) -> list[dict[str, Any]]:
+def _changed(studio: Studio, seen: dict[str, tuple[float, int]]) -> list[Record]:
     """Runs whose files changed since the last look, at most 50; `seen` is brought up to date."""
     new = []
     for folder in studio.library.folders():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
+from unnoise.aliases import Record
 from unnoise.errors import UserError
 from unnoise.studio.endpoints import Endpoint, bounded_body, number
 from unnoise.studio.paths import new_name
@@ -24,7 +24,7 @@ class InspectBody:
     source: str
 
 
-async def add_picture(request: Request) -> dict[str, Any]:
+async def add_picture(request: Request) -> Record:
     """With ?run, cut and resized to the size of the run's images, and with its channels."""
     studio = studio_of(request)
     shape = _shape(studio, request.query_params.get("run"))
@@ -34,7 +34,7 @@ async def add_picture(request: Request) -> dict[str, Any]:
     return await asyncio.to_thread(_kept, studio, data, shape, mask, factor)
 
 
-def _kept(studio: Studio, data: bytes, shape: list[int] | None, mask: bool, factor: int) -> dict[str, Any]:
+def _kept(studio: Studio, data: bytes, shape: list[int] | None, mask: bool, factor: int) -> Record:
     picture = decode(data, 3 if shape is None or mask else shape[0])
     limit = 256
     size = None if shape is None else (max(1, shape[1] // factor), max(1, shape[2] // factor))
@@ -60,7 +60,7 @@ async def show_picture(request: Request) -> Response:
     return FileResponse(file, media_type="image/png")
 
 
-async def add_file(request: Request) -> dict[str, Any]:
+async def add_file(request: Request) -> Record:
     studio, name = studio_of(request), new_name(request.path_params["name"])
     file = set_file(studio.settings.uploads, name, request.path_params["file"])
     if name not in studio.upload_bytes:
@@ -70,7 +70,7 @@ async def add_file(request: Request) -> dict[str, Any]:
     return {"source": f"{UPLOADS}/{name}", "bytes": length}
 
 
-async def inspect(request: Request, body: InspectBody) -> dict[str, Any]:
+async def inspect(request: Request, body: InspectBody) -> Record:
     studio = studio_of(request)
     source = resolve(studio.settings, body.source)
     return studio.compute_light("inspect", f"Looking into {body.source}", {"source": source}).summary()

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from unnoise.aliases import Record
 from unnoise.errors import UserError
 from unnoise.registry import check_keys
 
@@ -41,7 +42,7 @@ def parse(cls: type[T], raw: bytes) -> T:
     return cls(**{name: _checked(value, hints[name], name) for name, value in data.items()})
 
 
-def schema(cls: type) -> dict[str, Any]:
+def schema(cls: type) -> Record:
     """The same as JSON schema."""
     hints = get_type_hints(cls)
     properties = {field.name: _schema(hints[field.name], field) for field in fields(cls)}
@@ -97,14 +98,14 @@ def _kind(value: Any) -> str:
     return {dict: "an object", list: "an array", str: "a text", bool: "true or false"}.get(type(value), "null")
 
 
-def _schema(hint: Any, field: Field[Any]) -> dict[str, Any]:
+def _schema(hint: Any, field: Field[Any]) -> Record:
     kinds = [_type(kind) for kind in _alternatives(hint)]
-    found: dict[str, Any] = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
+    found: Record = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
     default = {} if field.default is MISSING or isinstance(field.default, Mapping) else {"default": field.default}
     return {**found, **default, **({"description": field.metadata["help"]} if "help" in field.metadata else {})}
 
 
-def _type(kind: Any) -> dict[str, Any]:
+def _type(kind: Any) -> Record:
     if get_origin(kind) is list:
         return {"type": "array", "items": _type(get_args(kind)[0])}
     return {"type": NAMES.get(get_origin(kind) or kind, "null")}

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from typing import Any
 
 from starlette.responses import StreamingResponse
 
+from unnoise.aliases import Source
 from unnoise.studio.endpoints import finite
 
 ALIVE = ": alive\n\n"
 """A comment, which tells the server whether anybody still listens."""
 
 
-def event(name: str, data: Any) -> str:
+def event(name: str, data: Source) -> str:
     return f"event: {name}\ndata: {json.dumps(finite(data))}\n\n"
 
 

@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from typing import Any
 
+from unnoise.aliases import Record
 from unnoise.errors import UserError
 from unnoise.studio.paths import NotFound
 
@@ -37,20 +38,20 @@ class Job(ABC):
     def __init__(self, title: str, run: str | None = None) -> None:
         self.id, self.title, self.run = secrets.token_hex(8), title, run
         self.state, self.error, self.created = "waiting", "", time.time()
-        self.result: dict[str, Any] = {}
+        self.result: Record = {}
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.watchers = 0
         self._changed = asyncio.Event()
 
     @abstractmethod
-    async def work(self) -> dict[str, Any]:
+    async def work(self) -> Record:
         """Does it; gives the result. Raises asyncio.CancelledError where it was cancelled, UserError with a reason."""
 
     @abstractmethod
     def stop(self) -> None:
         """Ends it while it runs."""
 
-    def emit(self, name: str, content: dict[str, Any]) -> None:
+    def emit(self, name: str, content: Record) -> None:
         """An event, for all who watch."""
         self.events.append((name, content))
         self._wake()
@@ -59,7 +60,7 @@ class Job(ABC):
         self.state, self.error = state, error
         self._wake()
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> Record:
         return {
             "id": self.id,
             "kind": self.kind,
@@ -138,7 +139,7 @@ class Queue:
     def waiting(self, lane: str) -> list[Job]:
         return [job for job in self.jobs.values() if job.lane == lane and job.state == "waiting"]
 
-    def summaries(self) -> list[dict[str, Any]]:
+    def summaries(self) -> list[Record]:
         """All jobs, the newest first; what waits says how many are before it."""
         before = {job.id: index for lane in self._news for index, job in enumerate(self.waiting(lane))}
         shown = [{**job.summary(), "before": before.get(job.id)} for job in self.jobs.values()]

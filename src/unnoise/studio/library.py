@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
+from unnoise.aliases import Record, Spec
 from unnoise.errors import UserError
 from unnoise.runs.config import Config, read_toml
 from unnoise.runs.metrics_file import METRICS_FILE
@@ -47,14 +47,14 @@ class Library:
     def name(self, folder: Path) -> str:
         return folder.relative_to(self.root).as_posix()
 
-    def summaries(self, folders: list[Path]) -> list[dict[str, Any]]:
+    def summaries(self, folders: list[Path]) -> list[Record]:
         """What cards show."""
         locked = locked_files()
         return [self.summary(folder, locked) for folder in folders]
 
-    def summary(self, folder: Path, locked: Mapping[int, int] | None = None) -> dict[str, Any]:
+    def summary(self, folder: Path, locked: Mapping[int, int] | None = None) -> Record:
         """What a card shows of a run."""
-        about: dict[str, Any] = {"run": self.name(folder), "updated": updated(folder)}
+        about: Record = {"run": self.name(folder), "updated": updated(folder)}
         try:
             config = read_config(folder)
             return {**about, **_from_config(config), **_progress(folder, config, locked or locked_files())}
@@ -89,7 +89,7 @@ def grids(folder: Path) -> list[int]:
     return _numbers(folder / "samples", ".png")
 
 
-def checkpoints(folder: Path) -> list[dict[str, Any]]:
+def checkpoints(folder: Path) -> list[Record]:
     """Step, bytes and the state that was saved, oldest first."""
     found = []
     for step in _numbers(folder / "checkpoints", ""):
@@ -99,13 +99,13 @@ def checkpoints(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def evaluations(folder: Path) -> list[dict[str, Any]]:
+def evaluations(folder: Path) -> list[Record]:
     """What was measured of a run, newest first."""
     files = sorted(folder.glob("evaluations/*.json"), key=lambda file: file.stat().st_mtime, reverse=True)
     return [{"file": file.name, **found} for file in files[:200] if (found := _json(file)) is not None]
 
 
-def _from_config(config: Config) -> dict[str, Any]:
+def _from_config(config: Config) -> Record:
     found, model = config["found"], config["model"]
     return {
         "recipe": Path(str(config.get("recipe", ""))).stem,
@@ -122,7 +122,7 @@ def _from_config(config: Config) -> dict[str, Any]:
     }
 
 
-def _conditions(model: Mapping[str, Any]) -> list[str]:
+def _conditions(model: Spec) -> list[str]:
     """The conditioners' kinds: class, text, map, image, vector."""
     conditioner = model.get("conditioner")
     if not isinstance(conditioner, Mapping):
@@ -134,7 +134,7 @@ def _conditions(model: Mapping[str, Any]) -> list[str]:
     return [str(kind) for kind in kinds] or [str(conditioner.get("kind"))]
 
 
-def _progress(folder: Path, config: Config, locked: Mapping[int, int]) -> dict[str, Any]:
+def _progress(folder: Path, config: Config, locked: Mapping[int, int]) -> Record:
     values, drawn = newest(folder / METRICS_FILE), grids(folder)
     process = holder(folder, locked)
     saved = _numbers(folder / "checkpoints", "")
@@ -154,7 +154,7 @@ def _progress(folder: Path, config: Config, locked: Mapping[int, int]) -> dict[s
     }
 
 
-def _seconds(folder: Path, saved: list[int], values: Mapping[str, Any]) -> float:
+def _seconds(folder: Path, saved: list[int], values: Spec) -> float:
     """Of training, over all sessions: those of the newest checkpoint and what came after it."""
     if not saved:
         first = head(folder / METRICS_FILE)
@@ -165,7 +165,7 @@ def _seconds(folder: Path, saved: list[int], values: Mapping[str, Any]) -> float
     return before + (max(0.0, since) if values.get("step", 0) > saved[-1] else 0.0)
 
 
-def _left(config: Config, step: int, seconds: float, values: Mapping[str, Any]) -> float | None:
+def _left(config: Config, step: int, seconds: float, values: Spec) -> float | None:
     """Seconds until the run stops, None while its speed is unknown."""
     train = config["train"]
     if step >= train["steps"] or 0 < train["minutes"] * 60 <= seconds + 1:
@@ -204,7 +204,7 @@ def _numbers(folder: Path, suffix: str) -> list[int]:
     return sorted(int(stem) for stem in stems if stem.isascii() and stem.isdigit() and len(stem) < 16)
 
 
-def _state(checkpoint: Path) -> dict[str, Any]:
+def _state(checkpoint: Path) -> Record:
     try:
         found = read_state(checkpoint / STATE_FILE)
     except StateError:
@@ -212,7 +212,7 @@ def _state(checkpoint: Path) -> dict[str, Any]:
     return {key: found[key] for key in ("images", "seconds", "best")}
 
 
-def _json(file: Path) -> dict[str, Any] | None:
+def _json(file: Path) -> Record | None:
     try:
         found = json.loads(file.read_text())
     except (OSError, ValueError):

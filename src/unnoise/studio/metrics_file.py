@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from unnoise.aliases import Record
 from unnoise.runs.metrics_file import parse_line
 
 TAIL = 1 << 14
@@ -16,15 +17,15 @@ MOST = 1 << 26
 Curve = list[tuple[float, float]]
 
 
-def newest(file: Path) -> dict[str, Any]:
+def newest(file: Path) -> Record:
     """The last value of every key, from the end of the file."""
-    values: dict[str, Any] = {}
+    values: Record = {}
     for line in read_from(file, -TAIL)[0]:
         values |= line
     return values
 
 
-def head(file: Path) -> dict[str, Any]:
+def head(file: Path) -> Record:
     """The first line; {} where there is none."""
     try:
         with file.open("rb") as stream:
@@ -60,7 +61,7 @@ def curves(file: Path, points: int) -> tuple[dict[str, Curve], int]:
     return {key: list(_thinned(curve, points)) for key, curve in found.items()}, offset
 
 
-def numbers(line: dict[str, Any]) -> Iterable[tuple[str, float]]:
+def numbers(line: Record) -> Iterable[tuple[str, float]]:
     """What a line measures."""
     for key, value in line.items():
         if key not in ("step", "time") and isinstance(value, (int, float)) and value == value:

@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from typing import Any
 
 import unnoise
+from unnoise.aliases import Record
 from unnoise.studio.bodies import schema
 from unnoise.studio.endpoints import Endpoint
 
 PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
 
 
-def document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
+def document(endpoints: Iterable[Endpoint]) -> Record:
     """OpenAPI 3.1."""
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in endpoints:
@@ -28,7 +29,7 @@ def document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
     }
 
 
-def _operation(endpoint: Endpoint) -> dict[str, Any]:
+def _operation(endpoint: Endpoint) -> Record:
     named = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in PARAMETER.findall(endpoint.path)
@@ -52,9 +53,9 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
 ERROR = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
 
 
-def _body(endpoint: Endpoint) -> dict[str, Any]:
+def _body(endpoint: Endpoint) -> Record:
     if endpoint.body is not None:
-        content: dict[str, Any] = {"application/json": {"schema": schema(endpoint.body)}}
+        content: Record = {"application/json": {"schema": schema(endpoint.body)}}
     elif endpoint.takes is not None:
         content = {endpoint.takes: {"schema": {"type": "string", "format": "binary"}}}
     else:

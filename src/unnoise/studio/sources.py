@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
+from unnoise.aliases import Record
 from unnoise.sources.open import BUILT_IN
 from unnoise.studio.paths import NotFound, inside
 from unnoise.studio.settings import Settings
@@ -14,7 +14,7 @@ UPLOADS = "uploads"
 SHOWN = 500
 
 
-def list_sources(settings: Settings) -> list[dict[str, Any]]:
+def list_sources(settings: Settings) -> list[Record]:
     """Names that `resolve` takes, with what they are."""
     built_in = [{"source": name, "kind": "built-in"} for name in BUILT_IN]
     uploaded = [{"source": f"{UPLOADS}/{name}", "kind": "upload"} for name in _names(settings.uploads)]

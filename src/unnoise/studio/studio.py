@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from starlette.requests import Request
 
+from unnoise.aliases import Record
 from unnoise.errors import UserError
 from unnoise.studio.commands import Command, restore
 from unnoise.studio.computing import Computation
@@ -27,7 +27,7 @@ class Studio:
         self.queue = Queue()
         self.device, self.light = Worker("device"), Worker("light", threads=False)
         self.upload_bytes: dict[str, int] = {}
-        self._registries: dict[str, Any] | None = None
+        self._registries: Record | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -47,7 +47,7 @@ class Studio:
     def jobs_folder(self) -> Path:
         return self.settings.state / "jobs"
 
-    async def registries(self) -> dict[str, Any]:
+    async def registries(self) -> Record:
         """What `describe` gives, computed once."""
         if self._registries is None:
             job = self.compute_light("describe", "Reading the registries", {})
@@ -59,13 +59,13 @@ class Studio:
             self._registries = job.result
         return self._registries
 
-    def compute(self, kind: str, title: str, request: dict[str, Any], run: str | None = None) -> Computation:
+    def compute(self, kind: str, title: str, request: Record, run: str | None = None) -> Computation:
         """Queues a task for the device."""
         job = Computation(kind, title, self.device, request, run)
         self.queue.add(job)
         return job
 
-    def compute_light(self, kind: str, title: str, request: dict[str, Any]) -> Computation:
+    def compute_light(self, kind: str, title: str, request: Record) -> Computation:
         """Queues a task that does not need the device."""
         job = Computation(kind, title, self.light, request)
         self.queue.add(job)

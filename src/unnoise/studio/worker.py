@@ -12,9 +12,10 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
+from unnoise.aliases import Record
 from unnoise.errors import UserError
 
-Emit = Callable[[dict[str, Any]], None]
+Emit = Callable[[Record], None]
 
 
 class Cancelled(BaseException):
@@ -45,7 +46,7 @@ class Worker:
         self._process.start()
         other.close()
 
-    async def run(self, task: str, request: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    async def run(self, task: str, request: Record, emit: Emit) -> Record:
         """The task's result; emit: called with each of its events.
 
         Raises:
@@ -128,12 +129,10 @@ def work(pipe: Connection, cancelled: Any, threads: bool) -> None:
         _send(pipe, _outcome(pipe, interrupter, number, task, request))
 
 
-def _outcome(
-    pipe: Connection, interrupter: _Interrupter, number: int, task: str, request: dict[str, Any]
-) -> tuple[str, Any]:
+def _outcome(pipe: Connection, interrupter: _Interrupter, number: int, task: str, request: Record) -> tuple[str, Any]:
     from unnoise.studio.tasks import find
 
-    def emit(event: dict[str, Any]) -> None:
+    def emit(event: Record) -> None:
         interrupter.sending = True
         try:
             pipe.send(("event", event))

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 import unnoise
-from unnoise.aliases import Spec
+from unnoise.aliases import Source, Spec
 from unnoise.data import Batch, Images, Loader
 from unnoise.data.cache import cache_folder
 from unnoise.data.fields import present
@@ -76,7 +76,7 @@ class Setup:
         ]
 
 
-def prepare(source: Any, recipe: str, config: Config, seed: int, base: Run | None, device: str | None) -> Setup:
+def prepare(source: Source, recipe: str, config: Config, seed: int, base: Run | None, device: str | None) -> Setup:
     """Opens the data, builds what the configuration describes, and resolves the configuration.
 
     Raises:
@@ -116,7 +116,7 @@ def build_parts(config: Config, shape: tuple[int, int, int], classes: int) -> tu
         return model, build_objective(config.get("objective", {}), model)
 
 
-def open_split(source: Any, data: DataSettings, split: str) -> Images:
+def open_split(source: Source, data: DataSettings, split: str) -> Images:
     """A split of a source, read as [data] says."""
     return open_source(source, split=split, **data.reading())
 
@@ -166,7 +166,7 @@ def _found(images: Images) -> Spec:
     }
 
 
-def _source_name(source: Any) -> str:
+def _source_name(source: Source) -> str:
     if isinstance(source, (str, Path)):
         return str(Path(source).resolve()) if Path(source).exists() else str(source)
     return "array"

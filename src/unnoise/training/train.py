@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from unnoise.aliases import Spec
+from unnoise.aliases import Source, Spec
 from unnoise.runs.checkpoint import Checkpoint, newest_valid, set_aside
 from unnoise.runs.config import Config, override, read_recipe, write_config
 from unnoise.runs.plan import Plan
@@ -31,7 +31,7 @@ FORWARD = 1 / 3
 
 
 def train(
-    source: Any,
+    source: Source,
     recipe: str | None = None,
     out: str | Path | None = None,
     steps: int | None = None,
@@ -86,7 +86,7 @@ def train(
     return run
 
 
-def default_folder(source: Any, recipe: str) -> Path:
+def default_folder(source: Source, recipe: str) -> Path:
     """runs/SOURCE-RECIPE."""
     name = Path(source).name.split(".")[0] if isinstance(source, (str, Path)) else "array"
     return Path("runs") / f"{name.replace(':', '-')}-{Path(recipe).stem}"

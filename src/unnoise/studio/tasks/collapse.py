@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unnoise.aliases import Record
 from unnoise.process.analytic import GaussianMixture
 from unnoise.studio.tasks.lectures import MIXTURES, STD
 from unnoise.studio.worker import Emit
@@ -16,7 +15,7 @@ BATCH, SHOWN, EVERY = 128, 256, 10
 WIDTH, LATENT = 64, 4
 
 
-def collapse(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
+def collapse(request: Record, emit: Emit) -> Record:
     """Emits samples and the discriminator's values over the plane; penalty: R1 on data (Mescheder et al. 2018)."""
     components = torch.tensor(MIXTURES[request["mixture"]], dtype=torch.float64)
     data = GaussianMixture(components[:, 0], components[:, 1:], 0.5 * STD).sample(20_000, request["seed"]).float()
@@ -63,7 +62,7 @@ def _network(inputs: int, outputs: int) -> nn.Sequential:
 
 
 @torch.no_grad()
-def _look(generator: nn.Module, discriminator: nn.Module, fixed: Tensor) -> dict[str, Any]:
+def _look(generator: nn.Module, discriminator: nn.Module, fixed: Tensor) -> Record:
     across = torch.linspace(-2.4, 2.4, 25)
     values = discriminator(torch.cartesian_prod(across, across))[:, 0].sigmoid()
     return {"x": generator(fixed).tolist(), "values": values.tolist()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, get_args
 
+from unnoise.aliases import Record
 from unnoise.process.schedule import SCHEDULES
 from unnoise.process.variance import VARIANCES
 from unnoise.registry import REQUIRED, Option
@@ -18,23 +19,23 @@ CHOICES: dict[str, Mapping[str, Any]] = {"grid": GRIDS, "variance": VARIANCES}
 TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
 
-def describe(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
+def describe(request: Record, emit: Emit) -> Record:
     """The tables of samplers and schedules."""
     return {"samplers": _table(SAMPLERS), "schedules": _table(SCHEDULES), "grids": list(GRIDS)}
 
 
-def _table(table: Mapping[str, type]) -> list[dict[str, Any]]:
+def _table(table: Mapping[str, type]) -> list[Record]:
     """One entry per class: names of earlier versions are left out."""
     first = {cls: name for name, cls in reversed(list(table.items()))}
     return [_entry(name, cls) for name, cls in table.items() if first[cls] == name]
 
 
-def _entry(name: str, cls: type) -> dict[str, Any]:
+def _entry(name: str, cls: type) -> Record:
     options = [field for option in options_of(cls) if (field := _field(option)) is not None]
     return {"kind": name, "title": cls.__name__, "about": _first_sentence(cls), "options": options}
 
 
-def _field(option: Option) -> dict[str, Any] | None:
+def _field(option: Option) -> Record | None:
     """As a form shows it; None for what a form cannot ask for."""
     if option.name in CHOICES:
         return {"name": option.name, "type": "choice", "choices": list(CHOICES[option.name]), "default": option.default}

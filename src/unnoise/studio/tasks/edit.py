@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
+from unnoise.aliases import Record
 from unnoise.editing import Colourise, Deblur, Edit, Editor, Inpaint, Outpaint, Upscale, Vary
 from unnoise.models import CanDenoise
 from unnoise.models.image_model import require
@@ -18,7 +18,7 @@ from unnoise.studio.worker import Emit
 TASKS: dict[str, type[Edit]] = {work.name: work for work in (Inpaint, Outpaint, Upscale, Colourise, Deblur, Vary)}
 
 
-def edit(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
+def edit(request: Record, emit: Emit) -> Record:
     """Emits how many network calls were made; gives the versions, one per seed, beside what was given."""
     work = _work(request)
     run, model = open_run(request["run"])
@@ -44,7 +44,7 @@ def edit(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
     }
 
 
-def _work(request: dict[str, Any]) -> Edit:
+def _work(request: Record) -> Edit:
     given = {**request["options"], "image": Path(request["image"])}
     if request["mask"] is not None:
         given["mask"] = Path(request["mask"])

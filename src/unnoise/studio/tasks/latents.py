@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Record
 from unnoise.editing import read_image
 from unnoise.editing.latent_space import LatentSpace, latent_space, reconstruct
 from unnoise.editing.latent_space import arithmetic as sum_of
@@ -22,7 +22,7 @@ PLANE = 9
 
 
 @torch.no_grad()
-def interpolate(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
+def interpolate(request: Record, emit: Emit) -> Record:
     """Emits the images between two, one after the other; gives their number."""
     model, space = _space(request)
     a, b = (_latents(space, model, given) for given in request["givens"])
@@ -34,7 +34,7 @@ def interpolate(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def arithmetic(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
+def arithmetic(request: Record, emit: Emit) -> Record:
     """The image of A - B + C, beside the three."""
     model, space = _space(request)
     given = [_latents(space, model, item) for item in request["givens"]]
@@ -43,7 +43,7 @@ def arithmetic(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def invert(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
+def invert(request: Record, emit: Emit) -> Record:
     """A picture, and what its latents give back, with the PSNR in dB."""
     model, space = _space(request)
     image = _image(request["givens"][0], model)
@@ -52,7 +52,7 @@ def invert(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def plane(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
+def plane(request: Record, emit: Emit) -> Record:
     """What two of a model's latent numbers do: a grid of images, the others being those of a seed."""
     _, model = open_run(request["run"])
     if not hasattr(model, "latent_shape"):
@@ -66,20 +66,20 @@ def plane(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
     return {"tiles": tiles(images, PLANE), "side": PLANE, "dims": z.shape[1]}
 
 
-def _space(request: dict[str, Any]) -> tuple[ImageModel, LatentSpace]:
+def _space(request: Record) -> tuple[ImageModel, LatentSpace]:
     _, model = open_run(request["run"])
     return model, latent_space(model, request["steps"])
 
 
-def _latents(space: LatentSpace, model: ImageModel, given: dict[str, Any]) -> Tensor:
+def _latents(space: LatentSpace, model: ImageModel, given: Record) -> Tensor:
     return space.encode(_image(given, model)) if given["picture"] else space.from_seeds([given["seed"]])
 
 
-def _shown(space: LatentSpace, model: ImageModel, given: dict[str, Any], z: Tensor) -> Tensor:
+def _shown(space: LatentSpace, model: ImageModel, given: Record, z: Tensor) -> Tensor:
     return _image(given, model) if given["picture"] else space.decode(z)
 
 
-def _image(given: dict[str, Any], model: ImageModel) -> Tensor:
+def _image(given: Record, model: ImageModel) -> Tensor:
     if not given["picture"]:
         raise UserError("inversion needs a picture: a seed is noise already")
     return read_image(Path(given["picture"]), model)

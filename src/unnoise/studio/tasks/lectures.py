@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Record
 from unnoise.data.batch import from_uint8
 from unnoise.io.picture_reader import read_picture
 from unnoise.process.analytic import GaussianMixture
@@ -35,7 +36,7 @@ MIXTURES: dict[str, list[tuple[float, float, float]]] = {
 STD = 0.2
 
 
-def forward(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
+def forward(request: Record, emit: Emit) -> Record:
     """x_t = alpha_t x_0 + sigma_t eps at equal distances of t with one eps, for each schedule, with its curves."""
     pixels = np.asarray(read_picture(Path(request["picture"]), 3)).transpose(2, 0, 1)
     x_0 = from_uint8(torch.from_numpy(pixels.copy()))[None]
@@ -49,7 +50,7 @@ def forward(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
     return {"schedules": shown}
 
 
-def flow(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
+def flow(request: Record, emit: Emit) -> Record:
     """Samples that a sampler carries from noise to a mixture with its exact score, and that score as arrows."""
     schedule = build(SCHEDULES, request["schedule"], "schedule")
     sampler = build(SAMPLERS, request["sampler"], "sampler")
@@ -63,7 +64,7 @@ def flow(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
     return {"steps": steps, "data": mixture.sample(400, request["seed"]).tolist(), "field": FIELD}
 
 
-def _moment(schedule: Schedule, denoiser: Any, t: float, x: Tensor, grid: Tensor) -> dict[str, Any]:
+def _moment(schedule: Schedule, denoiser: Any, t: float, x: Tensor, grid: Tensor) -> Record:
     """Where the samples are at time t, and the score around them; scale: the half width of the picture."""
     total = math.sqrt(float(schedule.alpha(t)) ** 2 * 2.2 + float(schedule.sigma(t)) ** 2)
     scale = max(2.3 * float(schedule.alpha(t)), 2.4 * total) if t > 0 else 2.4

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
+from unnoise.aliases import Record
 from unnoise.models import ImageModel
 from unnoise.runs.checkpoint import checkpoints
 from unnoise.runs.run import Run
@@ -28,7 +29,7 @@ def open_run(folder: str) -> tuple[Run, ImageModel]:
     return run, _loaded[key]
 
 
-def asked_of(request: dict[str, Any], run: Run, model: ImageModel) -> tuple[Any, Any]:
+def asked_of(request: Record, run: Run, model: ImageModel) -> tuple[Any, Any]:
     """The conditions and the guidance of a request, as the model takes them."""
     conditions = SampleConditions(**{name: value for name, value in request["conditions"].items() if value is not None})
     cond = conditions.for_model(model, run.classes)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from unnoise.aliases import Record
 from unnoise.data.images import Images, blocks
 from unnoise.data.pictures import grid_cells
 from unnoise.errors import UserError
@@ -17,7 +16,7 @@ from unnoise.studio.worker import Emit
 SHOWN = 5
 
 
-def nearest(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
+def nearest(request: Record, emit: Emit) -> Record:
     """The training images nearest to one cell of a picture that a training drew, by root mean square of pixels."""
     run = Run.open(request["run"])
     cells = grid_cells(read_picture(request["picture"], None), run.shape)

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from unnoise.aliases import Record
 from unnoise.models import CanDenoise, CanSample, ImageModel
 from unnoise.models.image_model import require
 from unnoise.registry import build, spec_of
@@ -26,7 +27,7 @@ FRAMES = 60
 
 
 @torch.no_grad()
-def sample(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
+def sample(request: Record, emit: Emit) -> Record:
     """Emits a frame for the noise and one after every step; gives the grid, and what draws it again."""
     run, model = open_run(request["run"])
     drawing = require(model, CanSample, "sampling")
@@ -94,7 +95,7 @@ def _repeated(value: Any, count: int) -> Any:
     return list(value) * count if isinstance(value, list) else value.expand(count, *value.shape[1:])
 
 
-def _python(request: dict[str, Any], sampler: Sampler | None) -> str:
+def _python(request: Record, sampler: Sampler | None) -> str:
     """The call that gives the same images."""
     seeds = f"range({request['seed']}, {request['seed'] + request['number']})"
     chosen = "" if sampler is None else f", sampler=unnoise.samplers.{sampler!r}"
@@ -107,7 +108,7 @@ def _short(folder: str) -> str:
     return str(path.relative_to(here)) if path.is_relative_to(here) else folder
 
 
-def _command(request: dict[str, Any], sampler: Sampler | None) -> str:
+def _command(request: Record, sampler: Sampler | None) -> str:
     """The command line that gives the same picture."""
     options = [] if sampler is None else ["--sampler", sampler_text(sampler)]
     for name, value in request["conditions"].items():

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from unnoise.aliases import Record
 from unnoise.sources.inspect import contact_sheet
 from unnoise.sources.inspect import inspect as report_on
 from unnoise.sources.open import open_source
@@ -15,7 +14,7 @@ BROKEN = 50
 """Broken files that are listed."""
 
 
-def inspect(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
+def inspect(request: Record, emit: Emit) -> Record:
     """The report of `unnoise data`, and the contact sheet."""
     images = open_source(request["source"], progress=False)
     report = report_on(images)
@@ -28,7 +27,7 @@ def inspect(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
     }
 
 
-def plan(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
+def plan(request: Record, emit: Emit) -> Record:
     """The plan of `unnoise train --dry-run`."""
     run = train(
         request["source"],
