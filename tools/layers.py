@@ -21,7 +21,14 @@ class Layer(NamedTuple):
 
 
 LAYERS = (
-    Layer("errors", {"errors": "the errors that speak to users", "aliases": "types that many packages speak of"}),
+    Layer(
+        "errors",
+        {
+            "errors": "the errors that speak to users",
+            "aliases": "types that many packages speak of",
+            "host": "from the host's memory to a device",
+        },
+    ),
     Layer(
         "base",
         {

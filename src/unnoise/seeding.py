@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unnoise.host import sent
+
 
 def fold(*keys: int) -> int:
     """One 63-bit seed from several integer keys (numpy's SeedSequence hash: near keys give unrelated seeds)."""
@@ -69,13 +71,8 @@ class SeededNoise:
     def normal(self, like: Tensor) -> Tensor:
         assert len(like) == len(self.generators), "one seed per row"
         rows = [torch.randn(like.shape[1:], generator=row, dtype=like.dtype) for row in self.generators]
-        return _sent(torch.stack(rows), like.device) if rows else torch.empty_like(like)
+        return sent(torch.stack(rows), like.device) if rows else torch.empty_like(like)
 
     def uniform(self, count: int) -> Tensor:
         assert count == len(self.generators), "one seed per row"
         return torch.cat([torch.rand(1, generator=row, dtype=torch.float64) for row in self.generators])
-
-
-def _sent(draws: Tensor, device: torch.device) -> Tensor:
-    """The draws on the device. From pinned memory a GPU fetches them in its own time, and nobody waits."""
-    return draws.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else draws.to(device)

@@ -13,6 +13,7 @@ from torch import Tensor
 from unnoise.aliases import Record
 from unnoise.data.blocks import blocks
 from unnoise.data.fields import FIELDS, Values, present
+from unnoise.host import sent
 
 IMAGE = "image"
 LATENTS = "latents"
@@ -100,10 +101,7 @@ class Gather:
         return rows
 
     def _send(self, array: np.ndarray) -> Tensor:
-        tensor = torch.from_numpy(np.ascontiguousarray(array))
-        if self.device.type != "cuda":
-            return tensor.to(self.device)
-        return tensor.pin_memory().to(self.device, non_blocking=True)
+        return sent(torch.from_numpy(np.ascontiguousarray(array)), self.device)
 
 
 def _mirror(part: Tensor, flip: Tensor) -> Tensor:

@@ -61,7 +61,7 @@ def evaluate(
         options: keywords of the sampler.
         guidance: scale of classifier-free guidance.
         times: steps per image of a likelihood's sum.
-        precision: of sampling, 'auto', 'fp32' or 'bf16'.
+        precision: of sampling, as in `chosen_precision`.
         seed: of the first sample.
         batch_size: images drawn at once.
         device: by default the best there is.

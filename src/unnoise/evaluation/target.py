@@ -19,7 +19,7 @@ from unnoise.guidance import ClassifierFree
 from unnoise.models import CanDenoise, CanReconstruct, CanSample, CanScore, ImageModel
 from unnoise.progress import notice
 from unnoise.runs.run import CONFIG_FILE, Run
-from unnoise.runtime.precision import takes_bf16
+from unnoise.runtime.precision import chosen_precision
 from unnoise.samplers import Sampler
 from unnoise.sampling.batches import counted_calls, sample_in_batches
 from unnoise.sampling.sampler_choice import choose_sampler
@@ -119,7 +119,7 @@ class Target:
             data: where the conditions of a conditional model come from.
             seed: of the first image.
             batch_size: images drawn at once.
-            precision: 'auto', 'fp32' or 'bf16'.
+            precision: as in `chosen_precision`.
 
         Raises:
             NotApplicable: for a model that cannot sample.
@@ -152,7 +152,7 @@ class Target:
             "seconds": round(seconds, 3),
             "seconds_per_image": seconds / n,
             "device": str(self.model.device),
-            "precision": "bf16" if takes_bf16(self.model.device, precision) else "fp32",
+            "precision": chosen_precision(self.model.device, precision),
         }
         labels = cond["label"] if cond is not None and "label" in self.condition_names else None
         return Drawn(pixels, how, None if labels is None else labels.cpu().numpy())

@@ -15,6 +15,7 @@ from unnoise.aliases import Columns, Record, Spec
 from unnoise.data.batch import Batch
 from unnoise.errors import UserError
 from unnoise.guidance.clipping import Clipped
+from unnoise.host import sent
 from unnoise.models.codec import CODECS, Latents, Pixels
 from unnoise.models.image_model import CanDenoise, CanReconstruct, Conditions, Guidance, ImageModel
 from unnoise.models.sample_arguments import sample_arguments
@@ -175,7 +176,7 @@ class Diffusion(ImageModel, CanDenoise):
             # Filled in on the device: a copy from the CPU would wait for it.
             level = torch.full((len(x_t),), c.noise_level, dtype=x_t.dtype, device=x_t.device)
             return x_t if c.input_scale == 1 else c.input_scale * x_t, level
-        level = self.parametrization.noise_level(self.schedule, t).to(x_t.device, x_t.dtype)
+        level = sent(self.parametrization.noise_level(self.schedule, t), x_t.device, x_t.dtype)
         return per_row(self.parametrization.input_scale(self.schedule, t), x_t) * x_t, level.expand(len(x_t))
 
     def forward(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None) -> Denoised:

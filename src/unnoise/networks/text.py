@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from unnoise.errors import UserError
+from unnoise.host import sent
 from unnoise.networks.attention import Transformer
 from unnoise.networks.embedding import circle, frequencies
 from unnoise.networks.frozen_text import FROZEN, Embeddings, split_name
@@ -74,7 +75,7 @@ class TrainedEncoder(nn.Module):
             pieces = [START, *self.split(text)][: self.length]
             buckets[row, : len(pieces)] = torch.tensor([hashed(piece) for piece in pieces])
             mask[row, : len(pieces)] = True
-        return buckets.to(device, non_blocking=True), mask.to(device, non_blocking=True)
+        return sent(buckets, device), sent(mask, device)
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         return self.transformer(self.table(features).sum(2) + self.positions, mask)
@@ -103,7 +104,7 @@ class FrozenEncoder(nn.Module):
     def read(self, texts: Sequence[str], device: torch.device) -> tuple[Tensor, Tensor]:
         """Embeddings (B, length, width) float16 and mask (B, length)."""
         features, mask = self._embeddings.of(texts, device)
-        return features.to(device, non_blocking=True), mask.to(device, non_blocking=True)
+        return sent(features, device), sent(mask, device)
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         return self.norm(self.project(features.to(self.project.weight.dtype)))

@@ -13,6 +13,7 @@ from typing import Generic, NamedTuple
 import torch
 from torch import Tensor
 
+from unnoise.host import sent
 from unnoise.process.level import LevelOf, Number
 from unnoise.process.schedule_base import Schedule, Time
 
@@ -24,7 +25,7 @@ def per_row(coefficient: Tensor, x: Tensor) -> Tensor:
     """
     if coefficient.ndim == 0:
         return coefficient.to(x.dtype)
-    return coefficient.to(x.device, x.dtype).reshape(-1, *[1] * (x.ndim - 1))
+    return sent(coefficient, x.device, x.dtype).reshape(-1, *[1] * (x.ndim - 1))
 
 
 def perturb(schedule: Schedule, x_0: Tensor, eps: Tensor, t: Time) -> Tensor:

@@ -11,7 +11,7 @@ from unnoise.aliases import Record
 from unnoise.files import write_atomic
 from unnoise.process.variance import Analytic, estimate_gammas
 from unnoise.runs.run import Run
-from unnoise.runtime.precision import autocast, takes_bf16
+from unnoise.runtime.precision import chosen_precision, computing_in
 from unnoise.samplers import Ancestral, Sampler
 from unnoise.samplers.grids import times
 
@@ -43,5 +43,5 @@ def _estimated(run: Run) -> Analytic:
     native = model.schedule.grid
     falling = times(model.schedule, "log-snr", LEVELS if native is None else min(LEVELS, len(native)))[:-1]
     seen = falling[model.schedule.alpha(falling) > 0]  # where no signal is left there is nothing to learn of it
-    with autocast(model.device, takes_bf16(model.device)):
+    with computing_in(model.device, chosen_precision(model.device)):
         return estimate_gammas(model.guided(), model.encoded(batch), seen, cond=model.conditions(batch))

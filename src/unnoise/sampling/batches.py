@@ -18,7 +18,7 @@ from unnoise.models.image_model import Guidance, require
 from unnoise.progress import progress_bar
 from unnoise.runtime.batch_size import batch_that_fits
 from unnoise.runtime.cuda_graphs import compiles
-from unnoise.runtime.precision import autocast, takes_bf16
+from unnoise.runtime.precision import chosen_precision, computing_in
 from unnoise.samplers import Sampler
 from unnoise.sampling.conditions import rows_of
 from unnoise.sampling.gif import GifFrames
@@ -43,7 +43,7 @@ def sample_in_batches(
         cond: one row, repeated for every image, or a row each.
         sampler, guidance: of models that sample in many steps; None: `default_sampler()`, none.
         batch_size: None for as many as the memory holds. It changes the speed, not the pictures.
-        precision: 'auto' runs the network in bf16 where the hardware has it, as training does; 'fp32'; 'bf16'.
+        precision: of the network, as in `chosen_precision`; 'auto' is what training takes.
         compile: 'auto' replays CUDA graphs on a GPU, with torch.compile where the work is long enough; 'on'; 'off'.
         gif: keeps what the images look like after each step.
 
@@ -61,7 +61,7 @@ def sample_in_batches(
     images = []
     with (
         progress_bar() as progress,
-        autocast(model.device, takes_bf16(model.device, precision)),
+        computing_in(model.device, chosen_precision(model.device, precision)),
         model.captured(0 if compile == "off" else calls, compile=compiles(model.device, compile, calls)),
     ):
         task = progress.add_task("sampling", total=len(seeds) * steps)
@@ -81,7 +81,7 @@ def fitting_batch(
     sampler = None if usual is None else replace(usual, steps=1)
 
     def step(rows: int) -> None:
-        with autocast(model.device, takes_bf16(model.device, precision)):
+        with computing_in(model.device, chosen_precision(model.device, precision)):
             drawing.sample(seeds[:rows], rows_of(cond, 0, rows), sampler, guidance)
 
     return batch_that_fits(len(seeds), model.shape[1:], model.device, step)

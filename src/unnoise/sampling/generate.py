@@ -12,7 +12,7 @@ from unnoise.errors import UserError
 from unnoise.files import claim
 from unnoise.models import ImageModel
 from unnoise.runs.run import Run
-from unnoise.runtime.precision import takes_bf16
+from unnoise.runtime.precision import chosen_precision
 from unnoise.samplers import Sampler
 from unnoise.sampling.batches import counted_calls, fitting_batch, sample_in_batches
 from unnoise.sampling.cascade import open_stages
@@ -94,7 +94,7 @@ def generate(
         "seconds": round(seconds, 3),
         "network_calls": total,
         "sampler": None if chosen is None else repr(chosen),
-        "precision": "bf16" if takes_bf16(model.device, precision) else "fp32",
+        "precision": chosen_precision(model.device, precision),
         "seeds": [seeds[0], seeds[-1]],
         **({"then": [str(stage) for stage in then]} if then else {}),
     }

@@ -19,7 +19,7 @@ from unnoise.process.denoiser import CountingDenoiser, Denoiser
 from unnoise.progress import progress_bar
 from unnoise.registry import build, spec_of
 from unnoise.runs.run import Run
-from unnoise.runtime.precision import autocast, takes_bf16
+from unnoise.runtime.precision import chosen_precision, computing_in
 from unnoise.samplers import SAMPLERS, Sampler
 from unnoise.samplers.learning import Draws, distance, learn
 from unnoise.samplers.search import CANDIDATES, FINE, SOLVERS, Tuned, fine_trajectory, tune
@@ -72,7 +72,7 @@ def tune_run(
     model = run.load(device).requires_grad_(False)
     denoising = require(model, CanDenoise, "tuning")
     cond, begun, calls = _conditions(run, 2 * trajectories), time.perf_counter(), _Calls()
-    with progress_bar() as progress, autocast(model.device, takes_bf16(model.device)):
+    with progress_bar() as progress, computing_in(model.device, chosen_precision(model.device)):
         task = progress.add_task(f"tuning {steps} steps", total=None)
         denoiser = CountingDenoiser(denoising.guided(), lambda _: (calls.add(), progress.advance(task)))
         seen, unseen = (

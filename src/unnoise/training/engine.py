@@ -8,62 +8,85 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
+from unnoise.networks.regions import compile_regions, run_eagerly
 from unnoise.runtime.cpu import keep_pages
 from unnoise.runtime.device import chosen_device
-from unnoise.runtime.precision import autocast, takes_bf16
+from unnoise.runtime.precision import chosen_precision, computing_in, products_in
 from unnoise.training.settings import TrainSettings
 
 COMPILE_PAYS_FROM = 2000
 """Steps on a GPU: compiling takes about a minute there."""
+OFF, REGIONS, WHOLE = "off", "regions", "whole"
 
 
 @dataclass(frozen=True)
 class Engine:
-    """How the steps of a run are computed. device: 'cpu', 'cuda', 'mps'; notes: what was chosen and why."""
+    """How the steps of a run are computed.
+
+    device: 'cpu', 'cuda', 'mps'; precision: as `chosen_precision` gives it; compile: 'off', 'regions' or 'whole', what
+    of the network is compiled; notes: what was chosen and why.
+    """
 
     device: str
-    bf16: bool
+    precision: str
     channels_last: bool
-    compile: bool
+    compile: str
     notes: tuple[str, ...] = ()
 
     def autocast(self) -> AbstractContextManager[None]:
-        """bf16 where it was chosen, else nothing."""
-        return autocast(self.device, self.bf16)
+        """The precision of a forward pass."""
+        return computing_in(self.device, self.precision)
+
+    def products(self) -> AbstractContextManager[None]:
+        """The precision of matrix products outside of it, in a backward pass."""
+        return products_in(self.device, self.precision)
+
+    def scaler(self) -> torch.amp.GradScaler:
+        """Multiplies losses so that gradients do not vanish in fp16; does nothing in other precisions."""
+        kind = torch.device(self.device).type
+        return torch.amp.GradScaler(kind, enabled=self.precision == "fp16")  # type: ignore[attr-defined]
 
     def prepare(self, model: nn.Module) -> None:
         """Moves the model to the device and the memory layout, and compiles its network where that was chosen."""
         model.to(self.device)
         if self.channels_last:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if self.compile:
+        if self.compile == WHOLE:
             _network(model).compile()
+        elif self.compile == REGIONS:
+            compile_regions(_network(model))
 
     def without_compile(self, model: nn.Module, reason: str) -> Engine:
         """The engine to go on with when compiling has failed: the network runs eagerly again."""
-        _network(model)._compiled_call_impl = None
+        run_eagerly(_network(model))
         note = f"torch.compile failed, going on without it: {reason.strip().splitlines()[0][:200]}"
-        return replace(self, compile=False, notes=(*self.notes, note))
+        return replace(self, compile=OFF, notes=(*self.notes, note))
 
 
 def choose_engine(settings: TrainSettings, device: str | None = None) -> Engine:
     """The engine for a device (default: the best there is), with every 'auto' of the settings decided.
 
-    Raises UserError for a device that is not here, and where bf16 is demanded of hardware that only emulates it.
+    Raises UserError for a device that is not here, and where a precision is demanded that the hardware only emulates.
     """
     device = chosen_device(device)
     kind = torch.device(device).type
-    compiled = _decide(settings.compile, kind == "cuda" and settings.steps >= COMPILE_PAYS_FROM)
-    notes = [f"torch.compile is {'on' if compiled else 'off'}: {_why(settings, kind)}"]
+    compiled = _compiled(settings, kind)
+    notes = [f"torch.compile is {compiled.replace(REGIONS, 'on, block by block')}: {_why(settings, kind)}"]
     if kind == "cpu" and keep_pages():
         notes.append("the C allocator keeps freed pages: fewer page faults")
     return Engine(
         device,
-        bf16=takes_bf16(device, settings.precision),
-        channels_last=_decide(settings.channels_last, kind == "cuda"),
+        precision=chosen_precision(device, settings.precision),
+        channels_last=settings.channels_last == "on" or (settings.channels_last == "auto" and kind == "cuda"),
         compile=compiled,
         notes=tuple(notes),
     )
+
+
+def _compiled(settings: TrainSettings, kind: str) -> str:
+    if settings.compile == "auto":
+        return REGIONS if kind == "cuda" and settings.steps >= COMPILE_PAYS_FROM else OFF
+    return REGIONS if settings.compile == "on" else settings.compile
 
 
 def _why(settings: TrainSettings, kind: str) -> str:
@@ -76,7 +99,3 @@ def _why(settings: TrainSettings, kind: str) -> str:
 
 def _network(model: nn.Module) -> nn.Module:
     return getattr(model, "network", model)
-
-
-def _decide(choice: str, automatic: bool) -> bool:
-    return automatic if choice == "auto" else choice == "on"

@@ -15,7 +15,9 @@ from unnoise.errors import UserError
 from unnoise.networks.flops import count_flops
 from unnoise.runs.plan import Measured, Plan
 from unnoise.runtime.memory import free_bytes
+from unnoise.runtime.precision import AUTOCAST
 from unnoise.seeding import StepNoise
+from unnoise.training.engine import OFF
 from unnoise.training.parts import rows_of
 from unnoise.training.trainer import Trainer
 
@@ -30,9 +32,9 @@ BACKWARD = 3.0
 def known_plan(trainer: Trainer, images: Images, folder: Path, advice: tuple[str, ...] = ()) -> Plan:
     """The plan as far as it is known without measuring. advice: more notes."""
     settings, engine = trainer.settings, trainer.engine
-    precision = "bf16 autocast" if engine.bf16 else "fp32"
+    precision = f"{engine.precision} autocast" if engine.precision in AUTOCAST else engine.precision
     layout = ", channels last" if engine.channels_last else ""
-    compiled = ", torch.compile" if engine.compile else ""
+    compiled = "" if engine.compile == OFF else f", torch.compile ({engine.compile})"
     count = torch.get_num_threads()
     threads = f", {count} thread{'s' if count > 1 else ''}" if engine.device == "cpu" else ""
     return Plan(
@@ -103,7 +105,7 @@ def _first_step(trainer: Trainer, batch: Batch) -> float:
     try:
         return trial_step(trainer, batch)
     except Exception as error:
-        if not trainer.engine.compile:
+        if trainer.engine.compile == OFF:
             raise
         trainer.engine = trainer.engine.without_compile(trainer.model, str(error))
         _forget_gradients(trainer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, TypeVar, get_type_hints
+from typing import Annotated, Literal, TypeVar, get_type_hints
 
 from unnoise.aliases import Record, Spec
 from unnoise.errors import UserError
@@ -42,8 +42,9 @@ class TrainSettings:
     learning_rate rises linearly over `warmup` steps, then stays; betas, weight_decay: AdamW's.
     clip: the largest gradient norm; 0 does not clip.
     ema: decay of the averaged weights, reached gradually as min(ema, (1 + step) / (10 + step)).
-    precision: 'auto' takes bf16 autocast where the hardware has it, 'fp32', 'bf16'.
-    compile: 'auto', 'on' or 'off' for torch.compile of the network.
+    precision: 'auto' takes bf16 autocast where the hardware has it, else tf32 or fp32; or one of these; or fp16, with a
+    scaled loss, for GPUs that came before bf16.
+    compile: torch.compile of the network's blocks ('on', 'regions'), of all of it at once ('whole'), 'off' or 'auto'.
     channels_last: 'auto', 'on' or 'off' for the memory layout of images.
     save_every, draw_every: minutes between checkpoints and between sample grids; 0 is every step. Grids take at most a
     tenth of the time, with fewer images or steps where the whole ones would take longer.
@@ -62,7 +63,7 @@ class TrainSettings:
     clip: Amount = 1.0
     ema: Annotated[float, Bounds(0, below=1)] = 0.999
     precision: Precision = "auto"
-    compile: Choice = "auto"
+    compile: Literal["auto", "on", "off", "regions", "whole"] = "auto"
     channels_last: Choice = "auto"
     save_every: Amount = 5.0
     draw_every: Amount = 5.0

@@ -6,6 +6,7 @@ step to go on as if it had never stopped.
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import NamedTuple, Protocol
 
@@ -66,6 +67,7 @@ class Trainer:
         self.rate_factor = 1.0
         self.accumulate = settings.accumulate
         self.finished_minutes = 0.0
+        self.scaler = engine.scaler()
 
     def advance(self) -> dict[str, StepResult]:
         """One step: every phase in turn, then the objective's own work and the average."""
@@ -82,16 +84,20 @@ class Trainer:
             for number, part in enumerate(split_batch(batch, self.accumulate)):
                 with self.engine.autocast():
                     loss = phase.loss(part, StepNoise(self.seed, self.step, index, number))
-                (loss.total / self.accumulate).backward()
+                self.scaler.scale(loss.total / self.accumulate).backward()
                 for name, value in loss.parts.items():
                     losses[name] = losses.get(name, 0) + value / self.accumulate
+            self.scaler.unscale_(optimizer)
             # The norm is wanted even where nothing is clipped: it is the first to show that a training diverges.
             norm = torch.nn.utils.clip_grad_norm_(phase.parameters, self.settings.clip or torch.inf, foreach=True)
+            if self.scaler.is_enabled():
+                norm = norm.nan_to_num(0, 0, 0)  # an overflow: the scaler leaves this step out, and scales less
             for group in optimizer.param_groups:
                 group["lr"] = self.learning_rate
-            optimizer.step()
+            self.scaler.step(optimizer)
             optimizer.zero_grad(set_to_none=True)  # their memory is free for the next phase
             results[phase.name] = StepResult(losses, norm)
+        self.scaler.update()
         self.step += 1
         self.objective.after_step(self.step)
         self.ema.update(self.step)
@@ -133,6 +139,7 @@ class Trainer:
             "accumulate": self.accumulate,
             "finished_minutes": self.finished_minutes,
             "threads": torch.get_num_threads(),
+            **({"scaler": self.scaler.state_dict()} if self.scaler.is_enabled() else {}),
         }
 
     def restore(self, saved: Saved) -> None:
@@ -150,13 +157,15 @@ class Trainer:
         self.rate_factor = state.get("rate_factor", 1.0) if same_rate else 1.0
         self.accumulate = max(self.settings.accumulate, state.get("accumulate", 1))
         self.finished_minutes = state.get("finished_minutes", 0.0)
+        if scale := state.get("scaler"):
+            self.scaler.load_state_dict(scale)
 
 
 class Snapshot:
     """Where a training stands, in memory: what to go back to before there is a checkpoint."""
 
     def __init__(self, trainer: Trainer) -> None:
-        self._state, self._optimizers = trainer.state(), trainer.optimizer_states()
+        self._state, self._optimizers = trainer.state(), copy.deepcopy(trainer.optimizer_states())
         self._tensors = {
             name: {key: value.detach().clone() for key, value in part.items()}
             for name, part in trainer.tensors().items()

@@ -15,7 +15,7 @@ from unnoise.aliases import Record
 from unnoise.models import CanDenoise, CanSample, ImageModel
 from unnoise.models.image_model import require
 from unnoise.registry import build, spec_of
-from unnoise.runtime.precision import autocast, takes_bf16
+from unnoise.runtime.precision import chosen_precision, computing_in
 from unnoise.samplers import SAMPLERS, Point, Sampler
 from unnoise.samplers.spec import sampler_text
 from unnoise.studio.tasks.models import asked_of, open_run
@@ -39,7 +39,7 @@ def sample(request: Record, emit: Emit) -> Record:
     shown = _Shown(model, 1 if sampler is None else sampler.steps, emit)
     shown.noise(drawing, seeds)
     x = torch.empty(0)
-    with autocast(model.device, takes_bf16(model.device)):
+    with computing_in(model.device, chosen_precision(model.device)):
         rows = None if cond is None else {name: _repeated(value, len(seeds)) for name, value in cond.items()}
         for point in drawing.stream(seeds, rows, sampler, guide):
             shown.step(drawing, point)
