@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,11 +24,14 @@ def main(recording: Recording) -> None:
         command += ["-p", "no:cacheprovider", f"--junitxml={report}", str(ROOT / "tests/device")]
         command += [str(ROOT / "tests/runtime/test_cuda_graphs.py"), str(ROOT / "tests/data/test_loader.py")]
         command += ["-k", ONE_TEST] if recording.small else []
-        command += ["-n", "6"] if recording.device == "cuda" and _has("xdist") else []
-        done = subprocess.run(
-            command, cwd=ROOT, timeout=max(10.0, recording.left()), env={**os.environ, "OMP_NUM_THREADS": "2"}
-        )
-        recording.write("tests", {**counts(report), "status": done.returncode})
+        command += ["-n", "14"] if recording.device == "cuda" and _has("xdist") else []
+        running = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        try:
+            running.wait(timeout=max(10.0, recording.left()))
+        except subprocess.TimeoutExpired:
+            running.send_signal(signal.SIGINT)  # pytest then reports what it has
+            running.wait(timeout=15.0)
+        recording.write("tests", {**counts(report), "status": running.returncode})
 
 
 def counts(report: Path) -> dict[str, object]:

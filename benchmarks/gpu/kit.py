@@ -53,7 +53,6 @@ def started(part: str, deadline: float, options: argparse.Namespace) -> int:
 def run_part(options: argparse.Namespace) -> int:
     """The part, in this process."""
     import torch
-
     from machine import conditions
     from record import Recording
 

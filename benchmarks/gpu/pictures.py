@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
-import unnoise
 from record import Recording
+
+import unnoise
 from unnoise.evaluation.evaluate import evaluate
 from unnoise.runs.metrics_file import read_metrics
 from unnoise.sampling.generate import generate

@@ -10,6 +10,7 @@ from typing import Any
 
 from machine import synchronise
 from record import Recording
+
 from unnoise.models.assembly import build_model
 from unnoise.samplers import DDIM
 from unnoise.sampling.batches import sample_in_batches

@@ -27,7 +27,7 @@ from unnoise.training.settings import TrainSettings
 from unnoise.training.trainer import Trainer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from contenders import stand_in_for_torchvision  # noqa: E402
+from contenders import stand_in_for_torchvision
 
 HEAD = 64
 """Channels of a head of attention: what fused kernels are made for."""

@@ -9,7 +9,6 @@ from statistics import median
 from typing import Any
 
 import torch
-
 from machine import synchronise
 from record import Recording
 from steps import LIBRARIES, SIZES, SMALL_SIZES, Contender, How, Size

@@ -58,20 +58,20 @@ def computing_in(device: str | torch.device, precision: str) -> Iterator[None]:
 def products_in(device: str | torch.device, precision: str) -> Iterator[None]:
     """`computing_in` but for autocast, which ends before a backward pass begins.
 
-    What stays in fp32 is multiplied in TF32, with the fastest of cuDNN's kernels, unless the precision is fp32.
+    What stays in fp32 is multiplied in TF32, unless the precision is fp32.
     """
     if torch.device(device).type != "cuda":
         yield
         return
     cudnn = torch.backends.cudnn
-    before = torch.get_float32_matmul_precision(), cudnn.allow_tf32, cudnn.benchmark
+    before = torch.get_float32_matmul_precision(), cudnn.allow_tf32
     torch.set_float32_matmul_precision("highest" if precision == "fp32" else "high")
-    cudnn.allow_tf32, cudnn.benchmark = precision != "fp32", True
+    cudnn.allow_tf32 = precision != "fp32"
     try:
         yield
     finally:
         torch.set_float32_matmul_precision(before[0])
-        cudnn.allow_tf32, cudnn.benchmark = before[1:]
+        cudnn.allow_tf32 = before[1]
 
 
 def _has_bf16(kind: str) -> bool:

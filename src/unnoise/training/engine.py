@@ -49,6 +49,8 @@ class Engine:
     def prepare(self, model: nn.Module) -> None:
         """Moves the model to the device and the memory layout, and compiles its network where that was chosen."""
         model.to(self.device)
+        if self.device.startswith("cuda"):
+            torch.backends.cudnn.benchmark = True  # every step has the same shapes: the search for kernels pays
         if self.channels_last:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.compile == WHOLE:
