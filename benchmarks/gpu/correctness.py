@@ -24,7 +24,7 @@ def main(recording: Recording) -> None:
         command += ["-p", "no:cacheprovider", f"--junitxml={report}", str(ROOT / "tests/device")]
         command += [str(ROOT / "tests/runtime/test_cuda_graphs.py"), str(ROOT / "tests/data/test_loader.py")]
         command += ["-k", ONE_TEST] if recording.small else []
-        command += ["-n", "14"] if recording.device == "cuda" and _has("xdist") else []
+        command += ["-n", "8"] if recording.device == "cuda" and _has("xdist") else []
         running = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"})
         try:
             running.wait(timeout=max(10.0, recording.left()))

@@ -43,6 +43,7 @@ def started(part: str, deadline: float, options: argparse.Namespace) -> int:
     command = [sys.executable, __file__, "--part", part, "--deadline", str(deadline), "--out", str(options.out)]
     command += ["--small"] if options.small else []
     command += ["--source", options.source] if options.source else []
+    command += ["--sizes", *options.sizes] if options.sizes else []
     try:
         return subprocess.run(command, timeout=max(5.0, deadline - time.time()) + GRACE).returncode
     except subprocess.TimeoutExpired:
@@ -62,6 +63,8 @@ def run_part(options: argparse.Namespace) -> int:
         recording.write("conditions", conditions(device, options.small))
     elif options.part == "pictures":
         import_module("pictures").main(recording, options.source, keep=not options.small)
+    elif options.part == "training":
+        import_module("training").main(recording, options.sizes)
     else:
         import_module(options.part).main(recording)
     return 0
@@ -72,6 +75,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=12.0)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--source", help="what the pictures are trained on: by default cifar10")
+    parser.add_argument("--sizes", nargs="+", help="of the networks whose training steps are measured: all")
     parser.add_argument("--small", action="store_true", help="a form that a CPU finishes in minutes")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)

@@ -25,7 +25,7 @@ SETTINGS: dict[str, Any] = {
     "data.flip": True,
 }
 SMALL: dict[str, Any] = {"model.network.channels": 8, "model.network.blocks": 1, "train.batch_size": 8}
-AFTERWARDS = 60.0
+AFTERWARDS = 25.0
 """Seconds for samples and distances."""
 SAMPLES = 5000
 
@@ -45,7 +45,7 @@ def main(recording: Recording, source: str | None = None, keep: bool = True) -> 
     if not small:
         drawn = generate(folder, range(SAMPLES), out=recording.file.parent / "samples.npz", overwrite=True)
         recording.write("samples", {key: drawn[key] for key in ("images", "seconds", "network_calls", "sampler")})
-    if recording.left() > 10 and not small:
+    if recording.left() > 60 and not small:
         found = evaluate(folder, metrics=("fid", "precision", "recall"), n=SAMPLES, features="classifier")
         recording.write("distances", found)
     if not keep:

@@ -13,13 +13,18 @@ from unnoise.files import write_atomic
 
 @dataclass
 class Recording:
-    """file: where the figures go; deadline: of `time.time`; small: a form that a CPU finishes in seconds."""
+    """file: where the figures go; deadline: of `time.time`; small: a form that a CPU finishes in seconds.
+    figures: begin with what the file has from before."""
 
     file: Path
     device: str
     deadline: float
     small: bool = False
     figures: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.file.is_file():
+            self.figures = json.loads(self.file.read_text())
 
     def left(self) -> float:
         """Seconds until the deadline."""

@@ -39,7 +39,8 @@ def main(recording: Recording) -> None:
     for place, (name, calls, compile) in enumerate(cases):
         if recording.left() < 5:
             break
-        allowed = recording.left() / (len(cases) - place) if recording.device == "cuda" else 5.0
+        part = 0.5 if place == 0 else 1 / (len(cases) - place)
+        allowed = part * recording.left() if recording.device == "cuda" else 5.0
         rows.append({"network": name, "calls": calls, **measured(networks[name], calls, compile, recording, allowed)})
         recording.write("rows", rows)
 

@@ -23,12 +23,12 @@ COMPILING = 75.0
 PLAIN = [
     How("unnoise", "bf16", channels_last=True, compile="regions"),
     How("unnoise", "bf16"),
+    How("unnoise", "bf16", channels_last=True),
     How("diffusers", "bf16"),
     How("unnoise", "tf32"),
     How("diffusers", "tf32"),
     How("unnoise", "fp32"),
     How("diffusers", "fp32"),
-    How("unnoise", "bf16", channels_last=True),
     How("denoising-diffusion-pytorch", "bf16"),
     How("denoising-diffusion-pytorch", "fp32"),
 ]
@@ -48,14 +48,16 @@ KINDS = {
 }
 
 
-def main(recording: Recording) -> None:
-    """Every size in turn; within a size the contenders take turns."""
+def main(recording: Recording, names: list[str] | None = None) -> None:
+    """Every size in turn, or those of `names`; within a size the contenders take turns."""
     device = recording.device
     for name, size in (SMALL_SIZES if recording.small else SIZES).items():
+        if names and name not in names:
+            continue
         there: dict[How, Contender] = {}
         rows: dict[str, Any] = {}
         for how in CASES[name]:
-            if recording.left() < (COMPILING if how.compile != "off" else 15.0):
+            if recording.left() < (COMPILING if how.compile != "off" else 6.0):
                 rows[str(how)] = {"absent": "no time was left"}
                 continue
             made = prepared(size, how, device)

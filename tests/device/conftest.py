@@ -58,6 +58,8 @@ def small(recipe: str, folder: Path, device: str, **more: Any) -> Setup:
         overrides.update(SMALL[config["model"]["network"]["kind"]])
     else:
         overrides["model.channels"] = 16
+    if recipe == "classifier":
+        overrides["model.dropout"] = 0.0
     source: Any = with_vectors(folder) if recipe == "ddpm-vector" else "glyphs:16"
     return prepare(source, recipe, override(config, {**overrides, **more}), 0, None, device)
 
@@ -70,6 +72,7 @@ def trainer_of() -> Callable[..., Trainer]:
 def small_trainer(recipe: str, folder: Path, device: str, **more: Any) -> Trainer:
     """Its trainer, with random numbers where the networks begin at zero, so that every gradient counts."""
     trainer = small(recipe, folder, device, **{"train.precision": "fp32", **more}).trainer(None)
+    torch.backends.cudnn.benchmark = False  # a search for the best kernels takes longer than the test
     draws = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for module in (trainer.model, *trainer.objective.modules().values()):

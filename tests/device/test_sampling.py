@@ -104,6 +104,7 @@ def test_other_precisions_draw_nearly_the_same(precision: str, device: str, mode
     assert np.abs(drawn[0] - drawn[1]).mean() < {"tf32": 1.0}.get(precision, 4.0)
 
 
+@pytest.mark.usefixtures("strictly_fp32")
 def test_latents_are_decoded_as_on_the_cpu(trainer_of: Any, device: str, tmp_path: Path) -> None:
     """A latent model without a run: a codec of random weights, on both devices."""
     vae = trainer_of("vae-latent", tmp_path, "cpu").model.eval()

@@ -14,8 +14,9 @@ from unnoise.runtime.device import chosen_device
 from unnoise.runtime.precision import chosen_precision, computing_in, products_in
 from unnoise.training.settings import TrainSettings
 
-COMPILE_PAYS_FROM = 2000
-"""Steps on a GPU: compiling takes about a minute there."""
+COMPILE_PAYS_FROM, COMPILE_MINUTES = 5000, 10.0
+"""Steps and minutes on a GPU. Measured on an H200 (docs/gpu.md): compiling the blocks of a U-Net of 103 M parameters
+took 88 s, and a step then 59 ms instead of 83."""
 OFF, REGIONS, WHOLE = "off", "regions", "whole"
 
 
@@ -87,7 +88,8 @@ def choose_engine(settings: TrainSettings, device: str | None = None) -> Engine:
 
 def _compiled(settings: TrainSettings, kind: str) -> str:
     if settings.compile == "auto":
-        return REGIONS if kind == "cuda" and settings.steps >= COMPILE_PAYS_FROM else OFF
+        long = settings.steps >= COMPILE_PAYS_FROM and not 0 < settings.minutes < COMPILE_MINUTES
+        return REGIONS if kind == "cuda" and long else OFF
     return REGIONS if settings.compile == "on" else settings.compile
 
 
@@ -95,7 +97,7 @@ def _why(settings: TrainSettings, kind: str) -> str:
     if settings.compile != "auto":
         return "as train.compile asks"
     if kind == "cuda":
-        return f"it pays from about {COMPILE_PAYS_FROM} steps on a GPU"
+        return f"it pays from about {COMPILE_PAYS_FROM} steps and {COMPILE_MINUTES:g} minutes on a GPU"
     return f"on {kind} compiling takes longer than it saves in most runs; train.compile=on forces it"
 
 

@@ -70,7 +70,7 @@ def measure(trainer: Trainer) -> Measured:
     per_image = _saved_bytes(trainer, one)
     trainer.accumulate = _parts(trainer, per_image)
     part = settings.batch_size // trainer.accumulate
-    # One image says nothing of a batch on a GPU: it takes about as long, and the first includes the start of the device.
+    # On a GPU one image takes about as long as a batch, and the first includes the start of the device.
     on_cpu = trainer.engine.device == "cpu"
     rows = max(1, min(part, int(TRIAL_SECONDS / (BACKWARD * seconds_each)))) if on_cpu else part
     trial = rows_of(batch, slice(rows))
