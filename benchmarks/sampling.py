@@ -28,7 +28,7 @@ from torch import nn
 from sampling_loops import LOOPS, MORE, Instant, Loop, Shape, Timed, rival
 from unnoise.networks import UNet
 from unnoise.runtime.cpu import keep_pages
-from unnoise.runtime.precision import autocast
+from unnoise.runtime.precision import computing_in
 
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 """The second leaves out what other programs take; with one thread it is what a quiet machine would show."""
@@ -126,7 +126,7 @@ def real(options: argparse.Namespace) -> dict[str, Any]:
     """steps -> batch -> contender -> figures, with a network that computes."""
     size = SIZES[options.network]
     network = size.network()
-    with autocast("cpu", options.precision == "bf16"):
+    with computing_in("cpu", options.precision):
         return {
             str(steps): {
                 str(batch): race(

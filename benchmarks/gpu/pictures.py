@@ -39,7 +39,7 @@ def main(recording: Recording, source: str | None = None, keep: bool = True) -> 
     settings = SMALL | {"data.limit": 64} if small else SETTINGS
     run = unnoise.train(source, RECIPE, folder, **minutes, overrides=settings)
     recording.write("training", {"source": source, "recipe": RECIPE, "settings": settings, **(run.summary or {})})
-    recording.write("curve", [line for line in read_metrics(folder / "metrics.jsonl") if "loss" in line])
+    recording.write("curve", [line for line in read_metrics(folder) if "loss" in line])
     grid = recording.file.parent / "samples.png"
     generate(folder, range(16 if small else 64), options={"steps": 4 if small else 50}, out=grid, overwrite=True)
     if not small:
