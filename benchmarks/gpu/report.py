@@ -90,9 +90,9 @@ def correctness() -> str:
     whole = "" if tests["status"] in (0, 1) else " The time limit came before the last of them."
     return (
         "\n## The same as on the CPU\n\nThe tests marked `device`: every recipe's losses and gradients, every "
-        "sampler's images within 1e-4, captured calls, one seed in any batch, other precisions, resuming, steps that wait "
-        f"for nothing, memory that does not grow. Passed: {tests['passed']}, failed: {len(tests['failed'])}, skipped: "
-        f"{len(tests['skipped'])}.{whole}{failed}\n"
+        "sampler's images within 1e-4, captured calls, one seed in any batch, other precisions, resuming, steps that "
+        f"wait for nothing, memory that does not grow. Passed: {tests['passed']}, failed: {len(tests['failed'])}, "
+        f"skipped: {len(tests['skipped'])}.{whole}{failed}\n"
     )
 
 

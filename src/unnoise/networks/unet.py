@@ -47,6 +47,8 @@ class UNet(nn.Module):
     residual blocks per level on the way down, one more on the way up. attention: resolutions; each picks the finest
     level whose shorter side is at most that. time_features: 'sinusoidal' or 'fourier'; time_injection: 'add' or
     'adagn'. Sizes that the levels do not divide are padded and cropped inside; any H and W may be given.
+    patch: squares of so many pixels a side are one position of the finest level, their pixels its channels: the same
+    network is then quicker by patch^2.
     vector_dim, token_dim: the widths of conditioning.vector and tokens; spatial_channels: of conditioning.spatial.
     Where there is attention there is cross-attention to the tokens, in heads of the same number.
     """
@@ -65,6 +67,7 @@ class UNet(nn.Module):
         dropout: Fraction = 0.0,
         time_features: str = "sinusoidal",
         time_injection: str = "add",
+        patch: Positive = 1,
         level_span: float = 4.0,
         vector_dim: int = 0,
         spatial_channels: int = 0,
@@ -75,7 +78,7 @@ class UNet(nn.Module):
         self.channels, self.multipliers, self.blocks, self.attention = channels, multipliers, blocks, attention
         self.heads, self.dropout = heads, dropout
         self.time_features, self.time_injection = time_features, time_injection
-        self.level_span = level_span
+        self.patch, self.level_span = patch, level_span
         self.vector_dim, self.token_dim, self.spatial_channels = vector_dim, token_dim, spatial_channels
         lookup(TIME_INJECTIONS, time_injection, "time_injection")
 
@@ -87,13 +90,14 @@ class UNet(nn.Module):
             nn.Linear(width, width),
         )
         self.embed_vector = nn.Linear(vector_dim, width) if vector_dim else None
-        self.first = nn.Conv2d(in_channels + spatial_channels, channels, 3, padding=1)
+        self.first = nn.Conv2d((in_channels + spatial_channels) * patch**2, channels, 3, padding=1)
         self._build_levels(width)
         self.norm = group_norm(channels * multipliers[0])
-        self.last = zeroed(nn.Conv2d(channels * multipliers[0], out_channels, 3, padding=1))
+        self.last = zeroed(nn.Conv2d(channels * multipliers[0], out_channels * patch**2, 3, padding=1))
 
     def _build_levels(self, width: int) -> None:
-        attended = attended_levels(self.image_size, len(self.multipliers), self.attention)
+        high, wide = (-(-side // self.patch) for side in self.image_size)
+        attended = attended_levels((high, wide), len(self.multipliers), self.attention)
 
         def stage(given: int, made: int, attend: bool) -> Stage:
             block = ResidualBlock(given, made, width, self.time_injection, self.dropout)
@@ -125,7 +129,7 @@ class UNet(nn.Module):
         embedding = self._embed(noise_level, conditioning)
         x = concat_spatial(x, conditioning.spatial, self.spatial_channels)
         height, width = x.shape[-2:]
-        h = self.first(padded(x, 2 ** (len(self.multipliers) - 1)))
+        h = self.first(F.pixel_unshuffle(padded(x, self.patch * 2 ** (len(self.multipliers) - 1)), self.patch))
         skips = [h]
         for part in self.down:
             h = part(h, embedding, conditioning) if isinstance(part, Stage) else part(h)
@@ -135,7 +139,7 @@ class UNet(nn.Module):
         for part in self.up:
             is_stage = isinstance(part, Stage)
             h = part(torch.cat([h, skips.pop()], dim=1), embedding, conditioning) if is_stage else part(h)
-        return self.last(F.silu(self.norm(h)))[..., :height, :width]
+        return F.pixel_shuffle(self.last(F.silu(self.norm(h))), self.patch)[..., :height, :width]
 
     def _embed(self, noise_level: Tensor, conditioning: Conditioning) -> Tensor:
         if conditioning.tokens is not None and not self.token_dim:

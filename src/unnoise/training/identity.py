@@ -19,7 +19,7 @@ from unnoise.training.settings import DataSettings, TrainSettings, section
 from unnoise.training.setup import build_parts
 
 RATE_AND_PRECISION = tuple(
-    f"train.{name}" for name in ("learning_rate", "warmup", "clip", "precision", "compile", "channels_last")
+    f"train.{name}" for name in ("learning_rate", "warmup", "decay", "clip", "precision", "compile", "channels_last")
 )
 """Keys that a resumed run may change although its steps then compute something else; the change is recorded."""
 

@@ -21,6 +21,12 @@ def make_optimizer(parameters: Iterable[nn.Parameter], settings: TrainSettings) 
     )
 
 
-def learning_rate(settings: TrainSettings, step: int) -> float:
-    """The rate of the step that follows `step` done ones: a linear warm-up, then constant."""
-    return settings.learning_rate * min(1.0, (step + 1) / max(1, settings.warmup))
+def learning_rate(settings: TrainSettings, step: int, progress: float) -> float:
+    """The rate of the step that follows `step` done ones: a linear warm-up, then constant, then a linear fall to zero
+    over the last part of the training (Zhai et al. 2022).
+
+    progress: the fraction of the training that is done.
+    """
+    rising = (step + 1) / max(1, settings.warmup)
+    falling = max(0.0, 1 - progress) / settings.decay if settings.decay else 1.0
+    return settings.learning_rate * min(1.0, rising, falling)

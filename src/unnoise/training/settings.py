@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeVar, get_type_hints
 
 from unnoise.aliases import Record, Spec
 from unnoise.errors import UserError
-from unnoise.registry import Amount, Bounds, Count, Positive, arguments_of, fitted
+from unnoise.registry import Amount, Bounds, Count, Fraction, Positive, arguments_of, fitted
 from unnoise.runtime.cuda_graphs import Choice
 from unnoise.runtime.precision import Precision
 
@@ -39,7 +39,8 @@ class TrainSettings:
 
     steps, minutes: when to stop, whichever comes first, counted over all sessions of the run.
     batch_size: images per step, taken in `accumulate` equal parts.
-    learning_rate rises linearly over `warmup` steps, then stays; betas, weight_decay: AdamW's.
+    learning_rate rises linearly over `warmup` steps, stays, and falls linearly to zero over the last part `decay` of the
+    training, by steps or by minutes; betas, weight_decay: AdamW's.
     clip: the largest gradient norm; 0 does not clip.
     ema: decay of the averaged weights, reached gradually as min(ema, (1 + step) / (10 + step)).
     precision: 'auto' takes bf16 autocast where the hardware has it, else tf32 or fp32; or one of these; or fp16, with a
@@ -58,6 +59,7 @@ class TrainSettings:
     accumulate: Positive = 1
     learning_rate: Annotated[float, Bounds(above=0)] = 2e-4
     warmup: Count = 500
+    decay: Fraction = 0.0
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: Amount = 0.0
     clip: Amount = 1.0

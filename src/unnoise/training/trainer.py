@@ -106,7 +106,13 @@ class Trainer:
     @property
     def learning_rate(self) -> float:
         """Of the next step."""
-        return self.rate_factor * learning_rate(self.settings, self.step)
+        return self.rate_factor * learning_rate(self.settings, self.step, self.progress)
+
+    @property
+    def progress(self) -> float:
+        """The fraction of the training that is done, by whichever limit comes first."""
+        by_minutes = self.seconds / (60 * self.settings.minutes) if self.settings.minutes else 0.0
+        return max(self.step / self.settings.steps, by_minutes)
 
     @torch.no_grad()
     def validate(self, batches: list[Batch]) -> float:
