@@ -39,8 +39,8 @@ class TrainSettings:
 
     steps, minutes: when to stop, whichever comes first, counted over all sessions of the run.
     batch_size: images per step, taken in `accumulate` equal parts.
-    learning_rate rises linearly over `warmup` steps, stays, and falls linearly to zero over the last part `decay` of the
-    training, by steps or by minutes; betas, weight_decay: AdamW's.
+    learning_rate rises linearly over `warmup` steps, stays, and falls linearly to zero over the last part `decay` of
+    the training, by steps or by minutes; betas, weight_decay: AdamW's.
     clip: the largest gradient norm; 0 does not clip.
     ema: decay of the averaged weights, reached gradually as min(ema, (1 + step) / (10 + step)).
     precision: 'auto' takes bf16 autocast where the hardware has it, else tf32 or fp32; or one of these; or fp16, with a
