@@ -28,6 +28,7 @@ TABLES: dict[str, tuple[tuple[str, str], ...]] = {
     "precision": (("unnoise.runtime.precision", "Precision"),),
     "compile": (("unnoise.runtime.cuda_graphs", "Choice"),),
     "exports": (("unnoise.interop.formats", "EXPORTS"),),
+    "qualities": (("unnoise.training.dial", "QUALITIES"),),
 }
 """What help lists -> the modules and tables that hold it."""
 

@@ -21,7 +21,7 @@ Source = Annotated[
 Recipe = Annotated[
     str | None,
     Parameter(
-        help=f"The path of a .toml file or a built-in recipe: {listed('recipes')}; by default ddpm, or with --from "
+        help=f"The path of a .toml file or a built-in recipe: {listed('recipes')}; by default auto, or with --from "
         "that run's own."
     ),
 ]
@@ -37,6 +37,9 @@ def train(
     set_: SetOptions = None,
     minutes: float | None = None,
     steps: int | None = None,
+    quality: Annotated[
+        str | None, Parameter(help=f"{listed('qualities')}: how much time, where --minutes says nothing.")
+    ] = None,
     seed: int = 0,
     device: Device = None,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
@@ -62,6 +65,7 @@ def train(
     from unnoise.training.train import train as run_training
 
     overrides = {**parse_overrides(set_ or []), **({"data.strict": True} if strict else {})}
+    overrides |= {} if quality is None else {"dial.quality": quality}
     run = run_training(
         source, recipe, out, steps, minutes, seed, overrides, start=from_, device=device, dry_run=dry_run
     )

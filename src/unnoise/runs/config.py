@@ -24,7 +24,7 @@ MOST_BYTES = 1 << 22
 PLUGGED = "unnoise.recipes"
 """The entry points of other packages' recipes: name -> the package that holds NAME.toml."""
 
-SECTIONS = ("data", "model", "objective", "sampler", "train")
+SECTIONS = ("dial", "data", "model", "objective", "sampler", "train")
 RUN_KEYS = ("unnoise", "recipe", "source", "seed", "start", "found", "digest")
 """What a run's config.toml holds beside the recipe's sections; digest: of all the rest."""
 

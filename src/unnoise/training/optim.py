@@ -7,18 +7,16 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
+from unnoise.training.muon import Muon
 from unnoise.training.settings import TrainSettings
 
 
-def make_optimizer(parameters: Iterable[nn.Parameter], settings: TrainSettings) -> torch.optim.AdamW:
-    """AdamW (Loshchilov & Hutter 2019), one fused kernel for all parameters."""
-    return torch.optim.AdamW(
-        parameters,
-        lr=settings.learning_rate,
-        betas=settings.betas,
-        weight_decay=settings.weight_decay,
-        fused=True,
-    )
+def make_optimizer(parameters: Iterable[nn.Parameter], settings: TrainSettings) -> torch.optim.Optimizer:
+    """AdamW (Loshchilov & Hutter 2019), one fused kernel for all parameters; or Muon."""
+    options = {"lr": settings.learning_rate, "betas": settings.betas, "weight_decay": settings.weight_decay}
+    if settings.optimizer == "muon":
+        return Muon(parameters, **options)
+    return torch.optim.AdamW(parameters, **options, fused=True)
 
 
 def learning_rate(settings: TrainSettings, step: int, progress: float) -> float:

@@ -40,7 +40,8 @@ class TrainSettings:
     steps, minutes: when to stop, whichever comes first, counted over all sessions of the run.
     batch_size: images per step, taken in `accumulate` equal parts.
     learning_rate rises linearly over `warmup` steps, stays, and falls linearly to zero over the last part `decay` of
-    the training, by steps or by minutes; betas, weight_decay: AdamW's.
+    the training, by steps or by minutes; betas, weight_decay: AdamW's. optimizer: 'adamw', or 'muon' for matrices and
+    convolutions with AdamW for the rest.
     clip: the largest gradient norm; 0 does not clip.
     ema: decay of the averaged weights, reached gradually as min(ema, (1 + step) / (10 + step)).
     precision: 'auto' takes bf16 autocast where the hardware has it, else tf32 or fp32; or one of these; or fp16, with a
@@ -57,6 +58,7 @@ class TrainSettings:
     minutes: Amount = 0.0
     batch_size: Positive = 64
     accumulate: Positive = 1
+    optimizer: Literal["adamw", "muon"] = "adamw"
     learning_rate: Annotated[float, Bounds(above=0)] = 2e-4
     warmup: Count = 500
     decay: Fraction = 0.0

@@ -28,6 +28,7 @@ from unnoise.runs.run import Run
 from unnoise.runtime.memory import within_memory
 from unnoise.samplers import SAMPLERS, Sampler
 from unnoise.sources import open_source
+from unnoise.training.dial import dialled
 from unnoise.training.engine import Engine, choose_engine
 from unnoise.training.latents import with_autoencoder, with_latents
 from unnoise.training.settings import DataSettings, TrainSettings, section
@@ -38,7 +39,8 @@ VALIDATION_IMAGES = 256
 
 @dataclass(frozen=True)
 class Setup:
-    """config: the resolved configuration, every default included; sampler: of a model that draws in steps."""
+    """config: the resolved configuration, every default included; sampler: of a model that draws in steps; notes:
+    what was chosen, and what to expect."""
 
     source: Any
     config: Config
@@ -50,6 +52,7 @@ class Setup:
     model: ImageModel
     objective: Objective
     sampler: Sampler | None
+    notes: tuple[str, ...] = ()
 
     def trainer(self, checkpoint: Checkpoint | None) -> Trainer:
         """What trains them, at the checkpoint's step or at the start."""
@@ -76,16 +79,27 @@ class Setup:
         ]
 
 
-def prepare(source: Source, recipe: str, config: Config, seed: int, base: Run | None, device: str | None) -> Setup:
+def prepare(
+    source: Source,
+    recipe: str,
+    config: Config,
+    seed: int,
+    base: Run | None,
+    device: str | None,
+    stored: Config | None = None,
+) -> Setup:
     """Opens the data, builds what the configuration describes, and resolves the configuration.
+
+    stored: the configuration of the run that goes on.
 
     Raises:
         UserError: for what cannot be opened or built, or does not fit together.
     """
-    settings = section(TrainSettings, config.get("train", {}), "train")
     data = section(DataSettings, config.get("data", {}), "data")
-    engine = choose_engine(settings, device)
     images = open_split(source, data, "train")
+    config, notes = dialled(config, images.shape, device, stored)
+    settings = section(TrainSettings, config.get("train", {}), "train")
+    engine = choose_engine(settings, device)
     torch.manual_seed(seed)  # of the initial weights
     config = {**config, "model": _with_widths(config.get("model", {}), images)}
     model, objective = build_parts(config, images.shape, len(images.classes))
@@ -104,7 +118,7 @@ def prepare(source: Source, recipe: str, config: Config, seed: int, base: Run | 
         "sampler": None if sampler is None else spec_of(SAMPLERS, sampler),
         "train": asdict(settings),
     }
-    return Setup(source, plain(resolved), seed, data, settings, engine, images, model, objective, sampler)
+    return Setup(source, plain(resolved), seed, data, settings, engine, images, model, objective, sampler, notes)
 
 
 def build_parts(config: Config, shape: tuple[int, int, int], classes: int) -> tuple[ImageModel, Objective]:

@@ -13,7 +13,7 @@ from unnoise.aliases import Source, Spec
 from unnoise.runs.checkpoint import Checkpoint, newest_valid, set_aside
 from unnoise.runs.config import Config, override, read_recipe, write_config
 from unnoise.runs.plan import Plan
-from unnoise.runs.run import CHECKPOINTS, CONFIG_FILE, Run, claim_folder
+from unnoise.runs.run import CHECKPOINTS, CONFIG_FILE, Run, claim_folder, is_run
 from unnoise.runtime.threads import same_threads
 from unnoise.training.identity import check_same
 from unnoise.training.log import TrainLog
@@ -25,7 +25,8 @@ from unnoise.training.trainer import Trainer
 from unnoise.training.transfer import carry_over, recipe_of
 
 LARGE = 48
-"""Pixels a side from which the recipe ddpm-64 is advised: it computes 0.8 GFLOP for a 64x64 image, ddpm 2.0."""
+"""Pixels a side from which the recipe auto is advised: ddpm computes 2.0 GFLOP for a 64x64 image, a network on patches
+0.1 to 0.8."""
 FORWARD = 1 / 3
 """How long a forward pass takes, of a training step."""
 
@@ -47,7 +48,7 @@ def train(
 
     Args:
         source: see `unnoise.open_source`.
-        recipe: a built-in name or a .toml file, by default ddpm.
+        recipe: a built-in name or a .toml file, by default auto.
         out: the run's folder, by default runs/SOURCE-RECIPE.
         steps: when to stop, over all sessions.
         minutes: the same; everything counts: preparing, steps, checkpoints and sample grids.
@@ -70,7 +71,8 @@ def train(
     name, config = _configuration(recipe, base, {**(overrides or {}), **given})
     folder = Path(out or default_folder(source, name))
     claim_folder(folder)
-    setup = prepare(source, name, config, seed, base, device)
+    stored = Run.open(folder).config if is_run(folder) else None
+    setup = prepare(source, name, config, seed, base, device, stored)
     run = Run(folder, setup.config)
     if dry_run:
         checkpoint, _ = newest_valid(folder / CHECKPOINTS)
@@ -96,7 +98,7 @@ def _configuration(recipe: str | None, base: Run | None, overrides: Spec) -> tup
     """The recipe's name, and the recipe with the overrides."""
     if base is not None and recipe is None:
         return f"from-{base.folder.resolve().name}", override(recipe_of(base), overrides)
-    return recipe or "ddpm", override(read_recipe(recipe or "ddpm"), overrides)
+    return recipe or "auto", override(read_recipe(recipe or "auto"), overrides)
 
 
 def _sit(run: Run, setup: Setup, base: Run | None, begun: float) -> None:
@@ -166,5 +168,8 @@ def _note_changes(changes: Mapping[str, list[Any]], trainer: Trainer, log: Train
 def _advice(setup: Setup) -> tuple[str, ...]:
     _, height, width = setup.images.shape
     if setup.config["recipe"] != "ddpm" or max(height, width) < LARGE:
-        return ()
-    return (f"at {width}x{height} pixels --recipe ddpm-64 takes less than half the computation of ddpm",)
+        return setup.notes
+    return (
+        *setup.notes,
+        f"at {width}x{height} pixels --recipe auto suits network and batch to the time",
+    )

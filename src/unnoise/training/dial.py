@@ -1,0 +1,206 @@
+"""The dial: from images, a machine and minutes to a network and its training.
+
+It fills in what a configuration with a [dial] section leaves open, and says why.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from unnoise.aliases import Spec
+from unnoise.errors import UserError
+from unnoise.networks.flops import count_flops
+from unnoise.networks.unet import UNet
+from unnoise.progress import duration
+from unnoise.registry import check_keys, lookup
+from unnoise.runs.config import Config, override
+from unnoise.training.engine import Engine, choose_engine
+from unnoise.training.settings import TrainSettings, section
+
+QUALITIES = {"draft": 10.0, "good": 60.0, "best": 480.0}
+"""Minutes."""
+BACKWARD = 3.0
+"""FLOPs of a training step over those of its forward pass."""
+FINEST = 16
+"""Positions a side of the finest level of a network on patches, about."""
+SEEN = 60_000
+"""Images that a training should see for a network to be worth its cost (docs/lab.md, the dial)."""
+SHAPES, CLEAR = 20_000, 150_000
+"""Images seen from which samples have shapes, and clear ones (docs/lab.md, the dial)."""
+NO_LIMIT = 10_000_000
+"""Steps in the recipe: minutes end a training, unless other steps are given."""
+PROBE_SECONDS = 0.2
+NETWORK = ("channels", "multipliers", "blocks", "patch", "attention")
+"""Keys of the network that are chosen together, or not at all."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A U-Net. finer: on patches of half the side; channels, multipliers, blocks: as in `UNet`."""
+
+    finer: bool
+    channels: int
+    multipliers: tuple[int, ...]
+    blocks: int
+
+    def network(self, side: int) -> dict[str, Any]:
+        """The [model.network] keys for images of `side` pixels."""
+        patch = 2 ** max(0, math.ceil(math.log2(side / FINEST)))
+        return {
+            "patch": max(1, patch // 2) if self.finer else patch,
+            "channels": self.channels,
+            "multipliers": list(self.multipliers),
+            "blocks": self.blocks,
+            "attention": [FINEST // 2],
+        }
+
+
+LADDER = (
+    Rung(False, 32, (1, 2), 1),
+    Rung(False, 48, (1, 2), 1),
+    Rung(False, 64, (1, 2), 2),
+    Rung(True, 48, (1, 2, 2), 1),
+    Rung(True, 64, (1, 2, 2), 2),
+    Rung(True, 96, (1, 2, 2), 2),
+    Rung(True, 128, (1, 2, 2, 2), 2),
+)
+"""From the cheapest to the dearest."""
+
+
+class Dialled(NamedTuple):
+    """config: with everything decided; notes: what was chosen, why, and what to expect."""
+
+    config: Config
+    notes: tuple[str, ...] = ()
+
+
+def dialled(config: Config, shape: tuple[int, int, int], device: str | None, stored: Config | None) -> Dialled:
+    """A configuration with what its [dial] leaves open filled in; one without a [dial] as it is.
+
+    Args:
+        config: the recipe with the user's overrides, which stay.
+        shape: (C, H, W) of the images.
+        device: where the training computes; None: the best there is.
+        stored: the configuration of the run that goes on, whose choices stay.
+
+    Raises:
+        UserError: for another quality than those of QUALITIES.
+    """
+    if "dial" not in config:
+        return Dialled(config)
+    rest = {name: part for name, part in config.items() if name != "dial"}
+    check_keys(config["dial"], ("quality",), "[dial]")
+    kinds = rest["model"].get("kind", "diffusion"), rest["model"].get("network", {}).get("kind", "unet")
+    if kinds != ("diffusion", "unet"):
+        raise UserError(
+            f"the dial chooses U-Nets for diffusion models, not {' and '.join(kinds)}; leave --quality away"
+        )
+    usual = lookup(QUALITIES, config["dial"].get("quality", "good"), "dial.quality")
+    if stored is not None:
+        return Dialled(_filled(rest, stored["model"]["network"], stored["train"]))
+    train = dict(rest.get("train", {}))
+    if "minutes" not in train and train.get("steps", NO_LIMIT) == NO_LIMIT:
+        train["minutes"] = usual
+    minutes = train.get("minutes") or usual
+    engine = choose_engine(section(TrainSettings, train, "train"), device)
+    rate = measured_rate(engine)
+    rung, flops = _rung(shape, rate * 60 * minutes)
+    seen = rate * 60 * minutes / (BACKWARD * flops)
+    chosen = {"minutes": train.get("minutes", 0.0), **_training(engine, seen)}
+    made = _filled(rest, rung.network(max(shape[1:])), chosen)
+    return Dialled(made, _notes(made, shape, rate, minutes, flops, seen))
+
+
+def _filled(config: Config, network: Spec, train: Spec) -> Config:
+    """The configuration, whose own values stay, with those of a network and a training."""
+    given = config.get("model", {}).get("network", {})
+    taken = {} if any(name in given for name in NETWORK) else {name: network[name] for name in NETWORK}
+    keys = {f"model.network.{name}": value for name, value in taken.items()}
+    for name in ("minutes", "batch_size", "optimizer", "learning_rate", "decay", "ema"):
+        if name not in config.get("train", {}):
+            keys[f"train.{name}"] = train[name]
+    return override(config, keys)
+
+
+def _rung(shape: tuple[int, int, int], flops: float) -> tuple[Rung, float]:
+    """The dearest rung with which so many FLOPs show SEEN images, and its FLOPs per image; else the cheapest."""
+    costs = [(rung, forward_flops(shape, rung)) for rung in LADDER]
+    worth = [(rung, cost) for rung, cost in costs if flops / (BACKWARD * cost) >= SEEN]
+    return max(worth, key=lambda found: found[1]) if worth else min(costs, key=lambda found: found[1])
+
+
+def forward_flops(shape: tuple[int, int, int], rung: Rung) -> float:
+    """Of one image of `shape` (C, H, W), by a network without numbers."""
+    channels, *size = shape
+    with torch.device("meta"):
+        network = UNet(channels, channels, (size[0], size[1]), time_injection="adagn", **rung.network(max(size)))
+        x, level = torch.empty(1, *shape), torch.empty(1)
+        return float(count_flops(lambda: network(x, level)))
+
+
+def measured_rate(engine: Engine) -> float:
+    """FLOP/s of a convolution, forward and backward, as the engine computes it."""
+    batch = 32 if engine.device == "cpu" else 512
+    layer = nn.Conv2d(64, 64, 3, padding=1).to(engine.device)
+    x = torch.randn(batch, 64, FINEST, FINEST, device=engine.device)
+    begun, calls = 0.0, 0
+    while calls < 3 or time.perf_counter() - begun < PROBE_SECONDS:
+        if calls == 2:  # the first two choose kernels
+            begun = time.perf_counter()
+        with engine.autocast():
+            answer = layer(x)
+        answer.float().square().mean().backward()
+        assert layer.weight.grad is not None
+        float(layer.weight.grad.sum())  # waits for the device
+        calls += 1
+    flops = BACKWARD * 2 * 9 * 64 * 64 * FINEST**2 * batch
+    return (calls - 2) * flops / (time.perf_counter() - begun)
+
+
+def _training(engine: Engine, seen: float) -> dict[str, Any]:
+    """Batch, learning rate and averaging for so many images (docs/lab.md, the dial)."""
+    batch = 32 if engine.device == "cpu" else 256
+    steps = max(1.0, seen / batch)
+    return {
+        "batch_size": batch,
+        "optimizer": "muon",
+        "learning_rate": 1e-3,
+        "decay": 0.5,
+        "ema": round(min(0.9999, max(0.99, 1 - 20 / steps)), 5),
+    }
+
+
+def _notes(
+    config: Config, shape: tuple[int, int, int], rate: float, minutes: float, flops: float, seen: float
+) -> tuple[str, ...]:
+    """What was chosen and why, and what to expect, at this size and at half of it."""
+    network, train = config["model"]["network"], config["train"]
+    _, height, width = shape
+    chosen = (
+        f"chosen for {minutes:g} minutes at {rate / 1e9:,.0f} GFLOP/s: {network.get('channels')} channels on patches "
+        f"of {network.get('patch', 1)}, batches of {train['batch_size']}, so about {seen:,.0f} images are seen"
+    )
+    expected = f"expect at {width}x{height} {_expectation(seen)}"
+    cheapest = min(forward_flops(shape, rung) for rung in LADDER)
+    clear = CLEAR * BACKWARD * cheapest / rate
+    if seen >= CLEAR or clear <= 60 * minutes:
+        return chosen, expected
+    half = (shape[0], max(8, height // 2), max(8, width // 2))
+    sooner = CLEAR * BACKWARD * min(forward_flops(half, rung) for rung in LADDER) / rate
+    return (
+        chosen,
+        f"{expected}; clear shapes need about {duration(clear)} here, and {duration(sooner)} with "
+        f"--set data.size={max(half[1:])}",
+    )
+
+
+def _expectation(seen: float) -> str:
+    if seen < SHAPES:
+        return "blobs: colours and no shapes"
+    return "shapes that are not always clear" if seen < CLEAR else "clear shapes"
