@@ -43,8 +43,9 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q -c constraints.txt torch
 	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
-	# Without their dependencies: torchvision asks for the one torch that it was built with, and the tests need none of it.
-	$(BIN)/pip install -q -c constraints.txt --no-deps torch-fidelity torchvision
+	# Without their dependencies: torchvision asks for the one torch that it was built with, and the tests need none of it;
+	# denoising-diffusion-pytorch asks for pytorch-fid, which asks for torchvision.
+	$(BIN)/pip install -q -c constraints.txt --no-deps torch-fidelity torchvision denoising-diffusion-pytorch ema-pytorch
 	touch $(READY)
 
 clean:

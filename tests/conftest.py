@@ -53,6 +53,11 @@ def torch_fidelity(torchvision_operators: None) -> ModuleType:
     return peer("torch_fidelity")
 
 
+@pytest.fixture(scope="session")
+def denoising_diffusion_pytorch(torchvision_operators: None) -> ModuleType:
+    return peer("denoising_diffusion_pytorch")
+
+
 @pytest.fixture
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path_factory.mktemp("cache")

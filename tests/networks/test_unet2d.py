@@ -8,6 +8,7 @@ import torch
 from unnoise.errors import UserError
 from unnoise.networks import UNet2D
 from unnoise.networks.conditioner import Conditioning
+from unnoise.networks.unet2d_blocks import Attention
 
 SMALL = {"block_out_channels": (8, 16), "norm_num_groups": 4, "layers_per_block": 1}
 PLAIN = {"down_block_types": ("DownBlock2D",) * 2, "up_block_types": ("UpBlock2D",) * 2}
@@ -66,3 +67,14 @@ def test_fourier_times_are_those_of_diffusers(diffusers: ModuleType) -> None:
     x, timesteps = torch.randn(3, 3, 8, 8), torch.tensor([1.0, 7.5, 800.0])
     with torch.no_grad():
         torch.testing.assert_close(ours(x, timesteps + 1), theirs(x, timesteps).sample, rtol=1e-4, atol=1e-6)
+
+
+def test_a_number_of_heads_is_that_at_every_width() -> None:
+    attended = {"down_block_types": ("AttnDownBlock2D",) * 2, "up_block_types": ("AttnUpBlock2D",) * 2}
+    network = UNet2D(3, 3, (8, 8), **SMALL, **attended, attention_heads=2)
+    heads = {module.heads for module in network.modules() if isinstance(module, Attention)}
+    assert heads == {2}
+    with pytest.raises(UserError, match="attention_heads = 3 does not divide the 8 channels"):
+        UNet2D(3, 3, (8, 8), **SMALL, **attended, attention_heads=3)
+    with pytest.raises(UserError, match="attention_head_dim or attention_heads, not both"):
+        UNet2D(3, 3, (8, 8), **SMALL, **attended, attention_heads=2, attention_head_dim=4)

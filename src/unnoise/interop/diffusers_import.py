@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from unnoise.aliases import Record
 from unnoise.errors import UserError
 from unnoise.interop.diffusers_scheduler import read_scheduler
-from unnoise.interop.diffusers_unet import Conditions, Described, read_unet, without_classes
+from unnoise.interop.diffusers_unet import Described, read_unet, without_classes
 from unnoise.interop.new_run import new_run
-from unnoise.interop.reading import read_json, read_weights
+from unnoise.interop.parts import NOTHING, Classes, Part, classes_of
+from unnoise.interop.reading import read_json
 from unnoise.interop.sidecar import Sidecar, read_sidecar
 from unnoise.models.pretrained_files import read_pretrained, renamed
+from unnoise.models.tensor_files import read_weights
 from unnoise.process.parametrization import PARAMETRIZATIONS
 from unnoise.process.schedule import SCHEDULES
 from unnoise.registry import spec_of
@@ -26,13 +26,6 @@ INDEX, CONFIG, SCHEDULER = "model_index.json", "config.json", "scheduler_config.
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 AUTOENCODERS = ("vae", "vqvae")
 """The folders in which pipelines keep the autoencoder of a latent diffusion."""
-
-
-class Part(NamedTuple):
-    """A part of a model: its section, and its weights by their names in the model's state dict."""
-
-    spec: Record
-    weights: dict[str, Tensor]
 
 
 def import_diffusers(folder: str | Path, out: str | Path, *, source: str = "", size: int | None = None) -> Run:
@@ -116,25 +109,14 @@ def _codec(folder: Path, latent: tuple[int, int, int]) -> tuple[Part, tuple[int,
     return Part({"kind": "latents", "autoencoder": spec, "run": str(found[0].resolve())}, weights), shape
 
 
-def _conditioner(
-    unet: Described, table: Tensor | None, sidecar: Sidecar, network: Mapping[str, Tensor]
-) -> tuple[Part, tuple[str, ...]]:
-    """The conditioner, and the names of the classes."""
+def _conditioner(unet: Described, table: Tensor | None, sidecar: Sidecar, network: Mapping[str, Tensor]) -> Classes:
     width = len(network["time_embedding.linear_2.bias"])
     if unet.conditions.kind == "classes":
         assert table is not None
-        return _classes(table, unet.conditions, sidecar, width)
+        return classes_of(table, no_class=sidecar.no_class, names=sidecar.classes)
     if unet.conditions.kind:
-        return _vector(width if unet.conditions.kind == "identity" else 1), ()
-    return Part({}, {}), ()
-
-
-def _classes(table: Tensor, conditions: Conditions, sidecar: Sidecar, width: int) -> tuple[Part, tuple[str, ...]]:
-    """Without an embedding for no class, their mean stands for it: training with dropped labels can improve on it."""
-    whole = table if sidecar.no_class else torch.cat([table, table.mean(0, keepdim=True)])
-    count = len(whole) - 1
-    names = tuple(sidecar.classes) if len(sidecar.classes) == count else tuple(map(str, range(count)))
-    return Part({"kind": "class", "dim": width}, {"conditioner.table.weight": whole}), names
+        return Classes(_vector(width if unet.conditions.kind == "identity" else 1), ())
+    return Classes(NOTHING, ())
 
 
 def _vector(width: int) -> Part:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from unnoise.aliases import Record
+from unnoise.aliases import Record, Spec
 from unnoise.errors import UserError
+from unnoise.interop.ddpytorch_import import import_ddpytorch
 from unnoise.interop.diffusers_export import export_diffusers
 from unnoise.interop.diffusers_import import INDEX, import_diffusers
-from unnoise.registry import lookup
+from unnoise.interop.guided_import import import_guided
+from unnoise.interop.guided_unet import FIRST
+from unnoise.models.tensor_files import read_torch, state_dict
+from unnoise.registry import check_keys, lookup
 from unnoise.runs.run import Run
 
 
@@ -39,19 +44,39 @@ def export_run(run: Run | str | Path, to: str, out: str | Path, *, overwrite: bo
     return lookup(EXPORTS, to, "format of --to")(Run.open(run), Path(out), overwrite=overwrite)
 
 
-def import_run(source: str | Path, out: str | Path, *, data: str = "", size: int | None = None) -> Run:
+def import_run(
+    source: str | Path,
+    out: str | Path,
+    *,
+    data: str = "",
+    size: int | None = None,
+    options: Spec | None = None,
+) -> Run:
     """A run of a model that another library trained, recognised by its files.
 
     Args:
-        source: a folder of diffusers.
+        source: a folder of diffusers, or a file of denoising-diffusion-pytorch, improved- or guided-diffusion.
         out: the run's folder.
         data: the images that the model was trained on, where they are at hand.
         size: the side of the images, where the files do not say.
+        options: what the files do not say, by the names of the library that wrote them.
 
     Raises:
         UserError: where nothing that can be read lies there, and for what has no counterpart.
     """
-    folder = Path(source)
-    if not (folder / INDEX).is_file():
-        raise UserError(f"{folder} is nothing that can be imported: a folder of diffusers holds {INDEX}")
-    return import_diffusers(folder, out, source=data, size=size)
+    path, out = Path(source), Path(out)
+    if (path / INDEX).is_file():
+        check_keys(options or {}, (), f"--set for {path}, a folder of diffusers")
+        return import_diffusers(path, out, source=data, size=size)
+    if not path.is_file():
+        raise UserError(
+            f"{path} is nothing that can be imported: neither a folder of diffusers, which holds {INDEX}, nor a "
+            "checkpoint of denoising-diffusion-pytorch, improved-diffusion or guided-diffusion"
+        )
+    found = read_torch(path)
+    if isinstance(found.get("model"), Mapping):
+        return import_ddpytorch(found, path, out, source=data, size=size, options=options)
+    if FIRST in found:
+        weights = state_dict(found, str(path))
+        return import_guided(weights, path, out, source=data, size=size, options=options)
+    raise UserError(f"{path} is no checkpoint of denoising-diffusion-pytorch, improved-diffusion or guided-diffusion")

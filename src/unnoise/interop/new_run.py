@@ -37,6 +37,8 @@ def new_run(
     shape: tuple[int, int, int],
     classes: Sequence[str],
     sampler: Spec,
+    objective: Spec = OBJECTIVE,
+    raw: Mapping[str, Tensor] | None = None,
     source: str = "",
 ) -> Run:
     """A run with one checkpoint, of step 0.
@@ -48,6 +50,8 @@ def new_run(
         shape: (C, H, W) of the images.
         classes: names of the classes.
         sampler: the [sampler] section.
+        objective: the [objective] section, for those who train on.
+        raw: the weights of which `weights` are an average, where both are known.
         source: the images that the model was trained on, where they are known.
 
     Raises:
@@ -56,8 +60,8 @@ def new_run(
     claim(out)
     recipe = read_recipe(RECIPE)
     with torch.random.fork_rng(devices=[]):
-        built, objective = build_parts({"model": model, "objective": OBJECTIVE}, shape, len(classes))
-    _load(built, weights)
+        built, trains = build_parts({"model": model, "objective": objective}, shape, len(classes))
+    averages, own = (_fitted(built, found) for found in (weights, weights if raw is None else raw))
     channels, height, width = shape
     config = {
         "unnoise": unnoise.__version__,
@@ -74,18 +78,17 @@ def new_run(
         },
         "data": asdict(section(DataSettings, recipe["data"], "data")),
         "model": model_spec(built),
-        "objective": objective_spec(objective),
+        "objective": objective_spec(trains),
         "sampler": spec_of(SAMPLERS, build(SAMPLERS, sampler, "sampler")),
         "train": asdict(section(TrainSettings, recipe["train"], "train")),
     }
-    state = built.state_dict()
-    save_checkpoint(out / CHECKPOINTS, {"model": state, "ema": state}, [], {"step": 0})
+    save_checkpoint(out / CHECKPOINTS, {"model": own, "ema": averages}, [], {"step": 0})
     write_config(out / CONFIG_FILE, plain(config))
     return Run.open(out)
 
 
-def _load(model: torch.nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Sets the weights; UserError names those that are missing, too many, or of another shape."""
+def _fitted(model: torch.nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The model's state with these weights; UserError names those that are missing, too many, or of another shape."""
     own = model.state_dict()
     unknown = sorted(set(weights) - set(own))
     # What a conditioner or a codec adds may stay as it is built; a network is read whole.
@@ -96,4 +99,4 @@ def _load(model: torch.nn.Module, weights: Mapping[str, Tensor]) -> None:
     for name, value in weights.items():
         if own[name].shape != value.shape:
             raise UserError(f"the weight {name} has the shape {tuple(value.shape)}, not {tuple(own[name].shape)}")
-    model.load_state_dict({**own, **weights})
+    return {**own, **weights}

@@ -109,7 +109,7 @@ def _weights(network: UNet, levels: int) -> Iterator[tuple[str, Tensor]]:
     yield from _copied(ours, "conv_in", "first")
     yield from _copied(ours, "conv_norm_out", "norm")
     yield from _copied(ours, "conv_out", "last")
-    yield "time_embedding.linear_1.weight", one_step_later(ours["embed_time.1.weight"])
+    yield "time_embedding.linear_1.weight", later(ours["embed_time.1.weight"], 1)  # counted from 0 there, from 1 here
     yield "time_embedding.linear_1.bias", ours["embed_time.1.bias"]
     yield from _copied(ours, "time_embedding.linear_2", "embed_time.3")
     yield from _copied(ours, "class_embedding", "embed_vector")
@@ -148,13 +148,14 @@ def _copied(ours: Weights, there: str, here: str) -> Iterator[tuple[str, Tensor]
             yield f"{there}.{kind}", ours[f"{here}.{kind}"]
 
 
-def one_step_later(weight: Tensor) -> Tensor:
-    """A linear layer of (cos, sin)(t w) as one of (cos, sin)((t - 1) w): the time is counted from 0 there, from 1 here.
+def later(weight: Tensor, steps: float) -> Tensor:
+    """A linear layer of (cos, sin)(s w), as one of (cos, sin)(t w) for times t = s - steps: the same function.
 
-    cos(t w) = cos((t - 1) w) cos w - sin((t - 1) w) sin w, and sin alike, so the columns of each pair rotate by w.
+    cos(s w) = cos(t w) cos(steps w) - sin(t w) sin(steps w), and sin alike, so the columns of each pair rotate by
+    steps w.
     """
     half = weight.shape[1] // 2
-    frequencies = torch.exp(-math.log(10_000) * torch.arange(half, dtype=torch.float64) / half)
+    angles = steps * torch.exp(-math.log(10_000) * torch.arange(half, dtype=torch.float64) / half)
     of_cos, of_sin = weight.double().chunk(2, dim=1)
-    cos, sin = frequencies.cos().to(weight.device), frequencies.sin().to(weight.device)
+    cos, sin = angles.cos().to(weight.device), angles.sin().to(weight.device)
     return torch.cat([of_cos * cos + of_sin * sin, of_sin * cos - of_cos * sin], dim=1).to(weight.dtype)

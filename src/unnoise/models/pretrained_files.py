@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from unnoise.aliases import Record
 from unnoise.errors import UserError
+from unnoise.models.tensor_files import read_torch, read_weights, state_dict, whole
 
 Found = tuple[dict[str, Any], dict[str, Tensor]]
 """The spec of an autoencoder, and its state dict in float32."""
@@ -100,11 +99,6 @@ def _weights_file(folder: Path, stem: str) -> Path | None:
 
 def _tensors(file: Path) -> dict[str, Tensor]:
     """In float32. torch's own files are read as tensors only."""
-    try:
-        if file.suffix == ".safetensors":
-            tensors = load_file(file)
-        else:
-            tensors = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise UserError(f"cannot read the weights {file}: {str(error).splitlines()[0]}") from None
-    return {name: value.float() for name, value in tensors.items()}
+    if file.suffix == ".safetensors":
+        return read_weights(file)
+    return whole(state_dict(read_torch(file), str(file)), file)

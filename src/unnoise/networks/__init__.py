@@ -3,10 +3,14 @@
 from torch import nn
 
 from unnoise.networks.dit import DiT
+from unnoise.networks.linear_attention_unet import LinearAttentionUNet
 from unnoise.networks.unet import UNet
 from unnoise.networks.unet2d import UNet2D
 from unnoise.registry import Table
 
-NETWORKS: Table[type[nn.Module]] = Table("unnoise.networks", {"unet": UNet, "unet2d": UNet2D, "dit": DiT})
+NETWORKS: Table[type[nn.Module]] = Table(
+    "unnoise.networks",
+    {"unet": UNet, "unet2d": UNet2D, "linear-attention-unet": LinearAttentionUNet, "dit": DiT},
+)
 
-__all__ = ["NETWORKS", "DiT", "UNet", "UNet2D"]
+__all__ = ["NETWORKS", "DiT", "LinearAttentionUNet", "UNet", "UNet2D"]

@@ -27,9 +27,12 @@ Above = Annotated[float, Bounds(above=0.0)]
 class UNet2D(nn.Module):
     """(x (B, in_channels, H, W), noise_level (B,), conditioning) -> (B, out_channels, H, W).
 
-    The options have diffusers' names and meanings. The noise level t of 0 to 1000 becomes its timestep
-    t num_train_timesteps / 1000 - 1. A vector of the conditioning (B, vector_dim) joins the time embedding as
-    class_embed_type says: 'linear' through a layer of its own, 'identity' as it is, 'timestep' as one more time.
+    The options have diffusers' names and meanings, except two that the U-Nets of Nichol & Dhariwal have and are this
+    network with other names: attention_heads, a number of heads at every width instead of channels of a head, and
+    time_features_dim, the width of the time's features where it is not the first level's. The noise level t of 0 to
+    1000 becomes its timestep t num_train_timesteps / 1000 - 1. A vector of the conditioning (B, vector_dim) joins the
+    time embedding as class_embed_type says: 'linear' through a layer of its own, 'identity' as it is, 'timestep' as one
+    more time.
     Sizes that the levels do not divide are padded and cropped inside.
 
     Raises:
@@ -51,6 +54,7 @@ class UNet2D(nn.Module):
         mid_block_type: Literal["UNetMidBlock2D", "none"] = "UNetMidBlock2D",
         layers_per_block: Positive = 2,
         attention_head_dim: Positive | None = None,
+        attention_heads: Positive | None = None,
         add_attention: bool = True,
         norm_num_groups: Positive = 32,
         attn_norm_num_groups: Positive | None = None,
@@ -65,6 +69,7 @@ class UNet2D(nn.Module):
         center_input_sample: bool = False,
         time_embedding_type: Literal["positional", "fourier", "learned"] = "positional",
         time_embedding_dim: Positive | None = None,
+        time_features_dim: Positive | None = None,
         freq_shift: float = 0.0,
         flip_sin_to_cos: bool = True,
         num_train_timesteps: Positive = 1000,
@@ -80,7 +85,8 @@ class UNet2D(nn.Module):
         self.block_out_channels, self.layers_per_block = tuple(block_out_channels), layers_per_block
         self.down_block_types, self.up_block_types = tuple(down_block_types), tuple(up_block_types)
         self.mid_block_type, self.add_attention = mid_block_type, add_attention
-        self.attention_head_dim = attention_head_dim
+        self.attention_head_dim, self.attention_heads = attention_head_dim, attention_heads
+        self.time_features_dim = time_features_dim
         self.norm_num_groups, self.attn_norm_num_groups, self.norm_eps = norm_num_groups, attn_norm_num_groups, norm_eps
         self.act_fn, self.dropout, self.resnet_time_scale_shift = act_fn, dropout, resnet_time_scale_shift
         self.downsample_type, self.upsample_type = downsample_type, upsample_type
@@ -110,16 +116,25 @@ class UNet2D(nn.Module):
             uneven = [width for width in widths if groups is not None and width % groups]
             if uneven:
                 raise UserError(f"{what} = {groups} does not divide {uneven[0]} of block_out_channels {widths}")
-        head, attended = self.attention_head_dim, [*self._attended()]
-        if head is not None and any(width < head for width in attended):
-            raise UserError(f"attention_head_dim = {head} is more than the {min(attended)} channels of an attention")
+        self._check_heads(self.attention_head_dim, self.attention_heads)
         needed = {"linear": None, "identity": self.width, "timestep": 1}[self.class_embed_type]
         if self.vector_dim and needed is not None and self.vector_dim != needed:
             raise UserError(
                 f"class_embed_type {self.class_embed_type!r} takes vectors of {needed}, not {self.vector_dim}"
             )
 
-    def _attended(self) -> list[int]:
+    def _check_heads(self, dim: int | None, heads: int | None) -> None:
+        attended = self.attended
+        if dim is not None and heads is not None:
+            raise UserError(f"give attention_head_dim or attention_heads, not both; got {dim} and {heads}")
+        if dim is not None and any(width < dim for width in attended):
+            raise UserError(f"attention_head_dim = {dim} is more than the {min(attended)} channels of an attention")
+        uneven = [width for width in attended if heads is not None and width % heads]
+        if uneven:
+            raise UserError(f"attention_heads = {heads} does not divide the {uneven[0]} channels of an attention")
+
+    @property
+    def attended(self) -> list[int]:
         """The widths at which there is attention."""
         down = zip(self.down_block_types, self.block_out_channels, strict=True)
         up = zip(self.up_block_types, reversed(self.block_out_channels), strict=True)
@@ -144,12 +159,13 @@ class UNet2D(nn.Module):
             dropout=self.dropout,
             scale_shift=self.resnet_time_scale_shift == "scale_shift",
             head_dim=self.attention_head_dim,
+            heads=self.attention_heads,
         )
 
     def _build(self) -> None:
         widths = self.block_out_channels
         self.conv_in = nn.Conv2d(self.in_channels + self.spatial_channels, widths[0], 3, padding=1)
-        self.time_proj, features = self._time_features(widths[0])
+        self.time_proj, features = self._time_features(self.time_features_dim or widths[0])
         self.time_embedding = Perceptron(features, self.width)
         self.class_embedding = self._class_embedding(features)
         self.down_blocks = nn.ModuleList(self._down(index) for index in range(len(widths)))

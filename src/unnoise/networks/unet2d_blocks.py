@@ -24,7 +24,7 @@ class Design(NamedTuple):
 
     embedding: width of the time embedding; scale_shift: whether the time scales and shifts the normalised features
     (Dhariwal & Nichol 2021, section 3) or is added before the norm (Ho et al. 2020); head_dim: channels of an attention
-    head, None for one head of all; scale: what every residual sum is divided by.
+    head, heads: their number; without either, one head of all channels; scale: what every residual sum is divided by.
     """
 
     embedding: int
@@ -34,6 +34,7 @@ class Design(NamedTuple):
     dropout: float
     scale_shift: bool
     head_dim: int | None
+    heads: int | None = None
     scale: float = 1.0
 
 
@@ -80,7 +81,7 @@ class Attention(nn.Module):
 
     def __init__(self, channels: int, design: Design, groups: int | None) -> None:
         super().__init__()
-        head_dim = design.head_dim or channels
+        head_dim = channels // design.heads if design.heads else design.head_dim or channels
         self.heads, self.scale = channels // head_dim, design.scale
         inner = self.heads * head_dim
         self.group_norm = nn.Identity() if groups is None else nn.GroupNorm(groups, channels, design.eps)
