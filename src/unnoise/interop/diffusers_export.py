@@ -15,6 +15,7 @@ from unnoise.files import claim, json_text, new_folder
 from unnoise.interop.diffusers_scheduler import scheduler_config
 from unnoise.interop.diffusers_unet import folded_table, unet_config
 from unnoise.interop.diffusers_vae import vae_files
+from unnoise.interop.options import ExportOptions
 from unnoise.interop.sidecar import Sidecar, write_sidecar
 from unnoise.interop.unet_as_unet2d import as_unet2d
 from unnoise.models import Diffusion
@@ -28,13 +29,14 @@ Files = tuple[dict[str, Any], dict[str, Tensor]]
 """A config.json, and the weights beside it."""
 
 
-def export_diffusers(run: Run, out: Path, *, overwrite: bool = False) -> Record:
+def export_diffusers(run: Run, out: Path, *, overwrite: bool = False, options: ExportOptions | None = None) -> Record:
     """Writes a run as a pipeline of diffusers: DDPMPipeline, or LDMPipeline where it works in latents.
 
     Args:
         run: a diffusion run.
         out: the folder.
         overwrite: whether an existing folder may be replaced.
+        options: nothing but the defaults: a pipeline is told its steps and its guidance when it is called.
 
     Returns:
         run, out, pipeline, parameters.
@@ -43,6 +45,7 @@ def export_diffusers(run: Run, out: Path, *, overwrite: bool = False) -> Record:
         NotApplicable: for what diffusers has no class for, saying what.
         UserError: where the folder holds something.
     """
+    (options or ExportOptions()).only_default("a pipeline of diffusers is told them when it is called")
     claim(out, overwrite=overwrite, inputs=[run.folder])
     model = run.diffusion("exporting to diffusers", "cpu")
     network = as_unet2d(model)

@@ -13,20 +13,32 @@ from unnoise.interop.diffusers_export import export_diffusers
 from unnoise.interop.diffusers_import import INDEX, import_diffusers
 from unnoise.interop.guided_import import import_guided
 from unnoise.interop.guided_unet import FIRST
+from unnoise.interop.onnx_export import export_onnx
+from unnoise.interop.options import ExportOptions
+from unnoise.interop.torch_export import export_torch
 from unnoise.models.tensor_files import read_torch, state_dict
 from unnoise.registry import check_keys, lookup
 from unnoise.runs.run import Run
 
 
 class Exporter(Protocol):
-    def __call__(self, run: Run, out: Path, *, overwrite: bool = False) -> Record: ...
+    def __call__(
+        self, run: Run, out: Path, *, overwrite: bool = False, options: ExportOptions | None = None
+    ) -> Record: ...
 
 
-EXPORTS: dict[str, Exporter] = {"diffusers": export_diffusers}
+EXPORTS: dict[str, Exporter] = {"diffusers": export_diffusers, "onnx": export_onnx, "torch": export_torch}
 """Name of a format -> what writes it."""
 
 
-def export_run(run: Run | str | Path, to: str, out: str | Path, *, overwrite: bool = False) -> Record:
+def export_run(
+    run: Run | str | Path,
+    to: str,
+    out: str | Path,
+    *,
+    overwrite: bool = False,
+    options: ExportOptions | None = None,
+) -> Record:
     """Writes a run in a format of another library.
 
     Args:
@@ -34,6 +46,7 @@ def export_run(run: Run | str | Path, to: str, out: str | Path, *, overwrite: bo
         to: a name in EXPORTS.
         out: what is written.
         overwrite: whether it may replace what is there.
+        options: the sampler and the guidance that a graph holds.
 
     Returns:
         What was written: run, out, and what the format adds.
@@ -41,7 +54,8 @@ def export_run(run: Run | str | Path, to: str, out: str | Path, *, overwrite: bo
     Raises:
         UserError: for an unknown format, and for a run that the format cannot hold.
     """
-    return lookup(EXPORTS, to, "format of --to")(Run.open(run), Path(out), overwrite=overwrite)
+    exporter = lookup(EXPORTS, to, "format of --to")
+    return exporter(Run.open(run), Path(out), overwrite=overwrite, options=options)
 
 
 def import_run(

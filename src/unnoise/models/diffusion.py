@@ -160,7 +160,7 @@ class Diffusion(ImageModel, CanDenoise):
 
         x_t (B, C, H, W); t () or (B,) float64 on the CPU; cond: a mapping such as {'label': (B,)}, or None.
         """
-        return self._predict(x_t, t, None if self.conditioner is None else self.conditioner(cond, len(x_t)))
+        return self._predict(x_t, t, None if self.conditioner is None else self.conditioner(cond, x_t.shape[0]))
 
     def _predict(self, x_t: Tensor, t: Tensor, conditioning: Conditioning | None) -> tuple[Tensor, Tensor | None]:
         output = self.network(*self._network_input(x_t, t), conditioning)
@@ -174,14 +174,14 @@ class Diffusion(ImageModel, CanDenoise):
         if is_one_time(t):
             c = self.parametrization.at(self.schedule, t)
             # Filled in on the device: a copy from the CPU would wait for it.
-            level = torch.full((len(x_t),), c.noise_level, dtype=x_t.dtype, device=x_t.device)
+            level = torch.full((x_t.shape[0],), c.noise_level, dtype=x_t.dtype, device=x_t.device)
             return x_t if c.input_scale == 1 else c.input_scale * x_t, level
         level = sent(self.parametrization.noise_level(self.schedule, t), x_t.device, x_t.dtype)
-        return per_row(self.parametrization.input_scale(self.schedule, t), x_t) * x_t, level.expand(len(x_t))
+        return per_row(self.parametrization.input_scale(self.schedule, t), x_t) * x_t, level.expand(x_t.shape[0])
 
     def forward(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None) -> Denoised:
         """The Denoiser: what the network makes of x_t at time t."""
-        return self.denoise(x_t, t, None if self.conditioner is None else self.conditioner(cond, len(x_t)))
+        return self.denoise(x_t, t, None if self.conditioner is None else self.conditioner(cond, x_t.shape[0]))
 
     def denoise(self, x_t: Tensor, t: Tensor, conditioning: Conditioning | None) -> Denoised:
         """The same, from what the conditioner made of the condition."""

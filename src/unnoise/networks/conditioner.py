@@ -107,8 +107,10 @@ class SingleConditioner(Conditioner):
         value = None if cond is None else cond.get(self.key)
         if cond is None or value is None:
             return self.absent(count)
-        if len(value) != count:
-            raise UserError(f"{len(value)} conditions {self.key!r} for {count} images")
+        # A shape, not a length, of tensors: a length would fix the batch size of an exported graph.
+        given = value.shape[0] if isinstance(value, Tensor) else len(value)
+        if given != count:
+            raise UserError(f"{given} conditions {self.key!r} for {count} images")
         return self.embed(value, self.drawn(count, dropped), cond)
 
     @abstractmethod

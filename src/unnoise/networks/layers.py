@@ -140,7 +140,7 @@ def concat_spatial(x: Tensor, spatial: Tensor | None, channels: int) -> Tensor:
     if channels == 0:
         return x
     height, width = x.shape[-2:]
-    below = x.new_zeros(len(x), channels, height, width) if spatial is None else aligned(spatial, (height, width))
+    below = x.new_zeros(x.shape[0], channels, height, width) if spatial is None else aligned(spatial, (height, width))
     return torch.cat([x, below.to(x.dtype)], dim=1)
 
 

@@ -203,9 +203,9 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = (part.transpose(2, 3) for part in _heads(self.to_qkv(self.norm(x)), self.heads))
-        more_k, more_v = (part.expand(len(x), -1, -1, -1) for part in self.mem_kv)
+        more_k, more_v = (part.expand(x.shape[0], -1, -1, -1) for part in self.mem_kv)
         h = F.scaled_dot_product_attention(q, torch.cat([more_k, k], dim=2), torch.cat([more_v, v], dim=2))
-        return x + self.to_out(h.transpose(2, 3).reshape(len(x), -1, *x.shape[2:]))
+        return x + self.to_out(h.transpose(2, 3).reshape(x.shape[0], -1, *x.shape[2:]))
 
 
 class LinearAttention(nn.Module):
@@ -222,11 +222,11 @@ class LinearAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = _heads(self.to_qkv(self.norm(x)), self.heads)
-        more_k, more_v = (part.expand(len(x), -1, -1, -1) for part in self.mem_kv)
+        more_k, more_v = (part.expand(x.shape[0], -1, -1, -1) for part in self.mem_kv)
         k, v = torch.cat([more_k, k], dim=3).softmax(dim=3), torch.cat([more_v, v], dim=3)
         q = q.softmax(dim=2) * self.head_dim**-0.5
         h = (v @ k.transpose(2, 3)) @ q
-        return x + self.to_out(h.reshape(len(x), -1, *x.shape[2:]))
+        return x + self.to_out(h.reshape(x.shape[0], -1, *x.shape[2:]))
 
 
 def _parts(levels: nn.ModuleList) -> Iterator[list[nn.Module]]:
