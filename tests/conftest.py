@@ -58,6 +58,17 @@ def denoising_diffusion_pytorch(torchvision_operators: None) -> ModuleType:
     return peer("denoising_diffusion_pytorch")
 
 
+@pytest.fixture(scope="session")
+def onnx() -> ModuleType:
+    return peer("onnx")
+
+
+@pytest.fixture(scope="session")
+def onnxruntime() -> ModuleType:
+    peer("onnxscript")
+    return peer("onnxruntime")
+
+
 @pytest.fixture
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path_factory.mktemp("cache")

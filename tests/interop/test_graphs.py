@@ -26,7 +26,6 @@ from unnoise.runs.run import Run
 from unnoise.samplers import DDIM, DPMSolver, Sampler
 from unnoise.sampling.guidance_options import GuidanceOptions
 
-from ..conftest import peer
 from .conftest import diffusion
 from .topologies import randomised
 
@@ -34,12 +33,6 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "deploy" / "sample_onnx.py"
 TINY = {"kind": "unet", "channels": 8, "multipliers": [1], "blocks": 1, "attention": []}
 CLASSES = {"conditioner": {"kind": "class", "dim": 8}}
-
-
-@pytest.fixture(scope="module")
-def onnxruntime() -> ModuleType:
-    peer("onnxscript")
-    return peer("onnxruntime")
 
 
 def a_run(folder: Path, sampler: dict[str, Any] | None = None, **parts: Any) -> Run:
@@ -99,7 +92,9 @@ def test_the_denoiser_s_graph_is_the_denoiser_at_any_times(
         np.testing.assert_allclose(answer, expected.numpy(), rtol=1e-4, atol=1e-4)
 
 
-def test_what_a_graph_is_is_written_beside_it_and_in_it(exported: tuple[Run, Path, dict[str, Any]]) -> None:
+def test_what_a_graph_is_is_written_beside_it_and_in_it(
+    exported: tuple[Run, Path, dict[str, Any]], onnx: ModuleType
+) -> None:
     run, folder, result = exported
     about = json.loads((folder / "unnoise.json").read_text())
     assert result["opset"] == about["opset"] == 20
@@ -111,7 +106,6 @@ def test_what_a_graph_is_is_written_beside_it_and_in_it(exported: tuple[Run, Pat
     assert about["graphs"]["sampler"]["inputs"] == ["noise", "label"]
     assert set(result["files"]) == {"denoiser.onnx", "sampler.onnx"}
     assert all(difference < 1e-5 for difference in result["files"].values())
-    onnx = peer("onnx")
     model = onnx.load(folder / "sampler.onnx")
     inside = {prop.key: json.loads(prop.value) for prop in model.metadata_props}
     assert inside["model"]["schedule"] == about["model"]["schedule"]

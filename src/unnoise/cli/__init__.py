@@ -23,6 +23,7 @@ from unnoise.cli.export import export
 from unnoise.cli.features import features
 from unnoise.cli.import_ import import_
 from unnoise.cli.options import PLAIN, RENAMED
+from unnoise.cli.push import pull, push
 from unnoise.cli.sample import sample
 from unnoise.cli.score import score
 from unnoise.cli.show import show
@@ -47,6 +48,8 @@ for command in (train, distill, sample, tune, evaluate, compare, score, show, fe
     app.command(command)
 app.command(export)
 app.command(import_, name="import")
+app.command(push)
+app.command(pull)
 app.command(edit)
 
 

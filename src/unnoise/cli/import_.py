@@ -15,7 +15,7 @@ def import_(
     out: Path,
     data: str = "",
     size: int | None = None,
-    set: SetOptions = None,
+    set_: SetOptions = None,
     json: Json = False,
 ) -> None:
     """Make a run of a model that another library trained: sample, evaluate, tune, edit and train on with it.
@@ -28,11 +28,11 @@ def import_(
         out: The run's folder.
         data: The images that the model was trained on, which evaluate measures against.
         size: The side of the images, where the files do not say.
-        set: What the files do not say, by the names of the library that wrote them: noise_schedule=cosine; repeatable.
+        set_: What the files do not say, by the names of the library that wrote them: noise_schedule=cosine; repeatable.
     """
     from unnoise.interop.formats import import_run
     from unnoise.runs.config import parse_overrides
 
-    run = import_run(source, out, data=data, size=size, options=parse_overrides(set or []))
+    run = import_run(source, out, data=data, size=size, options=parse_overrides(set_ or []))
     result = {"run": str(run.folder), "shape": list(run.shape), "classes": len(run.classes), "from": str(source)}
     show(result, json, then=command("sample", run.folder))

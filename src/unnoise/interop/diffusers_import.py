@@ -13,8 +13,8 @@ from unnoise.interop.diffusers_scheduler import read_scheduler
 from unnoise.interop.diffusers_unet import Described, read_unet, without_classes
 from unnoise.interop.new_run import new_run
 from unnoise.interop.parts import NOTHING, Classes, Part, classes_of
-from unnoise.interop.reading import read_json
 from unnoise.interop.sidecar import Sidecar, read_sidecar
+from unnoise.io.json_file import read_json
 from unnoise.models.pretrained_files import read_pretrained, renamed
 from unnoise.models.tensor_files import read_weights
 from unnoise.process.parametrization import PARAMETRIZATIONS

@@ -10,7 +10,7 @@ import unnoise
 from unnoise.aliases import Record
 from unnoise.errors import UserError
 from unnoise.files import json_text
-from unnoise.interop.reading import read_json
+from unnoise.io.json_file import read_json
 
 FILE = "unnoise.json"
 

@@ -177,5 +177,15 @@ def claim_folder(folder: Path) -> None:
 
 
 def load(run: Run | str | Path, device: str | None = None) -> ImageModel:
-    """The trained model of a run, as `train` returns it, or of its folder: averaged weights, eval mode."""
+    """The trained model of a run: averaged weights, eval mode.
+
+    Args:
+        run: as `train` returns it; its folder; or a published one, `hf://USER/NAME` or `hf://USER/NAME@REVISION`, which
+            is fetched into the cache once.
+        device: by default the best there is.
+    """
+    if isinstance(run, str) and run.startswith("hf://"):
+        from unnoise.runs.hub import pulled  # it makes runs
+
+        return pulled(run).load(device)
     return Run.open(run).load(device)

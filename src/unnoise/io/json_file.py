@@ -1,4 +1,4 @@
-"""The one door for JSON of other libraries; `models.tensor_files` is that for their weights."""
+"""JSON files of others: an object of bounded size, or one line that says why not."""
 
 from __future__ import annotations
 

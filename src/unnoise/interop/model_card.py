@@ -1,0 +1,152 @@
+"""The card of a published run: what it is, what it was trained on, what it measured, under which conditions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, StrictUndefined
+
+import unnoise
+from unnoise.aliases import Record, Value
+from unnoise.evaluation.metrics import METRICS
+from unnoise.files import json_text
+from unnoise.runs.checkpoint import newest_valid
+from unnoise.runs.run import CHECKPOINTS, Run
+from unnoise.sources.open import BUILT_IN
+
+TEMPLATE = "model_card.md"
+PRIVATE = "images of their own"
+"""What the data of a run is called where it is no public set."""
+NAMING = ("source", "start", "run")
+"""Keys of a configuration whose values are paths."""
+CONDITIONS = ("features", "feature_space", "n", "reference", "samples", "split", "seed", "likelihood")
+"""Of an evaluation: what a number holds for."""
+MEMORISED = "memorised"
+
+
+class Number(NamedTuple):
+    """A measured number: the metric's key, what people call it, its value, what it holds for."""
+
+    key: str
+    name: str
+    value: float
+    conditions: Record
+
+    @property
+    def text(self) -> str:
+        """The conditions for people."""
+        samples, reference = self.conditions.get("samples") or {}, self.conditions.get("reference") or {}
+        parts = {
+            "features": self.conditions.get("features"),
+            "samples": self.conditions.get("n"),
+            "sampler": samples.get("sampler"),
+            "guidance": samples.get("guidance"),
+            "reference": reference.get("split") and f"{reference['split']}, {reference.get('n')} images",
+            "seed": self.conditions.get("seed"),
+        }
+        return "; ".join(f"{name} {value}" for name, value in parts.items() if value is not None)
+
+
+def numbers_of(run: Run) -> list[Number]:
+    """Every number that was measured of the run's newest weights, the latest of each metric."""
+    step = run.weights()["step"]
+    found: dict[str, Number] = {}
+    for file in sorted((run.folder / "evaluations").glob("*.json"), key=lambda file: file.stat().st_mtime):
+        result = json.loads(file.read_text(encoding="utf-8"))
+        if result.get("step") == step:
+            found.update((number.key, number) for number in _numbers(result))
+    return list(found.values())
+
+
+def _numbers(result: Mapping[str, Any]) -> Iterator[Number]:
+    conditions = without_paths({key: result[key] for key in CONDITIONS if key in result})
+    for metric in METRICS:
+        for column in metric.columns:
+            value = column.of(dict(result))
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
+                yield Number(column.key, column.title([dict(result)]), float(value), conditions)
+
+
+def card(run: Run, name: str, license: str, *, has_samples: bool) -> str:
+    """README.md: YAML that the hub reads, then Markdown.
+
+    Args:
+        run: a trained run.
+        name: what the model is called.
+        license: of its weights, as the hub calls it: 'mit', 'cc-by-4.0'.
+        has_samples: whether a grid of samples lies beside it.
+    """
+    numbers = numbers_of(run)
+    template = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
+    text = resources.files("unnoise.templates").joinpath(TEMPLATE).read_text(encoding="utf-8")
+    checkpoint, _ = newest_valid(run.folder / CHECKPOINTS)
+    assert checkpoint is not None
+    return template.from_string(text).render(
+        front=_front_matter(run, name, license, numbers),
+        name=name,
+        license=license,
+        version=unnoise.__version__,
+        data=data_of(run),
+        recipe=run.config["recipe"],
+        model=run.config["model"],
+        sampler=run.config.get("sampler"),
+        train=run.config["train"],
+        state=checkpoint.state(),
+        numbers=numbers,
+        memorised=next((number for number in numbers if number.key == MEMORISED), None),
+        has_samples=has_samples,
+    )
+
+
+def data_of(run: Run) -> Record:
+    """What the run was trained on, without saying where it lay."""
+    found = run.config["found"]
+    return {
+        "name": public_name(run.config["source"]),
+        "images": found["images"],
+        "size": f"{found['width']}x{found['height']}",
+        "channels": found["channels"],
+        "classes": found["classes"],
+    }
+
+
+def public_name(source: str) -> str:
+    """The name of a built-in or public set; PRIVATE for anything else."""
+    return source if source.removeprefix("builtin:").split(":")[0] in BUILT_IN else PRIVATE
+
+
+def without_paths(value: Value, key: str = "") -> Value:
+    """A JSON value in which files and folders are called by their last names, and data by what it is."""
+    if isinstance(value, Mapping):
+        return {name: without_paths(item, name) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_paths(item, key) for item in value]
+    if not isinstance(value, str):
+        return value
+    if key == "source":
+        return public_name(value)
+    return Path(value).name if key in NAMING or value.startswith(("/", "~", ".")) else value
+
+
+def _front_matter(run: Run, name: str, license: str, numbers: list[Number]) -> str:
+    """YAML, each value written as JSON, which YAML takes: nothing in a name can end it."""
+    data = data_of(run)
+    metrics = [
+        {"type": number.key, "name": number.name, "value": number.value, "args": number.conditions}
+        for number in numbers
+    ]
+    task = {"type": "unconditional-image-generation", "name": "Image generation"}
+    dataset = {"type": "image-folder", "name": data["name"], "split": "train"}
+    index = [{"name": name, "results": [{"task": task, "dataset": dataset, "metrics": metrics}] if metrics else []}]
+    fields: Record = {
+        "license": license,
+        "library_name": "unnoise",
+        "pipeline_tag": "unconditional-image-generation",
+        "tags": ["unnoise", "image-generation", str(run.config["model"]["kind"])],
+        "model-index": index,
+    }
+    return "\n".join(f"{key}: {json_text(value)}" for key, value in fields.items())
