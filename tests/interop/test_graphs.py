@@ -179,7 +179,8 @@ def _gan(folder: Path) -> Run:
     model = {"kind": "gan", "latent": 4, "channels": 4, "multipliers": [1], "blocks": 0}
     built = build_model(model, (1, 8, 8), 0)
     sampler = {"kind": "ddim", "steps": 1}
-    return new_run(folder, model, built.state_dict(), shape=(1, 8, 8), classes=[], sampler=sampler)
+    objective = {"kind": "adversarial"}
+    return new_run(folder, model, built.state_dict(), shape=(1, 8, 8), classes=[], sampler=sampler, objective=objective)
 
 
 def test_autoencoders_are_graphs_both_ways() -> None:

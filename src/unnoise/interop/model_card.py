@@ -5,24 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from importlib import resources
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, StrictUndefined
 
 import unnoise
-from unnoise.aliases import Record, Value
+from unnoise.aliases import Record
 from unnoise.evaluation.metrics import METRICS
 from unnoise.files import json_text
 from unnoise.runs.checkpoint import newest_valid
+from unnoise.runs.paths import public_name, without_paths
 from unnoise.runs.run import CHECKPOINTS, Run
-from unnoise.sources.open import BUILT_IN
 
 TEMPLATE = "model_card.md"
-PRIVATE = "images of their own"
-"""What the data of a run is called where it is no public set."""
-NAMING = ("source", "start", "run")
-"""Keys of a configuration whose values are paths."""
 CONDITIONS = ("features", "feature_space", "n", "reference", "samples", "split", "seed", "likelihood")
 """Of an evaluation: what a number holds for."""
 MEMORISED = "memorised"
@@ -112,24 +107,6 @@ def data_of(run: Run) -> Record:
         "channels": found["channels"],
         "classes": found["classes"],
     }
-
-
-def public_name(source: str) -> str:
-    """The name of a built-in or public set; PRIVATE for anything else."""
-    return source if source.removeprefix("builtin:").split(":")[0] in BUILT_IN else PRIVATE
-
-
-def without_paths(value: Value, key: str = "") -> Value:
-    """A JSON value in which files and folders are called by their last names, and data by what it is."""
-    if isinstance(value, Mapping):
-        return {name: without_paths(item, name) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [without_paths(item, key) for item in value]
-    if not isinstance(value, str):
-        return value
-    if key == "source":
-        return public_name(value)
-    return Path(value).name if key in NAMING or value.startswith(("/", "~", ".")) else value
 
 
 def _front_matter(run: Run, name: str, license: str, numbers: list[Number]) -> str:

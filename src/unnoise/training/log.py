@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from unnoise.aliases import Record
-from unnoise.errors import UserError
 from unnoise.progress import duration, printable
 from unnoise.runs.metrics_file import MetricsWriter, drop_after
+from unnoise.training.trackers import Tracker
 
 LINE_EVERY = 10.0
 """Seconds between plain lines where there is no terminal."""
@@ -25,15 +25,15 @@ LINE_EVERY = 10.0
 class TrainLog:
     """Appends to metrics.jsonl and shows progress on standard error: a bar on a terminal, lines elsewhere.
 
-    total: the last step, or the minutes at which the run stops when `by_time`.
+    total: the last step, or the minutes at which the run stops when `by_time`. trackers: where numbers go as well.
     """
 
-    def __init__(self, folder: Path, total: float, *, by_time: bool, tensorboard: bool = False) -> None:
+    def __init__(self, folder: Path, total: float, *, by_time: bool, trackers: Sequence[Tracker] = ()) -> None:
         self._folder, self._metrics = folder, MetricsWriter(folder)
         self._console = Console(stderr=True, highlight=False)
         self._total, self._by_time = total, by_time
         self._last_line = 0.0
-        self._writer = _tensorboard_writer(folder) if tensorboard else None
+        self._trackers = trackers
         text = TextColumn("{task.fields[text]}")
         columns = TextColumn("[bold]{task.description}"), BarColumn(), TaskProgressColumn(), text
         self._bar = Progress(*columns, console=self._console, disable=not self._console.is_terminal)
@@ -46,8 +46,8 @@ class TrainLog:
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         self._to_terminal(self._bar.stop)
         self._metrics.close()
-        if self._writer is not None:
-            self._writer.close()
+        for tracker in self._trackers:
+            tracker.close()
 
     def say(self, message: str) -> None:
         """One line for people."""
@@ -65,9 +65,9 @@ class TrainLog:
     def record(self, step: int, values: Record, **more: Any) -> None:
         """One line of metrics.jsonl."""
         self._metrics.write({"step": step, "time": round(time.time(), 3), **values, **more})
-        if self._writer is not None:
-            for name, value in values.items():
-                self._writer.add_scalar(name, value, step)
+        numbers = {name: float(value) for name, value in values.items() if isinstance(value, (int, float))}
+        for tracker in self._trackers:
+            tracker.log(step, numbers)
 
     def drop_after(self, step: int) -> None:
         """Forgets the lines after `step`, from where the training goes on."""
@@ -99,14 +99,6 @@ class TrainLog:
             show()
         except OSError:
             self._console.quiet = True
-
-
-def _tensorboard_writer(folder: Path) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise UserError("train.tensorboard needs the extra: pip install 'unnoise[tensorboard]'") from error
-    return SummaryWriter(folder / "tensorboard")
 
 
 def peak_memory_gib(device: str) -> float:

@@ -7,9 +7,10 @@ from typing import Annotated, Literal, TypeVar, get_type_hints
 
 from unnoise.aliases import Record, Spec
 from unnoise.errors import UserError
-from unnoise.registry import Amount, Bounds, Count, Fraction, Positive, arguments_of, fitted
+from unnoise.registry import Amount, Bounds, Count, Fraction, Positive, arguments_of, fitted, lookup
 from unnoise.runtime.cuda_graphs import Choice
 from unnoise.runtime.precision import Precision
+from unnoise.training.trackers import TRACKERS
 
 Section = TypeVar("Section")
 
@@ -51,7 +52,9 @@ class TrainSettings:
     save_every, draw_every: minutes between checkpoints and between sample grids; 0 is every step. Grids take at most a
     tenth of the time, with fewer images or steps where the whole ones would take longer.
     keep: how many of the last checkpoints stay, beside the best.
-    samples: how many images a grid has. tensorboard: event files beside metrics.jsonl, with the extra installed.
+    samples: how many images a grid has.
+    trackers: where numbers go beside metrics.jsonl, of 'tensorboard', 'wandb' and 'mlflow', each an extra; tensorboard:
+    the first of them by its older name.
     """
 
     steps: Positive = 100_000
@@ -74,15 +77,23 @@ class TrainSettings:
     log_every: Positive = 20
     keep: Positive = 2
     samples: Count = 36
+    trackers: tuple[str, ...] = ()
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
         for name, hint in get_type_hints(TrainSettings, include_extras=True).items():
             fitted(getattr(self, name), hint, f"train.{name}")
+        for name in self.trackers:
+            lookup(TRACKERS, name, "tracker of train.trackers")
         if self.batch_size % self.accumulate:
             raise UserError(
                 f"train.batch_size {self.batch_size} is not a multiple of train.accumulate {self.accumulate}"
             )
+
+    @property
+    def tracked_by(self) -> tuple[str, ...]:
+        """Names in TRACKERS."""
+        return (*self.trackers, *(("tensorboard",) if self.tensorboard else ()))
 
 
 def section(cls: type[Section], given: Spec, name: str) -> Section:

@@ -21,6 +21,7 @@ from unnoise.training.plan import known_plan, measure
 from unnoise.training.previews import CopyWatch, Painter, draws, preview_rows
 from unnoise.training.session import Session
 from unnoise.training.setup import Setup, prepare
+from unnoise.training.trackers import open_trackers
 from unnoise.training.trainer import Trainer
 from unnoise.training.transfer import carry_over, recipe_of
 
@@ -109,7 +110,8 @@ def _sit(run: Run, setup: Setup, base: Run | None, begun: float) -> None:
     carried = carry_over(setup.model, base) if base is not None and checkpoint is None else None
     trainer = setup.trainer(checkpoint)
     total, by_time = settings.minutes or settings.steps, settings.minutes > 0
-    with TrainLog(run.folder, total, by_time=by_time, tensorboard=settings.tensorboard) as log:
+    trackers = open_trackers(settings.tracked_by, run.folder, run.config)
+    with TrainLog(run.folder, total, by_time=by_time, trackers=trackers) as log:
         for reason in refused.values():
             log.say(f"passing over an unsound checkpoint: {reason}")
         if checkpoint is not None:
