@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test test-all lint check fuzz mutants bench clean
+.PHONY: demo test test-all test-oldest lint check fuzz mutants bench clean
 
 demo: $(READY)
 	$(BIN)/unnoise demo
@@ -14,6 +14,17 @@ test: $(READY)
 
 test-all: $(READY)
 	$(BIN)/python -m pytest
+
+# The lowest versions that pyproject.toml allows of what unnoise itself needs. TORCH names the torch to test with: its own
+# lowest version comes with gigabytes of CUDA on Linux, so by default it is the one of constraints.txt, without CUDA.
+TORCH ?= torch==2.13.0+cpu
+OLDEST := tests/process tests/samplers tests/networks tests/models tests/data tests/sources tests/runs tests/cli
+test-oldest:
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/pip install -q uv
+	.venv-oldest/bin/uv pip install -q --python .venv-oldest/bin/python $(addprefix --find-links ,$(PIP_FIND_LINKS)) \
+		--resolution lowest-direct '$(TORCH)' . 'pytest>=8' 'hypothesis>=6.100'
+	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -m "not slow" $(OLDEST)
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -49,4 +60,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf .venv .venv-bench
+	rm -rf .venv .venv-bench .venv-oldest
