@@ -87,7 +87,13 @@ LAYERS = (
             "testing": "the contracts that plug-ins are tested by",
         },
     ),
-    Layer("probing", {"probing": "what a model has learned to see: linear probe, classes by Bayes' rule"}),
+    Layer(
+        "probing",
+        {
+            "probing": "what a model has learned to see: linear probe, classes by Bayes' rule",
+            "publishing": "runs with a model card, in a folder or on a hub",
+        },
+    ),
     Layer("demo", {"demo": "the main job end to end", "studio": "the local page and its REST interface"}),
     Layer("face", {"cli": "the command line: the public API and no logic"}),
     Layer("start", {"__main__": "python -m unnoise"}),

@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "train": "unnoise.training.train",
-    "load": "unnoise.runs.run",
+    "load": "unnoise.runs.load",
     "Run": "unnoise.runs.run",
     "show": "unnoise.sampling.show",
     **dict.fromkeys(("evaluate", "compare", "score"), "unnoise.evaluation"),
@@ -70,8 +70,8 @@ if TYPE_CHECKING:
     from unnoise.process.schedule import LinearBetas as LinearBetas
     from unnoise.process.schedule import RectifiedFlow as RectifiedFlow
     from unnoise.process.schedule import Straight as Straight
+    from unnoise.runs.load import load as load
     from unnoise.runs.run import Run as Run
-    from unnoise.runs.run import load as load
     from unnoise.samplers import DDIM as DDIM
     from unnoise.samplers import Ancestral as Ancestral
     from unnoise.samplers import DPMSolver as DPMSolver

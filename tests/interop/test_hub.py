@@ -17,8 +17,8 @@ import unnoise
 from unnoise.cli import app
 from unnoise.errors import UserError
 from unnoise.interop.new_run import new_run
-from unnoise.interop.push import push
 from unnoise.models.assembly import build_model
+from unnoise.publishing.push import push
 from unnoise.runs.hub import pull, repository
 from unnoise.runs.paths import PRIVATE, public_name, without_paths
 from unnoise.runs.run import Run

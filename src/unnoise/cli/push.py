@@ -30,7 +30,7 @@ def push(
         license: Of the weights, as the hub calls it: mit, cc-by-4.0, openrail, other.
         private: Make the repository, if it is new, visible to you alone.
     """
-    from unnoise.interop.push import push as publish
+    from unnoise.publishing.push import push as publish
 
     done = publish(run, where, license=license, private=private, overwrite=overwrite, device=device)
     show(done, json, then=command("pull", done["where"], "--out", "runs/NAME"))

@@ -174,18 +174,3 @@ def claim_folder(folder: Path) -> None:
             f"{folder} is no run and holds {others[0]}{' and more' if len(others) > 1 else ''}; a run goes into a "
             "folder of its own: choose another --out"
         )
-
-
-def load(run: Run | str | Path, device: str | None = None) -> ImageModel:
-    """The trained model of a run: averaged weights, eval mode.
-
-    Args:
-        run: as `train` returns it; its folder; or a published one, `hf://USER/NAME` or `hf://USER/NAME@REVISION`, which
-            is fetched into the cache once.
-        device: by default the best there is.
-    """
-    if isinstance(run, str) and run.startswith("hf://"):
-        from unnoise.runs.hub import pulled  # it makes runs
-
-        return pulled(run).load(device)
-    return Run.open(run).load(device)

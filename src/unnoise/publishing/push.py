@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from unnoise.aliases import Record
 from unnoise.errors import UserError
 from unnoise.files import claim, json_text, new_folder
-from unnoise.interop.model_card import card
 from unnoise.models.image_model import CanSample
+from unnoise.publishing.model_card import card
 from unnoise.runs.checkpoint import newest_valid
 from unnoise.runs.hub import CARD, CONFIG, EXTRA, HUB, SAMPLES, STEP, WEIGHTS, is_hub, repository
 from unnoise.runs.paths import without_paths

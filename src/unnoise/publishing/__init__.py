@@ -1,0 +1,1 @@
+"""Runs that others can use: with a model card, in a folder or on a hub."""
