@@ -52,7 +52,7 @@ class WandB:
 
     def __init__(self, folder: Path, config: Config) -> None:
         try:
-            import wandb
+            import wandb  # pyright: ignore[reportMissingImports]
         except ImportError as error:
             raise missing("wandb") from error
         self._run: Any = wandb.init(
@@ -77,7 +77,7 @@ class MLflow:
 
     def __init__(self, folder: Path, config: Config) -> None:
         try:
-            from mlflow.tracking import MlflowClient
+            from mlflow.tracking import MlflowClient  # pyright: ignore[reportMissingImports]
         except ImportError as error:
             raise missing("mlflow") from error
         where = os.environ.get("MLFLOW_TRACKING_URI") or (folder.resolve() / "mlruns").as_uri()
