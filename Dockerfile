@@ -7,9 +7,11 @@ COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY src ./src
 ENV PIP_NO_CACHE_DIR=1 UNNOISE_CACHE=/home/unnoise/.cache/unnoise
 
-# torch without CUDA is a tenth of the size; it has an index of its own.
+# torch without CUDA is a tenth of the size; --build-arg TORCH_INDEX=URL names the index that has it (pytorch.org says
+# which), without one the usual torch is installed.
 FROM base AS cpu
-RUN pip install -c constraints.txt --index-url https://download.pytorch.org/whl/cpu torch \
+ARG TORCH_INDEX=""
+RUN pip install -c constraints.txt ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch \
     && pip install -c constraints.txt '.[studio]'
 USER 1000
 WORKDIR /work
