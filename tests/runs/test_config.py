@@ -109,7 +109,7 @@ def test_what_was_edited_by_hand_is_noted(tmp_path: Path, capsys: pytest.Capture
         ("height = 8", "height = 8.5", "found.height"),
         ("images = 1498", 'images = "many"', "found.images"),
         ("seed = 0", 'seed = "0"', "seed"),
-        ('source = "digits"', "source = 3", "source"),
+        ('source = "builtin:digits"', "source = 3", "source"),
         ("[found]", "[[found]]", "found in .* must be a table"),
         ("[objective]", "[objectiv]", "did you mean 'objective'"),
     ],

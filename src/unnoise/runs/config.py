@@ -16,6 +16,7 @@ from unnoise.errors import UserError
 from unnoise.files import text_digest, write_atomic
 from unnoise.registry import check_keys, declared, suggest
 from unnoise.runs.bounds import check_run
+from unnoise.sources.open import BUILT_IN, EXPLICIT
 
 Config = dict[str, Any]
 
@@ -88,7 +89,7 @@ def read_config(path: Path) -> tuple[Config, bool]:
     edited = "digest" in written and written.pop("digest") != _digest(written)
     config = _renewed(written)
     check_run(config, str(path))
-    return config, edited
+    return {**config, "source": _renewed_source(config["source"])}, edited
 
 
 def to_toml(config: Config) -> str:
@@ -170,6 +171,11 @@ def _renewed(value: Any) -> Any:
         OLD_KEYS.get(key, key): OLD_KINDS.get(item, item) if key == "kind" else _renewed(item)
         for key, item in value.items()
     }
+
+
+def _renewed_source(source: str) -> str:
+    """Earlier versions wrote the name of a built-in set alone, and every path in full."""
+    return f"{EXPLICIT}{source}" if source.partition(":")[0] in BUILT_IN else source
 
 
 def _copied(value: Any) -> Any:
