@@ -127,6 +127,7 @@ def override(config: Config, overrides: Spec) -> Config:
         if last == "kind" and section.get("kind") != value:
             section.clear()
         section[last] = _copied(value) if isinstance(value, Mapping) else value
+    _check_tables(result, "the configuration")
     return result
 
 
@@ -153,10 +154,14 @@ def plain(config: Config) -> Config:
 
 def _checked(config: Config, where: str, renew: bool = True) -> Config:
     check_keys(config, (*SECTIONS, *RUN_KEYS), where)
+    _check_tables(config, where)
+    return _renewed(config) if renew else config
+
+
+def _check_tables(config: Config, where: str) -> None:
     for name in (*SECTIONS, "found"):
         if not isinstance(config.get(name, {}), Mapping):
             raise UserError(f"{name} in {where} must be a table, got {config[name]!r}")
-    return _renewed(config) if renew else config
 
 
 def _digest(config: Config) -> str:
