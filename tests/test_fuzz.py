@@ -33,6 +33,19 @@ SOUND = {
     "idx": fuzz.idx,
     "cifar": fuzz.cifar,
     "metadata": fuzz.metadata,
+    "csv": fuzz.tables,
+    "caption": lambda: fuzz.captions()[:1],
+    "map": lambda: fuzz.pictures()[9:10],
+    "mask": lambda: fuzz.pictures()[:1],
+    "statistics": fuzz.statistics,
+    "cache file": lambda: (fuzz.cache_file(),),
+}
+FILES = {
+    "run": fuzz.run_files,
+    "tuned": fuzz.tuned_files,
+    "diffusers": fuzz.pipeline_files,
+    "autoencoder": fuzz.autoencoder_files,
+    "taesd": fuzz.tiny_autoencoder_files,
 }
 
 
@@ -47,6 +60,12 @@ def test_what_is_damaged_was_sound(name: str, tmp_path: Path) -> None:
         folder = tmp_path / str(index)
         folder.mkdir()
         fuzz.JOBS[name].attempt(folder, data)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", FILES)
+def test_what_is_damaged_in_a_folder_was_sound(name: str, tmp_path: Path) -> None:
+    fuzz.JOBS[name].attempt(tmp_path, next(iter(FILES[name]().items())))
 
 
 @pytest.mark.filterwarnings("ignore")
