@@ -59,6 +59,16 @@ def test_the_page_is_whole_in_one_file_and_reads_on_light_and_dark(compared: dic
     assert "<th>FD (pixels)</th>" in page
 
 
+def test_compare_begins_with_its_plan_and_draws_no_more_than_time_allows(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unnoise.evaluation.plan.MINUTES", 0.0)
+    monkeypatch.setattr("unnoise.evaluation.plan.FEWEST", 20)
+    found = compare([run], steps=[2, 5], metrics=("precision",), features="pixels", out=tmp_path, device="cpu")
+    assert "plan: 2 rows of 20 samples, 7 steps for a sample of each, about" in capsys.readouterr().err
+    assert [result["n"] for result in json.loads(Path(found["results"]).read_text())["results"]] == [20, 20]
+
+
 def test_figures_take_the_pages_ink() -> None:
     svg = curves({"a": ([1, 2], [1, 2]), "b": ([1, 2], [2, 1])}, x="x", y="y", level=1.5)
     assert svg.startswith("<svg")

@@ -146,11 +146,12 @@ def pad_inside(network: nn.Module) -> None:
 
 def _even(conv: SameConv2d) -> nn.Conv2d:
     kernel = conv.kernel_size[0] + 1
-    even = nn.utils.skip_init(
-        nn.Conv2d, conv.in_channels, conv.out_channels, kernel, 2, kernel // 2 - 1, groups=conv.groups
-    ).to(conv.weight)
+    even = nn.Conv2d(conv.in_channels, conv.out_channels, kernel, 2, kernel // 2 - 1, groups=conv.groups).to(
+        conv.weight
+    )
     even.weight.copy_(F.pad(conv.weight, (1, 0, 1, 0)))
     assert conv.bias is not None
+    assert even.bias is not None
     even.bias.copy_(conv.bias)
     return even.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
