@@ -30,9 +30,10 @@ def test_equals_the_sum_over_pairs_in_any_order() -> None:
     assert squared_mmd(x.flip(0), y[torch.randperm(45)].numpy()).value == pytest.approx(want, rel=1e-10)
 
 
-def test_the_error_is_the_jackknife_where_single_rows_explain_the_distance() -> None:
+@pytest.mark.parametrize(("n", "m", "shift"), [(60, 45, 4.0), (6, 5, 40.0)])
+def test_the_error_is_the_jackknife_where_single_rows_explain_the_distance(n: int, m: int, shift: float) -> None:
     """Far from equality the variance that comes from pairs, which the jackknife counts twice, hardly matters."""
-    x, y = (z.numpy() for z in sets(60, 45, shift=4.0))
+    x, y = (z.numpy() for z in sets(n, m, shift=shift))
     variance = 0.0
     for axis, z in enumerate((x, y)):
         without = [

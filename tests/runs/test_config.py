@@ -65,7 +65,7 @@ def test_recipes_say_what_they_are_and_survive_a_round_trip(name: str) -> None:
         ({"steps": 0}, "train.steps"),
         ({"minutes": -1}, "train.minutes"),
         ({"ema": 1.0}, "train.ema"),
-        ({"precision": "fp16"}, "auto, fp32, bf16"),
+        ({"precision": "fp8"}, "auto, fp32, tf32, bf16, fp16"),
         ({"batch_size": 10, "accumulate": 3}, "not a multiple"),
     ],
 )
