@@ -43,7 +43,7 @@ def test_spec_carries_every_default() -> None:
             "unknown key 'max_betas' in schedule 'cosine-betas'; did you mean 'max_beta'",
         ),
         ({"T": 3}, "needs a kind"),
-        ({"kind": "linear-betas", "T": 0}, "T >= 1"),
+        ({"kind": "linear-betas", "T": 0}, "must be a whole number at least 1 and at most 1048576, got 0"),
     ],
 )
 def test_errors_name_what_is_near(spec: object, message: str) -> None:

@@ -30,7 +30,7 @@ ENLARGED = 8
 
 def run_demo(out: Path, minutes: float = 2.0, seed: int = 0) -> Record:
     """Trains `ddpm-digits` on `digits`, draws 64 images with DDPM and with 50-step DDIM, and writes OUT/index.html."""
-    run = train("digits", "ddpm-digits", out, minutes=minutes, seed=seed)
+    run = train("builtin:digits", "ddpm-digits", out, minutes=minutes, seed=seed)
     assert run.summary is not None
     assert run.plan is not None
     model = run.diffusion("the demo", "cpu")
@@ -104,7 +104,7 @@ def _samples(model: Diffusion, sampler: Sampler) -> np.ndarray:
 
 
 def _real_images() -> np.ndarray:
-    digits = open_source("digits", progress=False)
+    digits = open_source("builtin:digits", progress=False)
     return digits.pixels[np.random.default_rng(0).permutation(len(digits))[:SAMPLES]]
 
 

@@ -10,7 +10,10 @@ import torch
 import unnoise
 from unnoise.data import image_grid, save_png, to_uint8
 from unnoise.evaluation import compare
+from unnoise.evaluation.entry import Entry
+from unnoise.evaluation.metrics import frechet
 from unnoise.evaluation.plots import INK, bars, binned, curves
+from unnoise.evaluation.target import Target
 from unnoise.metrics.restoration import psnr
 from unnoise.models import CanReconstruct
 from unnoise.sources import open_source
@@ -57,6 +60,33 @@ def test_the_page_is_whole_in_one_file_and_reads_on_light_and_dark(compared: dic
     assert "Nearest training images" in page
     assert "<h3>real images</h3>" in page
     assert "<th>FD (pixels)</th>" in page
+
+
+def test_compare_begins_with_its_plan_and_draws_no_more_than_time_allows(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unnoise.evaluation.plan.MINUTES", 0.0)
+    monkeypatch.setattr("unnoise.evaluation.plan.FEWEST", 20)
+    found = compare([run], steps=[2, 5], metrics=("precision",), features="pixels", out=tmp_path, device="cpu")
+    assert "plan: 2 rows of 20 samples, 7 steps for a sample of each, about" in capsys.readouterr().err
+    assert [result["n"] for result in json.loads(Path(found["results"]).read_text())["results"]] == [20, 20]
+
+
+def test_a_curve_against_guidance_is_of_one_sampler_at_one_number_of_steps() -> None:
+    """Rows of other steps used to be joined to one line that went to and fro."""
+    rows = [("class", steps, scale) for steps in (3, 6) for scale in (1.0, 3.0)] + [
+        ("plain", 3, 1.0),
+        ("plain", 6, 1.0),
+    ]
+    entries = [
+        Entry(Target(run), {"run": run, "sampler": "DDIM", "steps": steps, "guidance": scale, "fid": 1.0}, {}, None, {})
+        for run, steps, scale in rows
+    ]
+    lines = frechet._several(frechet._lines(entries, "guidance", ("fid",), frechet._steps))
+    assert {name: at for name, (at, _) in lines.items()} == {
+        "class, DDIM 3 steps": [1.0, 3.0],
+        "class, DDIM 6 steps": [1.0, 3.0],
+    }
 
 
 def test_figures_take_the_pages_ink() -> None:

@@ -19,8 +19,11 @@ from unnoise.evaluation import compare, evaluate, score
 from unnoise.evaluation.column import Column
 from unnoise.evaluation.context import Context
 from unnoise.evaluation.metrics import METRICS, Metric, find_metrics
+from unnoise.evaluation.plan import Cost, plan_samples
 from unnoise.evaluation.summary import lines_of
+from unnoise.evaluation.target import TIMED_STEPS, Target, open_target
 from unnoise.files import json_text
+from unnoise.sampling.batches import counted_calls
 from unnoise.sources import open_source
 
 NAMES = (
@@ -200,6 +203,39 @@ def test_evaluate_begins_with_its_plan_and_draws_no_more_than_time_allows(
     monkeypatch.setattr("unnoise.evaluation.plan.FEWEST", 20)
     assert evaluate(run, metrics=("precision",), features="pixels")["n"] == 20
     assert "plan: 20 samples by DDIM, 5 steps each, about" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("seconds", "most", "n", "expected", "short"),
+    [
+        (0.0, 10_000, None, 10_000, False),
+        (0.01, 10_000, None, 10_000, False),
+        (0.1, 10_000, None, 3000, False),  # five minutes
+        (0.1, 2000, None, 2000, False),
+        (1.0, 10_000, None, 500, False),  # more than five minutes, less than half an hour
+        (10.0, 10_000, None, 180, True),  # half an hour
+        (1e4, 10_000, None, 50, True),
+        (1e4, 10_000, 700, 700, False),
+    ],
+)
+def test_how_many_samples_time_allows(
+    seconds: float, most: int, n: int | None, expected: int, short: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Cost, "of", lambda *_: Cost(seconds / 2, "DDIM", 50))
+    target = Target("run")
+    plan = plan_samples([target, target], [None, None], n, 0, "auto", most)
+    assert (plan.n, plan.short) == (expected, short)
+    assert plan.seconds == pytest.approx(expected * seconds)
+    assert f"plan: 2 rows of {expected} samples, 100 steps for a sample of each, about" in plan.text()
+    assert ("biased upwards" in plan.text()) == short
+
+
+def test_a_plan_runs_the_first_steps_only(run: Path) -> None:
+    target = open_target(run, options={"steps": 20}, device="cpu")
+    assert target.model is not None
+    with counted_calls(target.model) as calls:
+        assert target.seconds_each(3, None, 0) > 0
+    assert calls == [TIMED_STEPS]
 
 
 def test_scores_name_the_files_and_show_the_least_likely(run: Path, tmp_path: Path) -> None:

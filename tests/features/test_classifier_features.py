@@ -3,11 +3,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from unnoise.features import ClassifierFeatures, train_classifier
+from unnoise.features import ClassifierFeatures, Pixels, cache, train_classifier
+from unnoise.features.cache import cached_features, open_features
+from unnoise.sources import open_source
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +84,30 @@ def test_a_damaged_folder_is_refused(trained: ClassifierFeatures, tmp_path: Path
     (tmp_path / "classifier.json").write_text(json.dumps({**about, "version": "another"}))
     with pytest.raises(ValueError, match="is damaged"):
         ClassifierFeatures.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["classifier.json", "model.safetensors"])
+def test_a_damaged_classifier_is_trained_again(
+    name: str, trained: ClassifierFeatures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNNOISE_CACHE", str(tmp_path))
+    monkeypatch.setattr(cache, "_train", lambda *_: trained)
+    images = open_source("builtin:digits", progress=False)
+    first = open_features("classifier", images, None)
+    (damaged,) = tmp_path.rglob(name)
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    again = open_features("classifier", images, None)
+    assert again.version == first.version == trained.version
+
+
+def test_damaged_features_are_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNNOISE_CACHE", str(tmp_path))
+    images, rows = open_source("builtin:digits", progress=False), np.arange(5)
+    extractor = Pixels(images.shape)
+    first = cached_features(images, rows, extractor)
+    (file,) = (tmp_path / "features").iterdir()
+    file.write_bytes(b"\0" + file.read_bytes()[1:])
+    assert torch.equal(cached_features(images, rows, extractor), first)
 
 
 def test_colour_images(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,7 +17,8 @@ from sklearn.datasets import load_sample_images
 from torch import nn
 
 from unnoise.features import Dino, ImageNet, Inception, efficientnet_lite, inception
-from unnoise.features.efficientnet_lite import EfficientNetLite0, SameConv2d
+from unnoise.features.efficientnet_lite import EfficientNetLite0, SameConv2d, pad_inside
+from unnoise.features.folding import fold_norms
 from unnoise.features.inception import tensorflow_resize
 from unnoise.features.inception_v3 import InceptionV3
 from unnoise.features.weights import Published
@@ -184,6 +186,22 @@ def test_same_padding_is_tensorflows(side: int, kernel: int, stride: int) -> Non
     x[0, 0, 0, 0] = 1
     reached = [i for i in range(conv(x).shape[-1]) if conv(x)[0, 0, i, 0] > 0]
     assert reached == [i for i in range(conv(x).shape[-1]) if 0 <= total // 2 - i * stride < kernel]
+
+
+@pytest.mark.parametrize(("build", "side"), [(EfficientNetLite0, 64), (InceptionV3, 96)])
+def test_folded_norms_and_even_padding_change_nothing(build: Callable[[], Any], side: int) -> None:
+    """In float64, where what rounding leaves cannot hide a mistake; no norm and no uneven padding is left."""
+    network = lively(build()).double().eval()
+    x = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(1)).double()
+    with torch.no_grad():
+        expected = network(x)
+        fold_norms(network)
+        pad_inside(network)
+        torch.testing.assert_close(network(x), expected, rtol=1e-9, atol=1e-9 * float(expected.abs().max()))
+    kinds = {type(module) for module in network.modules()}
+    assert nn.BatchNorm2d not in kinds
+    strided = [m for m in network.modules() if isinstance(m, SameConv2d) and m.stride != (1, 1)]
+    assert not strided
 
 
 def test_imagenet_has_the_published_shapes() -> None:

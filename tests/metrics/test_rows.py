@@ -23,6 +23,9 @@ def test_blocks_cover_all_rows() -> None:
 def test_batches_shrink_with_the_images() -> None:
     sizes = [batch_rows(torch.empty(1, *shape), None) for shape in ((2,), (3, 32, 32), (3, 1024, 1024))]
     assert sizes == [4096, 170, 1]
+    assert [batch_rows(torch.empty(1, 2), size) for size in (1, 7)] == [1, 7]
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        batch_rows(torch.empty(1, 2), 0)
 
 
 def test_take_reads_every_kind_of_condition() -> None:

@@ -65,7 +65,7 @@ def test_recipes_say_what_they_are_and_survive_a_round_trip(name: str) -> None:
         ({"steps": 0}, "train.steps"),
         ({"minutes": -1}, "train.minutes"),
         ({"ema": 1.0}, "train.ema"),
-        ({"precision": "fp16"}, "auto, fp32, bf16"),
+        ({"precision": "fp8"}, "auto, fp32, tf32, bf16, fp16"),
         ({"batch_size": 10, "accumulate": 3}, "not a multiple"),
     ],
 )
@@ -109,7 +109,7 @@ def test_what_was_edited_by_hand_is_noted(tmp_path: Path, capsys: pytest.Capture
         ("height = 8", "height = 8.5", "found.height"),
         ("images = 1498", 'images = "many"', "found.images"),
         ("seed = 0", 'seed = "0"', "seed"),
-        ('source = "digits"', "source = 3", "source"),
+        ('source = "builtin:digits"', "source = 3", "source"),
         ("[found]", "[[found]]", "found in .* must be a table"),
         ("[objective]", "[objectiv]", "did you mean 'objective'"),
     ],

@@ -37,3 +37,14 @@ def test_an_old_run_goes_on(name: str, recipe: str, tmp_path: Path) -> None:
     done = unnoise.train("digits", recipe, run, steps=3, overrides=options, device="cpu")
     assert done.summary is not None
     assert (done.summary["resumed_from"], done.summary["steps"]) == (2, 3)
+
+
+def test_the_source_of_an_old_run_is_the_built_in_one_whatever_lies_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That version wrote `digits` and meant the built-in set, also beside a folder of that name."""
+    (tmp_path / "digits").mkdir()
+    monkeypatch.chdir(tmp_path)
+    run = unnoise.Run.open(FOLDER / "gan")
+    assert run.config["source"] == "builtin:digits"
+    assert run.open_data("test")[0].shape == (1, 8, 8)

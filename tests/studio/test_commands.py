@@ -63,7 +63,7 @@ def test_what_is_queued_is_kept_and_forgotten_when_it_ends(client: TestClient, s
     record = settings.state / "jobs" / f"{job['id']}.json"
     arguments = json.loads(record.read_text())["arguments"]
     assert shlex.join(arguments) == (
-        f"train digits --recipe ddpm-digits --out {settings.folder / 'new'} --minutes 1.5 --seed 0 "
+        f"train builtin:digits --recipe ddpm-digits --out {settings.folder / 'new'} --minutes 1.5 --seed 0 "
         "--set=train.batch_size=8"
     )
     assert client.post("/api/train", json=body).status_code == 400  # it waits already

@@ -20,6 +20,7 @@ from unnoise.runs.checkpoint import checkpoints, newest_valid
 from unnoise.runs.metrics_file import read_metrics
 from unnoise.runs.run import Run
 from unnoise.training import session as module
+from unnoise.training.distill import distill
 from unnoise.training.interrupt import Interrupt
 from unnoise.training.previews import Painter, fitted
 from unnoise.training.session import SETBACKS, Session
@@ -207,6 +208,45 @@ def test_a_moved_source_resumes(tmp_path: Path) -> None:
     run = train(there, steps=2, **arguments)
     assert run.summary is not None
     assert run.summary["resumed_from"] == 1
+
+
+@pytest.mark.parametrize("made_before", [False, True])
+def test_a_run_called_like_its_built_in_source_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made_before: bool
+) -> None:
+    """The second `train digits --out digits` used to look for images in the run."""
+    monkeypatch.chdir(tmp_path)
+    if made_before:
+        Path("digits").mkdir()
+    assert tiny(Path("digits"), 1).config["source"] == "builtin:digits"
+    again = tiny(Path("digits"), 2)
+    assert again.summary is not None
+    assert again.summary["resumed_from"] == 1
+    assert tiny(Path("other"), 1).config["source"] == "builtin:digits"
+
+
+def test_everything_that_takes_a_run_finds_its_data_beside_a_folder_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `digits` meant when the run was trained it means later, whatever lies in the working folder by then."""
+    monkeypatch.chdir(tmp_path)
+    run = tiny(Path("run"), 1)
+    for name in ("digits", "run/digits"):
+        Path(name).mkdir()
+    assert Run.open(run.folder).open_data("test")[0].source == "builtin:digits"
+    student = distill(run.folder, out="student", steps=1, overrides={"train.samples": 0}, device="cpu")
+    assert student.config["source"] == "builtin:digits"
+    result = unnoise.evaluate("run", metrics=("fid",), features="pixels", n=4, device="cpu")
+    assert result["reference"]["source"] == "builtin:digits"
+
+
+def test_a_relative_source_is_found_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save(tmp_path / "here.npy", np.random.default_rng(0).integers(0, 256, (9, 8, 8), dtype=np.uint8))
+    monkeypatch.chdir(tmp_path)
+    train("here.npy", "ddpm-digits", "run", steps=1, overrides=TINY, device="cpu")
+    Path("below").mkdir()
+    monkeypatch.chdir("below")
+    assert len(Run.open("../run").open_data()[0]) == 9
 
 
 def test_an_interrupt_during_the_plan_leaves_nothing_that_refuses(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from json import loads
 from pathlib import Path
 
-from unnoise.cli.options import Device, Features, Json, Metrics, Number, Overwrite, Samplers
+from unnoise.cli.options import Device, Features, Json, Metrics, Overwrite, Samplers, SomeNumber
 from unnoise.cli.output import show
 
 
@@ -17,7 +17,7 @@ def compare(
     data: str | None = None,
     metrics: Metrics = "fid,precision,recall,modes,memorised,bpd",
     features: Features = None,
-    number: Number = 2000,
+    number: SomeNumber = None,
     reference: str = "train",
     seed: int = 0,
     out: Path | None = None,
@@ -32,7 +32,8 @@ def compare(
         steps: Comma-separated numbers of steps for diffusion runs: 5,10,20,50; by default each run's own.
         guidance: Comma-separated scales of classifier-free guidance for conditional runs: 1,2,4; by default none.
         data: The source to measure against; by default the one each run was trained on.
-        number: How many samples of each.
+        number: How many samples of each; by default 2,000, or as many as five minutes allow for all rows together, at
+            least 500; fewer only where these take more than half an hour, which the plan says.
         reference: The split that samples are compared with.
         seed: Sample i has seed SEED + i, for every run.
         out: The folder of the page; by default comparison-RUN-RUN... in the working folder.

@@ -44,9 +44,9 @@ def data(
     from unnoise.data.pictures import save_png
     from unnoise.files import claim, ends_in
     from unnoise.sources.inspect import contact_sheet, inspect, write_npz
-    from unnoise.sources.open import open_source
+    from unnoise.sources.open import open_source, stem
 
-    out = ends_in(sheet or Path(f"{_stem(source)}-{split}-sheet.png"), ".png")
+    out = ends_in(sheet or Path(f"{stem(source)}-{split}-sheet.png"), ".png")
     for file in (out, *([] if pack is None else [pack])):
         claim(file, overwrite=overwrite, inputs=[Path(source)])
     images = open_source(
@@ -64,8 +64,3 @@ def data(
     packed = {} if pack is None else {"pack": str(write_npz(images, pack))}
     lines = [*report.lines(), f"sheet       {out}"]
     show({**report.to_dict(), "sheet": str(out), **packed}, json, lines, then=command("train", source))
-
-
-def _stem(source: str) -> str:
-    """A source, as a name for a file."""
-    return Path(source.replace(":", "-")).name.split(".")[0] or "source"

@@ -38,7 +38,8 @@ def evaluate(
         data: A source to measure against, or FID statistics (.npz of mu and sigma); by default the one
             the run was trained on.
         number: How many samples, and images at most whose likelihood is measured;
-            by default 10,000, or as many samples as five minutes allow, at least 500.
+            by default 10,000, or as many samples as five minutes allow, at least 500; fewer only where these take more
+            than half an hour, which the plan says.
         reference: The split that samples are compared with: train, as published figures, or test.
         split: The split whose likelihood is measured; test falls back to train where the source has no split, and says
             so.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from unnoise.evaluation.context import Context, Settings
 from unnoise.evaluation.entry import Entry, Result
 from unnoise.evaluation.evaluate import measure, open_context
 from unnoise.evaluation.metrics import Metric, find_metrics
+from unnoise.evaluation.plan import announce, plan_samples
 from unnoise.evaluation.report import write_report
 from unnoise.evaluation.table import row_of
 from unnoise.evaluation.target import Source, Target, open_target
@@ -18,10 +20,12 @@ from unnoise.files import json_text, write_atomic
 from unnoise.runtime.cpu import keep_pages
 from unnoise.runtime.device import chosen_device
 from unnoise.samplers.spec import parse_sampler
-from unnoise.sampling.sampler_choice import TUNED
+from unnoise.sampling.sampler_choice import TUNED, choose_sampler
 
 SHOWN = 36
 """Samples of each row that the page shows, from the same seeds."""
+MOST = 2000
+"""Samples of each row where no number is given and time allows it."""
 DEFAULT_METRICS = ("fid", "precision", "recall", "modes", "memorised", "bpd")
 
 
@@ -34,7 +38,7 @@ def compare(
     data: Source | None = None,
     metrics: Sequence[str] = DEFAULT_METRICS,
     features: str | None = None,
-    n: int = 2000,
+    n: int | None = None,
     reference: str = "train",
     seed: int = 0,
     out: str | Path = "comparison",
@@ -50,7 +54,8 @@ def compare(
         data: the source to measure against; by default the one each run was trained on.
         metrics: names in METRICS; one that a target does not have is None in its row, with the reason in its result.
         features: a name in FEATURES.
-        n: samples of each.
+        n: samples of each; by default 2,000, or as many as five minutes allow for all rows together, at least 500;
+            fewer only where these take more than half an hour, which the plan says.
         reference: the split that samples are compared with.
         seed: of the first sample, the same for every run.
         out: the folder of the page.
@@ -65,20 +70,36 @@ def compare(
     if not runs:
         raise UserError("nothing to compare: give at least one run")
     keep_pages()
-    settings = Settings(n, seed, reference, features, device=chosen_device(device))
     chosen = find_metrics(metrics)
+    targets = [target for run in runs for target in _variants(run, samplers, steps, guidance, device)]
+    settings = Settings(n or MOST, seed, reference, features, device=chosen_device(device))
+    opened = deque(open_context(target, data, "test", settings) for target in targets)
+    real = opened[0][0].train.pixels[:SHOWN]
+    if any(metric.of_samples for metric in chosen):
+        settings = _planned([context for context, _ in opened], n, settings)
     entries: list[Entry] = []
-    for run in runs:
-        for target in _variants(run, samplers, steps, guidance, device):
-            first = target.name not in (entry.target.name for entry in entries)
-            entries.append(_entry(target, data, [m for m in chosen if first or m.of_samples], settings))
+    while opened:  # what a row has measured is let go with it
+        context, split = opened.popleft()
+        context.settings = settings
+        first = context.target.name not in (entry.target.name for entry in entries)
+        entries.append(_entry(context, split, [metric for metric in chosen if first or metric.of_samples]))
     _fill_rows_of_one_run(entries, chosen)
     folder = Path(out)
     results = {"table": [entry.row for entry in entries], "results": [entry.result for entry in entries]}
     write_atomic(folder / "results.json", json_text(results, indent=1))
-    real = open_context(entries[0].target, data, "test", settings)[0].train.pixels[:SHOWN]
     report = write_report(entries, folder / "report.html", real)
     return {"table": results["table"], "report": str(report), "results": str(folder / "results.json")}
+
+
+def _planned(contexts: Sequence[Context], n: int | None, settings: Settings) -> Settings:
+    """The settings with the number of samples that the plan, which is announced, has."""
+    drawing = [context for context in contexts if context.target.why_no_samples() is None]
+    if not drawing:
+        return settings
+    targets, sets = [context.target for context in drawing], [context.train for context in drawing]
+    plan = plan_samples(targets, sets, n, settings.seed, settings.precision, MOST)
+    announce(plan)
+    return replace(settings, n=plan.n)
 
 
 def _variants(
@@ -86,14 +107,14 @@ def _variants(
 ) -> Iterator[Target]:
     """The run with each sampler, number of steps and guidance scale; a target without a sampler, once."""
     plain = open_target(run, device=device)
-    if plain.sampler is None:
+    if plain.sampler is None or plain.run is None:
         yield plain
         return
     scales = guidance if guidance and plain.condition_names else (plain.guidance,)
     for name, counts in map(_with_steps, samplers or (None,)):
         for count in counts or steps or (None,):
             options = {} if count is None else {"steps": count}
-            chosen = open_target(run, sampler=name, options=options, device=device).sampler
+            chosen = choose_sampler(plain.run, name, options)
             for scale in scales:
                 yield replace(plain, sampler=chosen, guidance=scale)
 
@@ -104,8 +125,7 @@ def _with_steps(sampler: str | None) -> tuple[str | None, tuple[int, ...]]:
     return sampler, (asked["steps"],) if "steps" in asked else ()
 
 
-def _entry(target: Target, data: Source | None, metrics: Sequence[Metric], settings: Settings) -> Entry:
-    context, split = open_context(target, data, "test", settings)
+def _entry(context: Context, split: str, metrics: Sequence[Metric]) -> Entry:
     result: Result = {}
     left_out: dict[str, str] = {}
     measured: list[Metric] = []
@@ -117,6 +137,7 @@ def _entry(target: Target, data: Source | None, metrics: Sequence[Metric], setti
             left_out[metric.names[0]] = str(error)
     result["left_out"] = left_out
     samples = context.drawn.pixels[:SHOWN] if any(metric.of_samples for metric in measured) else None
+    target = context.target
     return Entry(target, row_of(target, result), result, samples, _pairs(context, result, measured))
 
 

@@ -54,7 +54,7 @@ def evaluate(
         metrics: names in METRICS.
         features: a name in FEATURES; by default classifier where there are labels, else imagenet.
         n: samples, and images at most whose likelihood is measured; by default 10,000, or as many samples as five
-            minutes allow, at least 500.
+            minutes allow, at least 500; fewer only where these take more than half an hour, which the plan says.
         reference: the split that samples are compared with, 'train' as in the literature, or 'test'.
         split: the split whose likelihood is measured; 'train' where the data has no test split, which the result says.
         sampler: by default the run's own.
@@ -92,7 +92,7 @@ def evaluate(
         Settings(n or MOST, seed, reference, features, batch_size, times, chosen_device(device), precision),
     )
     if any(metric.of_samples for metric in chosen) and target.why_no_samples() is None:
-        plan = plan_samples(target, context.train, n, seed, precision)
+        plan = plan_samples([target], [context.train], n, seed, precision)
         announce(plan)
         context.settings = replace(context.settings, n=plan.n)
     return kept(measure(context, chosen, used), target, metrics)

@@ -21,6 +21,7 @@ from unnoise.progress import progress_bar
 from unnoise.runs.run import Run
 from unnoise.seeding import StepNoise
 from unnoise.sources import open_source
+from unnoise.sources.open import EXPLICIT
 
 SCORE_TIMES = 10
 """Noise levels at which the denoising-error score looks."""
@@ -232,7 +233,7 @@ def auroc(known: Tensor, other: Tensor) -> float:
 def _ood_images(name: str, known: Images, n: int, seed: int) -> Images:
     channels, height, width = known.shape
     if name == "glyphs":
-        return open_source(name, size=(height, width), channels=channels, limit=n, progress=False)
+        return open_source(f"{EXPLICIT}{name}", size=(height, width), channels=channels, limit=n, progress=False)
     noise = np.random.default_rng(seed).integers(0, 256, (n, *known.shape), dtype=np.uint8)
     return Images(noise, source="uniform noise")
 

@@ -93,7 +93,7 @@ def measure_against(
         raise NotApplicable(f"{moments.file} holds a mean and a covariance: {others[0]} needs images; --metrics fid")
     begun = time.perf_counter()
     extractor = _extractor(features or "inception", moments, target, how.device)
-    plan = plan_samples(target, None, n, how.seed, how.precision)
+    plan = plan_samples([target], [None], n, how.seed, how.precision)
     announce(plan)
     drawn = target.draw(plan.n, None, how.seed, how.batch_size, how.precision)
     found = frechet_to_moments(features_of(drawn.pixels, extractor, "samples"), moments.mean, moments.covariance)

@@ -17,9 +17,10 @@ from unnoise.errors import NotApplicable, UserError
 from unnoise.features.extractor import levels
 from unnoise.guidance import ClassifierFree
 from unnoise.models import CanDenoise, CanReconstruct, CanSample, CanScore, ImageModel
+from unnoise.models.image_model import require
 from unnoise.progress import notice
 from unnoise.runs.run import CONFIG_FILE, Run
-from unnoise.runtime.precision import chosen_precision
+from unnoise.runtime.precision import chosen_precision, computing_in
 from unnoise.samplers import Sampler
 from unnoise.sampling.batches import counted_calls, sample_in_batches
 from unnoise.sampling.sampler_choice import choose_sampler
@@ -30,6 +31,8 @@ Source: TypeAlias = str | Path | Images | np.ndarray | torch.Tensor
 
 
 RANGES = ("0,1", "-1,1")
+TIMED_STEPS = 4
+"""Of a sampler of more steps so many are run to know how long it takes."""
 
 
 @dataclass(frozen=True)
@@ -130,8 +133,7 @@ class Target:
         if reason := self.why_no_samples():
             raise NotApplicable(reason)
         begun = time.perf_counter()
-        guidance = ClassifierFree(self.guidance) if self.guidance != 1 else None
-        cond = self._conditions(n, data, seed)
+        guidance, cond = self._guidance(), self._conditions(n, data, seed)
         with counted_calls(self.model) as calls:
             pixels = sample_in_batches(
                 self.model,
@@ -156,6 +158,32 @@ class Target:
         }
         labels = cond["label"] if cond is not None and "label" in self.condition_names else None
         return Drawn(pixels, how, None if labels is None else labels.cpu().numpy())
+
+    @torch.no_grad()
+    def seconds_each(self, count: int, data: Images | None, seed: int, precision: str = "auto") -> float:
+        """Seconds that drawing an image takes, from `count` of them. Of a sampler of many steps on a CPU only the first
+        are run: the others take as long."""
+        assert self.model is not None
+        model = require(self.model, CanSample, "sampling")
+        steps = 1 if self.sampler is None else self.sampler.steps
+        if steps <= TIMED_STEPS or self.model.device.type != "cpu":
+            self.draw(1, data, seed, count, precision)  # loads what is loaded once
+            begun = time.perf_counter()
+            self.draw(count, data, seed, count, precision)
+            return (time.perf_counter() - begun) / count
+        cond, guidance = self._conditions(count, data, seed), self._guidance()
+        with computing_in(self.model.device, chosen_precision(self.model.device, precision)):
+            points = model.stream(range(seed, seed + count), cond, self.sampler, guidance)
+            next(points)  # loads what is loaded once
+            begun = time.perf_counter()
+            x = [next(points).x for _ in range(TIMED_STEPS - 1)][-1]
+            stepped = time.perf_counter()
+            model.decode_point(x)
+            ended = time.perf_counter()
+        return (steps * (stepped - begun) / (TIMED_STEPS - 1) + ended - stepped) / count
+
+    def _guidance(self) -> ClassifierFree | None:
+        return ClassifierFree(self.guidance) if self.guidance != 1 else None
 
     def checkpoint(self) -> Record:
         """Which weights were measured: the run's step and the digest of its averaged weights."""

@@ -8,15 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save
 from torch import Tensor
 
 from unnoise.data import Images
 from unnoise.data.cache import cache_folder
-from unnoise.errors import UserError
+from unnoise.errors import DamagedSource, UserError
 from unnoise.features import FEATURES, ClassifierFeatures, FeatureExtractor, train_classifier
-from unnoise.files import write_atomic
-from unnoise.progress import progress_bar
+from unnoise.files import read_tensors, write_tensors
+from unnoise.progress import notice, progress_bar
 from unnoise.registry import build, lookup
 
 CLASSIFIER_SEED = 0
@@ -42,21 +41,27 @@ def open_features(
     if train.labels is None:
         raise UserError("features 'classifier' need labels, and the data has none; use imagenet or pixels")
     folder = _place("classifiers", train.fingerprint, None if test is None else test.fingerprint, CLASSIFIER_SEED)
-    if not folder.exists():
-        held_out = None if test is None or test.labels is None else (np.array(test.pixels), np.array(test.labels))
-        with progress_bar() as progress:
-            progress.add_task("training the classifier whose features are used (once for this data)", total=None)
-            trained = train_classifier(
-                np.array(train.pixels),
-                np.array(train.labels),
-                len(train.classes),
-                seed=CLASSIFIER_SEED,
-                test=held_out,
-                device=device,
-            )
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        trained.save(folder)
+    if folder.exists():
+        try:
+            return ClassifierFeatures.load(folder).to(device)
+        except DamagedSource as error:
+            notice(f"{error}; it is trained again")
+    _train(train, test, device).save(folder)
     return ClassifierFeatures.load(folder).to(device)
+
+
+def _train(train: Images, test: Images | None, device: str | torch.device) -> ClassifierFeatures:
+    held_out = None if test is None or test.labels is None else (np.array(test.pixels), np.array(test.labels))
+    with progress_bar() as progress:
+        progress.add_task("training the classifier whose features are used (once for this data)", total=None)
+        return train_classifier(
+            np.array(train.pixels),
+            np.array(train.labels),
+            len(train.classes),
+            seed=CLASSIFIER_SEED,
+            test=held_out,
+            device=device,
+        )
 
 
 def features_of(pixels: np.ndarray, extractor: FeatureExtractor, what: str) -> Tensor:
@@ -69,13 +74,12 @@ def features_of(pixels: np.ndarray, extractor: FeatureExtractor, what: str) -> T
 def cached_features(images: Images, rows: np.ndarray, extractor: FeatureExtractor) -> Tensor:
     """(N, D) of the images at `rows`, kept in the cache by content, so that a reference is measured once."""
     rows_digest = hashlib.sha256(rows.astype(np.int64).tobytes()).hexdigest()
-    file = _place("features", images.fingerprint, rows_digest, extractor.version).with_suffix(".safetensors")
-    if file.exists():
-        return load_file(file)["features"]
-    features = features_of(images.pixels[rows], extractor, images.source)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(file, save({"features": features}))
-    return features
+    file = _place("features", images.fingerprint, rows_digest, extractor.version).with_suffix(".bin")
+    stored = read_tensors(file)
+    if stored is None:
+        stored = {"features": features_of(images.pixels[rows], extractor, images.source)}
+        write_tensors(file, stored)
+    return stored["features"]
 
 
 def _place(kind: str, *key: str | int | None) -> Path:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 from torch.nn import functional as F
 
-from unnoise.errors import UserError
+from unnoise.errors import DamagedSource, UserError
 from unnoise.features.extractor import FeatureExtractor, signed
 from unnoise.files import new_folder
 from unnoise.metrics.statistics import Array
@@ -28,6 +29,8 @@ WEIGHT_DECAY = 1e-2
 LABEL_SMOOTHING = 0.05
 HELD_OUT = 10
 """Every tenth image tests the classifier where no test set is given."""
+DAMAGE = (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, RuntimeError, SafetensorError)
+"""What reading a classifier's files raises when their bytes have changed."""
 
 
 @dataclass(frozen=True)
@@ -88,19 +91,24 @@ class ClassifierFeatures(FeatureExtractor):
 
     @classmethod
     def load(cls, folder: str | Path) -> ClassifierFeatures:
-        """What `save` wrote; raises UserError when it is not there or not what was saved."""
+        """What `save` wrote.
+
+        Raises:
+            UserError: where it is not there; DamagedSource, one of them, where it is not what was saved.
+        """
         folder = Path(folder)
+        if not folder.is_dir():
+            raise UserError(f"{folder} holds no classifier")
         try:
             about = json.loads((folder / "classifier.json").read_text("utf-8"))
-            weights = load((folder / "model.safetensors").read_bytes())
-        except OSError as error:
-            raise UserError(f"{folder} holds no classifier: {error.strerror}") from None
-        shape = about["network"]
-        network = ConvClassifier(**{**shape, "size": tuple(shape["size"])})
-        network.load_state_dict(weights)
-        loaded = cls(network, None if about["training"] is None else Training(**about["training"]))
-        if loaded.version != about["version"]:
-            raise UserError(f"{folder} is damaged: its weights are not those of its description")
+            shape = about["network"]
+            network = ConvClassifier(**{**shape, "size": tuple(shape["size"])})
+            network.load_state_dict(load((folder / "model.safetensors").read_bytes()))
+            loaded = cls(network, None if about["training"] is None else Training(**about["training"]))
+            if loaded.version != about["version"]:
+                raise DamagedSource(f"{folder} is damaged: its weights are not those of its description")
+        except (*DAMAGE, OSError) as error:
+            raise DamagedSource(f"{folder} is damaged: {' '.join(str(error).split())[:200]}") from error
         return loaded
 
 

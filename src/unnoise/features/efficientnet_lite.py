@@ -45,6 +45,7 @@ class ImageNet(FeatureExtractor):
         self.weights = weights
         self.network = EfficientNetLite0()
         load_published(self.network, _packaged() if weights is None else weights, SHA256)
+        pad_inside(self.network)
         self.version = f"EfficientNet-Lite0 {SHA256[:8]}, 224x224 bicubic antialiased, (x - 127) / 128"
 
     @torch.inference_mode()
@@ -131,6 +132,28 @@ class SameConv2d(nn.Conv2d):
         kernel, stride = self.kernel_size[0], self.stride[0]
         total = max(0, (-(-side // stride) - 1) * stride + kernel - side)
         return total // 2, total - total // 2
+
+
+@torch.no_grad()
+def pad_inside(network: nn.Module) -> None:
+    """Makes the uneven padding of every strided convolution even, for inputs of even sides: with a row and a column of
+    zeros before its kernel it reads the same pixels, and no padded copy is made."""
+    for module in list(network.modules()):
+        for name, conv in list(module.named_children()):
+            if isinstance(conv, SameConv2d) and conv.stride == (2, 2):
+                setattr(module, name, _even(conv))
+
+
+def _even(conv: SameConv2d) -> nn.Conv2d:
+    kernel = conv.kernel_size[0] + 1
+    even = nn.Conv2d(conv.in_channels, conv.out_channels, kernel, 2, kernel // 2 - 1, groups=conv.groups).to(
+        conv.weight
+    )
+    even.weight.copy_(F.pad(conv.weight, (1, 0, 1, 0)))
+    assert conv.bias is not None
+    assert even.bias is not None
+    even.bias.copy_(conv.bias)
+    return even.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:

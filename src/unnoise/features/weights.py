@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from unnoise.errors import UserError
+from unnoise.features.folding import fold_norms
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,12 @@ class Published:
 
 
 def load_published(network: nn.Module, path: str | Path, sha256: str) -> None:
-    """Loads the state dict of a published file; raises UserError when it is missing or is not that file."""
+    """Loads the state dict of a published file into a network that from then on only computes: frozen, its batch norms
+    in its convolutions, its weights in the order that convolutions read fastest.
+
+    Raises:
+        UserError: where the file is missing, or another.
+    """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"there is no weights file {path}")
@@ -42,3 +48,5 @@ def load_published(network: nn.Module, path: str | Path, sha256: str) -> None:
         raise UserError(f"{path} is not the published weights file: its SHA-256 is {digest}, not {sha256}")
     network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     network.eval().requires_grad_(False)
+    fold_norms(network)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -20,6 +20,7 @@ from unnoise.runs.checkpoint import save_checkpoint
 from unnoise.runs.config import plain, read_recipe, write_config
 from unnoise.runs.run import CHECKPOINTS, CONFIG_FILE, Run
 from unnoise.samplers import SAMPLERS
+from unnoise.sources import resolved
 from unnoise.training.settings import DataSettings, TrainSettings, section
 from unnoise.training.setup import build_parts
 
@@ -66,7 +67,7 @@ def new_run(
     config = {
         "unnoise": unnoise.__version__,
         "recipe": RECIPE,
-        "source": source or UNKNOWN_SOURCE,
+        "source": resolved(source) if source else UNKNOWN_SOURCE,
         "seed": 0,
         "found": {
             "images": 1,

@@ -203,7 +203,7 @@ class Walk:
         if (status.st_dev, status.st_ino) in self._seen:
             return []
         self._seen.add((status.st_dev, status.st_ino))
-        if prefix and _is_run(entries):
+        if prefix and is_run_folder(path):
             self.notes.append(f"{prefix} is a run of unnoise and no data, so it is left out")
             return []
         return entries
@@ -220,14 +220,12 @@ def _kind(entry: os.DirEntry[str]) -> str:
     return "file" if stat.S_ISREG(mode) else "not a regular file"
 
 
-def _is_run(entries: list[os.DirEntry[str]]) -> bool:
-    config = next((entry for entry in entries if entry.name == CONFIG), None)
-    if config is None or _kind(config) != "file":
-        return False
+def is_run_folder(path: str | Path) -> bool:
+    """Whether a folder holds the configuration of a run of unnoise."""
     try:
-        with open(config.path, "rb") as file:
+        with DiskFile(os.path.join(path, CONFIG)).open() as file:
             return file.read(1 << 12).startswith(b"unnoise = ")
-    except OSError:
+    except (OSError, UserError):
         return False
 
 

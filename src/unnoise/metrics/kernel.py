@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.stats import norm
 from torch import Tensor
 
 from unnoise.errors import UserError
 from unnoise.metrics.statistics import Array, feature_pair
 
 ROWS = 1024
+TINY = 1e-300
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,14 @@ class PolynomialKernel:
 class SquaredMMD:
     """An unbiased estimate of the squared maximum mean discrepancy, and its standard error over repetitions.
 
-    Unbiased means that it is below zero half the time when the sets have one distribution. The error covers the draw
-    of both sets.
+    Unbiased means that it is below zero about half the time when the sets have one distribution. The error covers the
+    draw of both sets. interval: holds the value of the distributions in 95 % of repetitions; it reaches further up than
+    down, because the estimate's variance grows with the value.
     """
 
     value: float
     stderr: float
+    interval: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,27 @@ def _squared_mmd(x: Tensor, y: Tensor, kernel: PolynomialKernel | None) -> Squar
     without_y = (within_y.sum() - 2 * within_y) / ((m - 1) * (m - 2)) - 2 * (across_y.sum() - across_y) / (n * (m - 1))
     jackknife = float(sum((len(z) - 1) * z.var(correction=0) for z in (without_x, without_y)))
     variance = max(jackknife - of_pairs, jackknife / 2)
-    return SquaredMMD(float(mean_x + mean_y - 2 * across), variance**0.5)
+    value = float(mean_x + mean_y - 2 * across)
+    bias = float((_mean_of_same(x, kernel) - mean_x) / n + (_mean_of_same(y, kernel) - mean_y) / m)
+    return SquaredMMD(value, variance**0.5, _interval(value, variance, jackknife / max(value + bias, TINY)))
+
+
+def _interval(value: float, variance: float, growth: float) -> tuple[float, float]:
+    """The mu with (value - mu)^2 <= z^2 (variance + growth (mu - value)).
+
+    In the kernel's eigenbasis the squared distance is sum_k lambda_k d_k^2, and d_k is observed with the variance
+    s = 1/N + 1/M. The estimate then has the variance sum_k lambda_k^2 (2 s^2 + 4 s d_k^2), which grows by 4 s lambda
+    with the value. The jackknife is 4 s sum_k lambda_k^2 d_k^2 of the observed d_k, and the biased estimate is
+    sum_k lambda_k d_k^2 of them: `growth` is their ratio.
+    """
+    z = float(norm.ppf(0.975))
+    middle, reach = z**2 * growth / 2, (z**4 * growth**2 / 4 + z**2 * variance) ** 0.5
+    return value + middle - reach, value + middle + reach
+
+
+def _mean_of_same(x: Tensor, kernel: PolynomialKernel) -> Tensor:
+    """The mean of k(x_i, x_i)."""
+    return torch.stack([kernel(row[None], row[None]).squeeze() for row in x]).mean()
 
 
 def _variance_within(x: Tensor, sums: Tensor, kernel: PolynomialKernel) -> float:

@@ -14,7 +14,8 @@ from unnoise.seeding import generator
 
 PARTS, PARTITIONS = 3, 8
 """Errors come from so many disjoint parts, of so many random partitions. The variance of density times n still changes
-with n, so the parts are large: its error is up to 1.5 times too large in few dimensions at a few hundred images."""
+with n, because fewer images have wider neighbourhoods that overlap more, so the parts are large: its error is up to 1.5
+times too large in few dimensions at a few hundred images, never a third too small."""
 SMALLEST_PART = 50
 
 

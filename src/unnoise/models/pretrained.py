@@ -70,6 +70,9 @@ class AutoencoderKL(PretrainedAutoencoder):
         quantised: bool = True,
     ) -> None:
         super().__init__(shape, channels, latent, 2 ** (len(widths) - 1))
+        uneven = [width for width in widths if width % groups]
+        if uneven:
+            raise UserError(f"{groups} groups do not divide the {uneven[0]} channels of a level of this autoencoder")
         self.widths, self.blocks, self.groups = widths, blocks, groups
         self.attention, self.quantised = attention, quantised
         self.encoder = KLEncoder(channels, 2 * latent, widths, blocks, groups, attention)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from torch import Tensor
 
 from unnoise.aliases import Record
 from unnoise.errors import UserError
+from unnoise.io.json_file import read_json
 from unnoise.models.tensor_files import read_torch, read_weights, state_dict, whole
+from unnoise.registry import Bounds, Items, fitted
 
 Found = tuple[dict[str, Any], dict[str, Tensor]]
 """The spec of an autoencoder, and its state dict in float32."""
 
 WEIGHTS = "diffusion_pytorch_model"
-LARGEST_WIDTH, MOST_LEVELS = 4096, 8
+MOST_LEVELS = 8
+Width = Annotated[int, Bounds(1, 4096)]
+Widths = Annotated[tuple[Width, ...], Items(1)]
 DEFAULTS: Record = {
     "in_channels": 3,
     "latent_channels": 4,
@@ -28,8 +30,10 @@ DEFAULTS: Record = {
     "use_quant_conv": True,
 }
 """What diffusers takes where a config says nothing."""
+TYPES: Record = {name: bool if isinstance(value, bool) else Width for name, value in DEFAULTS.items()}
 OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 OLD_NAME = re.compile(rf"(\.attentions\.\d+)\.({'|'.join(OLD_ATTENTION)})\.")
+LAYER = re.compile(r"(\d{1,4})\.weight")
 BLOCKS = {"down_block_types": "DownEncoderBlock2D", "up_block_types": "UpDecoderBlock2D"}
 
 
@@ -41,25 +45,26 @@ def read_pretrained(folder: Path) -> Found | None:
     if (folder / "config.json").is_file():
         return _diffusers(folder)
     encoder, decoder = (_weights_file(folder, f"*{part}") for part in ("encoder", "decoder"))
-    return None if encoder is None or decoder is None else _tiny(_tensors(encoder), _tensors(decoder))
+    return None if encoder is None or decoder is None else _tiny(encoder, decoder)
 
 
 def _diffusers(folder: Path) -> Found:
-    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config = read_json(folder / "config.json")
     kind = config.get("_class_name")
     if kind != "AutoencoderKL":
         raise UserError(f"{folder} holds a {kind}; diffusers folders of kind AutoencoderKL can be a codec")
     for key, known in BLOCKS.items():
-        others = set(config.get(key, ())) - {known}
+        others = set(map(str, fitted(config.get(key, []), list, f"{key} in {folder}"))) - {known}
         if others:
             raise UserError(f"{folder}: {key} has {', '.join(sorted(others))}; only {known} is supported")
-    widths = tuple(config["block_out_channels"])
-    if not 1 <= len(widths) <= MOST_LEVELS or max(widths) > LARGEST_WIDTH:
-        raise UserError(f"{folder}: block_out_channels {widths} are out of bounds")
+    widths = fitted(config.get("block_out_channels"), Widths, f"block_out_channels in {folder}")
+    if len(widths) > MOST_LEVELS:
+        raise UserError(f"{folder}: block_out_channels {widths} has more than {MOST_LEVELS} levels")
     file = _weights_file(folder, WEIGHTS)
     if file is None:
         raise UserError(f"{folder} has no {WEIGHTS}.safetensors")
-    chosen = {**DEFAULTS, **{key: value for key, value in config.items() if key in DEFAULTS}}
+    given = {**DEFAULTS, **{key: value for key, value in config.items() if key in DEFAULTS}}
+    chosen = {key: fitted(given[key], hint, f"{key} in {folder}") for key, hint in TYPES.items()}
     spec = {
         "kind": "autoencoderkl",
         "channels": chosen["in_channels"],
@@ -81,12 +86,15 @@ def renamed(name: str, value: Tensor) -> tuple[str, Tensor]:
     return name, value.flatten(1) if is_matrix else value
 
 
-def _tiny(encoder: Mapping[str, Tensor], decoder: Mapping[str, Tensor]) -> Found:
-    last = max((int(name.split(".")[0]), name) for name in encoder if name.endswith(".weight"))[1]
+def _tiny(encoder_file: Path, decoder_file: Path) -> Found:
+    encoder, decoder = _tensors(encoder_file), _tensors(decoder_file)
+    layers = {int(found[1]): value for name, value in encoder.items() if (found := LAYER.fullmatch(name))}
+    if 0 not in layers or any(value.ndim != 4 for value in layers.values()):
+        raise UserError(f"{encoder_file} is no encoder of TAESD's: it has no convolution '0.weight'")
     spec = {
         "kind": "taesd",
-        "channels": encoder["0.weight"].shape[1],
-        "latent": len(encoder[last]),
+        "channels": layers[0].shape[1],
+        "latent": len(layers[max(layers)]),
         "wide": any(".pool." in name for name in encoder),
     }
     return spec, {f"encoder.{k}": v for k, v in encoder.items()} | {f"decoder.{k}": v for k, v in decoder.items()}

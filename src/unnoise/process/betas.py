@@ -12,6 +12,7 @@ from torch import Tensor
 
 from unnoise.errors import UserError
 from unnoise.process.schedule_base import VariancePreserving, in_float64
+from unnoise.registry import Many
 
 
 class Betas(VariancePreserving):
@@ -21,7 +22,7 @@ class Betas(VariancePreserving):
     (Ho et al. 2020, section 2.)
     """
 
-    T: int
+    T: Many
 
     @cached_property
     def betas(self) -> Tensor:
@@ -72,7 +73,7 @@ class LinearBetas(Betas):
     The ends are for T = 1000: with another T, scale them by 1000 / T to reach the same noise at x_T.
     """
 
-    T: int = 1000
+    T: Many = 1000
     beta_start: float = 1e-4
     beta_end: float = 0.02
 
@@ -88,7 +89,7 @@ class ScaledLinearBetas(Betas):
     """Betas whose square roots rise from that of `beta_start` to that of `beta_end` in equal steps (the code of Rombach
     et al. 2022)."""
 
-    T: int = 1000
+    T: Many = 1000
     beta_start: float = 0.00085
     beta_end: float = 0.012
 
@@ -104,7 +105,7 @@ class ScaledLinearBetas(Betas):
 class GeometricBetas(Betas):
     """Betas from `beta_start` to `beta_end` in equal ratios."""
 
-    T: int = 1000
+    T: Many = 1000
     beta_start: float = 1e-4
     beta_end: float = 0.05
 
@@ -121,7 +122,7 @@ class CosineBetas(Betas):
     """alpha_bar_t = f(t) / f(0), f(t) = cos^2((t / T + s) / (1 + s) pi / 2), betas capped at `max_beta`
     (Nichol & Dhariwal 2021, equation 17)."""
 
-    T: int = 1000
+    T: Many = 1000
     s: float = 0.008
     max_beta: float = 0.999
 

@@ -1,6 +1,6 @@
 """Objects from specs and specs from objects, checked against the annotations of constructors."""
 
-from unnoise.registry.annotations import Amount, Bounds, Count, Fraction, Positive, Sizes, fitted, wanted
+from unnoise.registry.annotations import Amount, Bounds, Count, Fraction, Items, Many, Positive, Sizes, fitted, wanted
 from unnoise.registry.plugins import Rows, Table, declared
 from unnoise.registry.specs import (
     REQUIRED,
@@ -20,6 +20,8 @@ __all__ = [
     "Bounds",
     "Count",
     "Fraction",
+    "Items",
+    "Many",
     "Option",
     "Positive",
     "Rows",

@@ -38,7 +38,7 @@ class Bounds:
 
     def __str__(self) -> str:
         ends = {"at least": self.least, "above": self.above, "at most": self.most, "below": self.below}
-        return " and ".join(f"{word} {end:g}" for word, end in ends.items() if end is not None)
+        return " and ".join(f"{word} {end:.10g}" for word, end in ends.items() if end is not None)
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,8 @@ class Items:
 
 Positive = Annotated[int, Bounds(1)]
 """A whole number from 1 on."""
+Many = Annotated[int, Bounds(1, 2**20)]
+"""A whole number from 1 on of what is held in memory at once: steps of a sampler or a schedule, images of a batch."""
 Count = Annotated[int, Bounds(0)]
 """A whole number from 0 on."""
 Fraction = Annotated[float, Bounds(0, 1)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from difflib import get_close_matches
 from typing import Any, TypeVar, get_type_hints
 
@@ -41,8 +41,8 @@ def suggest(name: str, allowed: Iterable[str]) -> str:
 
 def lookup(table: Mapping[str, T], name: str, what: str) -> T:
     """The entry of `table` called `name`; UserError names the nearest when there is none."""
-    if name not in table:
-        raise UserError(f"unknown {what} {name!r}; {suggest(name, table)}")
+    if not isinstance(name, str) or name not in table:
+        raise UserError(f"unknown {what} {name!r}; {suggest(str(name), table)}")
     return table[name]
 
 
@@ -51,7 +51,8 @@ def describe(cls: type, bounds: bool = False) -> list[Option]:
 
     bounds: whether types are given with the `Bounds` that they are annotated with.
     """
-    hints = get_type_hints(cls.__init__, include_extras=bounds)
+    # the fields of a dataclass are annotated in the modules of its bases, which its own __init__ knows nothing of
+    hints = get_type_hints(cls if is_dataclass(cls) else cls.__init__, include_extras=bounds)
     parameters = list(inspect.signature(cls).parameters.values())
     return [Option(p.name, hints.get(p.name, Any), p.default) for p in parameters]
 

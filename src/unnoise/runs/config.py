@@ -16,6 +16,7 @@ from unnoise.errors import UserError
 from unnoise.files import text_digest, write_atomic
 from unnoise.registry import check_keys, declared, suggest
 from unnoise.runs.bounds import check_run
+from unnoise.sources.open import BUILT_IN, EXPLICIT
 
 Config = dict[str, Any]
 
@@ -88,7 +89,7 @@ def read_config(path: Path) -> tuple[Config, bool]:
     edited = "digest" in written and written.pop("digest") != _digest(written)
     config = _renewed(written)
     check_run(config, str(path))
-    return config, edited
+    return {**config, "source": _renewed_source(config["source"])}, edited
 
 
 def to_toml(config: Config) -> str:
@@ -126,6 +127,7 @@ def override(config: Config, overrides: Spec) -> Config:
         if last == "kind" and section.get("kind") != value:
             section.clear()
         section[last] = _copied(value) if isinstance(value, Mapping) else value
+    _check_tables(result, "the configuration")
     return result
 
 
@@ -152,10 +154,14 @@ def plain(config: Config) -> Config:
 
 def _checked(config: Config, where: str, renew: bool = True) -> Config:
     check_keys(config, (*SECTIONS, *RUN_KEYS), where)
+    _check_tables(config, where)
+    return _renewed(config) if renew else config
+
+
+def _check_tables(config: Config, where: str) -> None:
     for name in (*SECTIONS, "found"):
         if not isinstance(config.get(name, {}), Mapping):
             raise UserError(f"{name} in {where} must be a table, got {config[name]!r}")
-    return _renewed(config) if renew else config
 
 
 def _digest(config: Config) -> str:
@@ -170,6 +176,11 @@ def _renewed(value: Any) -> Any:
         OLD_KEYS.get(key, key): OLD_KINDS.get(item, item) if key == "kind" else _renewed(item)
         for key, item in value.items()
     }
+
+
+def _renewed_source(source: str) -> str:
+    """Earlier versions wrote the name of a built-in set alone, and every path in full."""
+    return f"{EXPLICIT}{source}" if source.partition(":")[0] in BUILT_IN else source
 
 
 def _copied(value: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from filelock import FileLock, Timeout
 from unnoise.aliases import Record, Source
 from unnoise.data import Images
 from unnoise.errors import UserError
+from unnoise.io.json_file import read_json
 from unnoise.models import MODELS
 from unnoise.models.assembly import build_model
 from unnoise.models.diffusion import Diffusion
@@ -91,7 +91,7 @@ class Run:
     def tuned(self, steps: int) -> Sampler | None:
         """The sampler that `unnoise tune` found for so many steps, if it did."""
         file = self.folder / "tuned" / f"{steps}.json"
-        return build(SAMPLERS, json.loads(file.read_text())["sampler"], "sampler") if file.is_file() else None
+        return build(SAMPLERS, read_json(file).get("sampler", {}), f"sampler in {file}") if file.is_file() else None
 
     def open_data(self, split: str = "train", source: Source = None, limit: int | None = None) -> tuple[Images, str]:
         """Images as the run's model takes them, of its own source unless another is given, and their split's name:

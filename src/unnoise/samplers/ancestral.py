@@ -16,7 +16,7 @@ from unnoise.process.gaussian import posterior_between
 from unnoise.process.level import mix
 from unnoise.process.schedule_base import Schedule
 from unnoise.process.variance import VARIANCES, Beta, BetaTilde, OfTime, Variance
-from unnoise.registry import build, lookup
+from unnoise.registry import Many, build, lookup
 from unnoise.samplers.sampler import Sampler, Step
 from unnoise.seeding import Noise
 
@@ -32,7 +32,7 @@ class Ancestral(Sampler):
     for a run, estimated from its own images: `sampling.analytic`), or a `Variance` itself.
     """
 
-    steps: int = 1000
+    steps: Many = 1000
     variance: str | Variance = "beta-tilde"
 
     order: ClassVar[int] = 0

@@ -14,6 +14,7 @@ from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoiser
 from unnoise.process.level import mix
 from unnoise.process.schedule_base import Schedule
+from unnoise.registry import Many
 from unnoise.samplers.grids import times
 from unnoise.samplers.sampler import Sampler, Step
 from unnoise.seeding import Noise
@@ -28,7 +29,7 @@ class Renoise(Sampler):
     noise is left, and renoising to there would change nothing.
     """
 
-    steps: int = 2
+    steps: Many = 2
 
     order: ClassVar[int] = 0
     best_grids: ClassVar[Mapping[int, str]] = {1: "karras"}

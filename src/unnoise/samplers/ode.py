@@ -16,6 +16,7 @@ from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.gaussian import transition
 from unnoise.process.level import Level, level, mix
 from unnoise.process.schedule_base import Schedule
+from unnoise.registry import Many
 from unnoise.samplers.line import along_line
 from unnoise.samplers.sampler import Sampler, Step
 from unnoise.seeding import Noise
@@ -87,7 +88,7 @@ class Heun(Euler):
     """Euler's step corrected by the mean of both ends: algorithm 2 of Karras et al. 2022, Heun's method on VE and, in
     t, on RectifiedFlow. 2 steps - 1 network evaluations: the step to t = 0 is not corrected."""
 
-    steps: int = 18
+    steps: Many = 18
 
     order: ClassVar[int] = 2
 

@@ -16,6 +16,7 @@ from unnoise.aliases import Conditions, State
 from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.schedule_base import Schedule
+from unnoise.registry import Many
 from unnoise.samplers.grids import AUTO, best_grid, times
 from unnoise.seeding import Noise, SeededNoise
 
@@ -42,7 +43,7 @@ class Sampler(ABC):
     best of them at this number of steps, or the times themselves, `steps` of them, falling to above 0 (what
     `unnoise.samplers.search` finds)."""
 
-    steps: int = 50
+    steps: Many = 50
     grid: str | tuple[float, ...] = AUTO
 
     order: ClassVar[int] = 1

@@ -9,7 +9,9 @@ import torch
 
 from unnoise.aliases import Record
 from unnoise.files import write_atomic
+from unnoise.io.json_file import read_json
 from unnoise.process.variance import Analytic, estimate_gammas
+from unnoise.registry import arguments_of
 from unnoise.runs.run import Run
 from unnoise.runtime.precision import chosen_precision, computing_in
 from unnoise.samplers import Ancestral, Sampler
@@ -27,12 +29,13 @@ def with_analytic_variance(run: Run, sampler: Sampler) -> Sampler:
     if not isinstance(sampler, Ancestral) or sampler.variance != "analytic":
         return sampler
     file, weights = run.folder / "tuned" / "variance.json", run.weights()
-    kept: Record = json.loads(file.read_text()) if file.is_file() else {}
+    kept: Record = read_json(file) if file.is_file() else {}
     if any(kept.get(key) != value for key, value in weights.items()):
         found = _estimated(run)
         kept = {"times": found.times, "gammas": found.gammas, "images": IMAGES, **weights}
         write_atomic(file, json.dumps(kept, indent=1))
-    return replace(sampler, variance=Analytic(tuple(kept["times"]), tuple(kept["gammas"])))
+    fitting = {name: kept[name] for name in ("times", "gammas") if name in kept}
+    return replace(sampler, variance=Analytic(**arguments_of(Analytic, fitting, str(file))))
 
 
 @torch.no_grad()

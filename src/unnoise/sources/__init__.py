@@ -12,6 +12,8 @@ _HOMES = {
     "Report": "unnoise.sources.inspect",
     "contact_sheet": "unnoise.sources.inspect",
     "open_source": "unnoise.sources.open",
+    "resolved": "unnoise.sources.open",
+    "stem": "unnoise.sources.open",
 }
 
 __all__ = list(_HOMES)

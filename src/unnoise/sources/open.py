@@ -22,7 +22,7 @@ from unnoise.data.pack import Files, some
 from unnoise.data.settings import Settings
 from unnoise.errors import NoSplit, UserError
 from unnoise.io.picture_reader import WHITE
-from unnoise.io.tree import Tree, Walk, folder_tree
+from unnoise.io.tree import Tree, Walk, folder_tree, is_run_folder
 from unnoise.progress import notice
 from unnoise.registry import Table, suggest
 from unnoise.sources.archive import tar_tree, zip_tree
@@ -128,21 +128,52 @@ def _report(images: Images, strict: bool, shown: bool) -> None:
         notice(f"{images.source}: {note}")
 
 
-def _origin(source: str | Path, settings: Settings, cache: Path, shown: bool) -> Origin:
-    explicit = str(source).startswith(EXPLICIT)
-    named = str(source).removeprefix(EXPLICIT)
-    name, _, options = named.partition(":")
+def resolved(source: str | Path) -> str:
+    """What a source means, in words that mean the same everywhere: the absolute path of a file or folder, or
+    `builtin:NAME`.
+
+    Raises:
+        UserError: where it is neither.
+    """
     path = Path(source).expanduser()
-    there = not explicit and _exists(path)
-    if isinstance(source, str) and name in BUILT_IN and not there:
+    if _is_data(source, path):
+        return str(path.resolve())
+    return f"{EXPLICIT}{_built_in_name(source)}"
+
+
+def stem(source: str | Path) -> str:
+    """A source, as a part of a file's name."""
+    named = str(source).removeprefix(EXPLICIT).replace(":", "-")
+    return Path(named).name.split(".")[0] or "source"
+
+
+def _origin(source: str | Path, settings: Settings, cache: Path, shown: bool) -> Origin:
+    path = Path(source).expanduser()
+    if not _is_data(source, path):
+        name, _, options = _built_in_name(source).partition(":")
         return BUILT_IN[name](options, settings, cache, shown)
-    if not there:
-        raise UserError(f"there is no file or folder {str(source)!r}, nor a built-in set; {suggest(name, BUILT_IN)}")
     origin = _path_origin(path.resolve(), settings)
     if str(source) not in BUILT_IN:
         return origin
     note = f"taken for {path.resolve()}, which goes before the built-in set; that one is {EXPLICIT}{source}"
     return replace(origin, notes=(note,))
+
+
+def _is_data(source: str | Path, path: Path) -> bool:
+    """Whether something lies at the path that may be data; a run of unnoise is none."""
+    return not str(source).startswith(EXPLICIT) and _exists(path) and not is_run_folder(path)
+
+
+def _built_in_name(source: str | Path) -> str:
+    """The name, with its options, of a built-in set."""
+    named = str(source).removeprefix(EXPLICIT)
+    if isinstance(source, str) and named.partition(":")[0] in BUILT_IN:
+        return named
+    path = Path(source).expanduser()
+    if _exists(path) and is_run_folder(path):
+        raise UserError(f"{source} is a run of unnoise and no data; give the images that you mean")
+    near = suggest(named.partition(":")[0], BUILT_IN)
+    raise UserError(f"there is no file or folder {str(source)!r}, nor a built-in set; {near}")
 
 
 def _exists(path: Path) -> bool:

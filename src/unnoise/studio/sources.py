@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from unnoise.aliases import Record
-from unnoise.sources.open import BUILT_IN
+from unnoise.sources.open import BUILT_IN, EXPLICIT
 from unnoise.studio.paths import NotFound, inside
 from unnoise.studio.settings import Settings
 from unnoise.studio.uploads import ARCHIVES
@@ -33,7 +33,7 @@ def resolve(settings: Settings, name: str) -> str:
     """
     first, _, rest = name.partition("/")
     if name.partition(":")[0] in BUILT_IN:
-        return name
+        return f"{EXPLICIT}{name}"
     roots = {UPLOADS: settings.uploads, **{folder.name: folder for folder in settings.data}}
     if first not in roots:
         raise NotFound(

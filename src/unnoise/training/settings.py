@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeVar, get_type_hints
 
 from unnoise.aliases import Record, Spec
 from unnoise.errors import UserError
-from unnoise.registry import Amount, Bounds, Count, Fraction, Positive, arguments_of, fitted, lookup
+from unnoise.registry import Amount, Bounds, Count, Fraction, Many, Positive, arguments_of, fitted, lookup
 from unnoise.runtime.cuda_graphs import Choice
 from unnoise.runtime.precision import Precision
 from unnoise.training.trackers import TRACKERS
@@ -59,7 +59,7 @@ class TrainSettings:
 
     steps: Positive = 100_000
     minutes: Amount = 0.0
-    batch_size: Positive = 64
+    batch_size: Many = 64
     accumulate: Positive = 1
     optimizer: Literal["adamw", "muon"] = "adamw"
     learning_rate: Annotated[float, Bounds(above=0)] = 2e-4

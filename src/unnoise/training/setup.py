@@ -27,7 +27,7 @@ from unnoise.runs.config import Config, plain
 from unnoise.runs.run import Run
 from unnoise.runtime.memory import within_memory
 from unnoise.samplers import SAMPLERS, Sampler
-from unnoise.sources import open_source
+from unnoise.sources import open_source, resolved
 from unnoise.training.dial import dialled
 from unnoise.training.engine import Engine, choose_engine
 from unnoise.training.latents import with_autoencoder, with_latents
@@ -39,8 +39,8 @@ VALIDATION_IMAGES = 256
 
 @dataclass(frozen=True)
 class Setup:
-    """config: the resolved configuration, every default included; sampler: of a model that draws in steps; notes:
-    what was chosen, and what to expect."""
+    """source: as `sources.resolved` names it, where it is a path or a name; config: every default included; sampler: of
+    a model that draws in steps; notes: what was chosen, and what to expect."""
 
     source: Any
     config: Config
@@ -105,10 +105,11 @@ def prepare(
     model, objective = build_parts(config, images.shape, len(images.classes))
     _prepare_conditions(model, images)
     sampler = _sampler(model, config.get("sampler"))
-    resolved = {
+    named = resolved(source) if isinstance(source, (str, Path)) else source
+    complete = {
         "unnoise": unnoise.__version__,
         "recipe": recipe,
-        "source": _source_name(source),
+        "source": named if isinstance(named, str) else "array",
         "seed": seed,
         "start": None if base is None else str(base.folder.resolve()),
         "found": _found(images),
@@ -118,7 +119,7 @@ def prepare(
         "sampler": None if sampler is None else spec_of(SAMPLERS, sampler),
         "train": asdict(settings),
     }
-    return Setup(source, plain(resolved), seed, data, settings, engine, images, model, objective, sampler, notes)
+    return Setup(named, plain(complete), seed, data, settings, engine, images, model, objective, sampler, notes)
 
 
 def build_parts(config: Config, shape: tuple[int, int, int], classes: int) -> tuple[ImageModel, Objective]:
@@ -178,9 +179,3 @@ def _found(images: Images) -> Spec:
         "classes": list(images.classes),
         "fingerprint": images.fingerprint,
     }
-
-
-def _source_name(source: Source) -> str:
-    if isinstance(source, (str, Path)):
-        return str(Path(source).resolve()) if Path(source).exists() else str(source)
-    return "array"

@@ -15,6 +15,8 @@ from unnoise.runs.config import Config, override, read_recipe, write_config
 from unnoise.runs.plan import Plan
 from unnoise.runs.run import CHECKPOINTS, CONFIG_FILE, Run, claim_folder, is_run
 from unnoise.runtime.threads import same_threads
+from unnoise.sources import stem
+from unnoise.sources.open import BUILT_IN, EXPLICIT
 from unnoise.training.identity import check_same
 from unnoise.training.log import TrainLog
 from unnoise.training.plan import known_plan, measure
@@ -72,6 +74,7 @@ def train(
     name, config = _configuration(recipe, base, {**(overrides or {}), **given})
     folder = Path(out or default_folder(source, name))
     claim_folder(folder)
+    source = _beside(source, folder)
     stored = Run.open(folder).config if is_run(folder) else None
     setup = prepare(source, name, config, seed, base, device, stored)
     run = Run(folder, setup.config)
@@ -91,8 +94,14 @@ def train(
 
 def default_folder(source: Source, recipe: str) -> Path:
     """runs/SOURCE-RECIPE."""
-    name = Path(source).name.split(".")[0] if isinstance(source, (str, Path)) else "array"
-    return Path("runs") / f"{name.replace(':', '-')}-{Path(recipe).stem}"
+    name = stem(source) if isinstance(source, (str, Path)) else "array"
+    return Path("runs") / f"{name}-{Path(recipe).stem}"
+
+
+def _beside(source: Source, folder: Path) -> Source:
+    """The source; the built-in set, where the run's own folder is called like it: what a run fills is no data."""
+    built_in = isinstance(source, str) and source.partition(":")[0] in BUILT_IN
+    return f"{EXPLICIT}{source}" if built_in and Path(source).resolve() == folder.resolve() else source
 
 
 def _configuration(recipe: str | None, base: Run | None, overrides: Spec) -> tuple[str, Config]:

@@ -105,18 +105,23 @@ def against_steps(entries: Sequence[Entry]) -> list[Figure]:
 
 
 def against_guidance(entries: Sequence[Entry]) -> list[Figure]:
-    """The distance, and fidelity and variety by themselves, against the guidance scale."""
-    guided = [entry for entry in entries if entry.row["guidance"] is not None]
-    if len({entry.row["guidance"] for entry in guided}) < 2:
+    """The distance, and fidelity and variety by themselves, against the guidance scale: a line for each way of sampling
+    that was measured at several scales."""
+    name = entries[0].result["fid_name"] if entries else ""
+    distance = _several(_lines(entries, "guidance", ("fid",), _steps))
+    if not distance:
         return []
-    name = guided[0].result["fid_name"]
-    distance = curves(_lines(guided, "guidance", ("fid",)), x="guidance scale", y=name, markers=True)
-    parts = _lines(guided, "guidance", ("precision", "recall", "class_accuracy"))
+    parts = _several(_lines(entries, "guidance", ("precision", "recall", "class_accuracy"), _measure))
     fractions = curves(parts, x="guidance scale", y="fraction", markers=True)
     return [
-        Figure(f"{name} against guidance", distance),
+        Figure(f"{name} against guidance", curves(distance, x="guidance scale", y=name, markers=True)),
         *([Figure("Precision, recall and class accuracy against guidance", fractions)] if parts else []),
     ]
+
+
+def _several(lines: dict[str, Curve]) -> dict[str, Curve]:
+    """The lines through more than one place."""
+    return {name: (at, values) for name, (at, values) in lines.items() if len(set(at)) > 1}
 
 
 def _sampler(entry: Entry, key: str) -> str:
@@ -124,12 +129,16 @@ def _sampler(entry: Entry, key: str) -> str:
     return f"{entry.row['run']}, {entry.row['sampler']}{guided}"
 
 
+def _steps(entry: Entry, key: str) -> str:
+    return f"{entry.row['run']}, {entry.row['sampler']} {entry.row['steps']} steps"
+
+
 def _measure(entry: Entry, key: str) -> str:
-    return f"{entry.row['run']}, {key.replace('_', ' ')}"
+    return f"{_steps(entry, key)}, {key.replace('_', ' ')}"
 
 
 def _lines(
-    entries: Sequence[Entry], x: str, keys: Sequence[str], name: Callable[[Entry, str], str] = _measure
+    entries: Sequence[Entry], x: str, keys: Sequence[str], name: Callable[[Entry, str], str]
 ) -> dict[str, Curve]:
     """A line for each key of each run: its values against the column x."""
     lines: dict[str, tuple[list[float], list[float]]] = {}

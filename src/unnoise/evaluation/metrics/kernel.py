@@ -31,10 +31,12 @@ class KernelDistance(Metric):
     def compute(self, context: Context) -> Result:
         if min(len(context.samples), len(context.reference)) <= SUBSET:
             whole = squared_mmd(context.samples, context.reference)
-            return {"kid": whole.value, "kid_stderr": whole.stderr}
+            return {"kid": whole.value, "kid_stderr": whole.stderr, "kid_interval": list(whole.interval)}
         found = kernel_distance(context.samples, context.reference, subset_size=SUBSET)
         return {"kid": found.mean, "kid_std": found.std, "kid_subsets": {"count": len(found.values), "size": SUBSET}}
 
     def lines(self, result: Result) -> list[Line]:
-        error = f" +- {result['kid_stderr']:.5f}" if "kid_stderr" in result else ""
+        error = ""
+        if "kid_interval" in result:
+            error = " (95 % interval: {:.5f} to {:.5f})".format(*result["kid_interval"])
         return [(kid_name(result), f"{result['kid']:.5f}{error}")]

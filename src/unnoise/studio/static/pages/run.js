@@ -14,7 +14,7 @@ export async function show(main, query, signal) {
   const status = h('span')
   const actions = h('div', { class: 'actions' })
   const top = head(name, null, actions)
-  top.firstChild.append(h('div', { class: 'actions' }, status, h('span', { class: 'muted small' }, run.error ? '' : `${run.recipe} on ${run.source.split(/[\\/]/).pop()}`)))
+  top.firstChild.append(h('div', { class: 'actions' }, status, h('span', { class: 'muted small' }, run.error ? '' : `${run.recipe} on ${run.source.replace(/^builtin:/, '').split(/[\\/]/).pop()}`)))
   main.append(top)
   if (run.error) { main.append(h('p', { class: 'note bad' }, run.error)); return }
   const live = h('section', { class: 'card', 'aria-label': 'Progress' })
