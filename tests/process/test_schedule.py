@@ -17,11 +17,22 @@ from unnoise.process.schedule import (
     CosineBetas,
     GeometricBetas,
     GivenBetas,
+    LearnedSchedule,
     LinearBetas,
     RectifiedFlow,
     ScaledLinearBetas,
     Schedule,
 )
+
+
+def learned() -> LearnedSchedule:
+    """One whose weights have moved far."""
+    schedule, draws = LearnedSchedule(T=100, features=8), torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in schedule.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=draws))
+    return schedule
+
 
 SCHEDULES_UNDER_TEST = [
     LinearBetas(),
@@ -37,6 +48,8 @@ SCHEDULES_UNDER_TEST = [
     VP(beta_min=1.0, beta_max=1.0),
     VE(),
     RectifiedFlow(),
+    LearnedSchedule(),
+    learned(),
 ]
 BETAS_UNDER_TEST = [schedule for schedule in SCHEDULES_UNDER_TEST if isinstance(schedule, Betas)]
 
