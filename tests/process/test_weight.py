@@ -49,7 +49,7 @@ def test_edm_weight_is_karras_et_als(data: float) -> None:
 
 
 def test_the_bounds_weight_is_equation_12_of_ho_et_al() -> None:
-    """T beta_t^2 / (2 sigma_t^2 (1 - beta_t) (1 - alpha_bar_t)) on errors of eps, for t > 1 and both fixed variances."""
+    """T beta_t^2 / (2 sigma_t^2 (1 - beta_t) (1 - alpha_bar_t)) on errors of eps."""
     schedule = LinearBetas()
     betas, alpha_bar = schedule.betas[1:], schedule.alpha_bar[1:]
     t = torch.arange(2, 1001, dtype=torch.float64)

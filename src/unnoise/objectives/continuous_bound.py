@@ -16,7 +16,7 @@ from unnoise.objectives.objective import Loss, Objective
 from unnoise.process.denoiser import Denoised
 from unnoise.process.gaussian import discretised_log_prob, perturb
 from unnoise.process.schedule import LearnedSchedule
-from unnoise.process.variance import BetaTilde
+from unnoise.process.variance import Continuous
 from unnoise.process.weight import half_gamma_rate
 from unnoise.seeding import Noise
 
@@ -36,7 +36,7 @@ class ContinuousBound(Objective):
 
     def __init__(self, model: Diffusion) -> None:
         self._model = model
-        self._variance = BetaTilde()
+        self._variance = Continuous()
         if isinstance(model.schedule, LearnedSchedule) and model.lora is None:
             model.schedule.requires_grad_(True)
 
@@ -106,5 +106,6 @@ def refuse_learned_schedule(model: Diffusion) -> None:
     without noise."""
     if isinstance(model.schedule, LearnedSchedule):
         raise UserError(
-            "schedule.kind = learned is trained by the bound alone: --recipe vdm, or --set objective.kind=continuous-bound"
+            "schedule.kind = learned is trained by the bound alone: --recipe vdm, or "
+            "--set objective.kind=continuous-bound"
         )

@@ -34,8 +34,8 @@ class LearnedSchedule(nn.Module, VariancePreserving):
     """alpha_t^2 = sigmoid(-gamma(t)), sigma_t^2 = sigmoid(gamma(t)): gamma = -log-SNR is a monotone network of t.
 
     gamma(t) = gamma_0 + (gamma_1 - gamma_0) (g(u) - g(0)) / (g(1) - g(0)), u = (t - 1) / (T - 1), with
-    g(u) = h + sum_k a_k sigmoid(b_k h + c_k), h = w u, and w, a, b positive. gamma_0 and gamma_1, the noise of the first
-    and of the last step, are learned too. Before the first step log alpha is linear in t, as between any steps of
+    g(u) = h + sum_k a_k sigmoid(b_k h + c_k), h = w u, and w, a, b positive. gamma_0 and gamma_1, the noise of the
+    first and of the last step, are learned too. Before the first step log alpha is linear in t, as between any steps of
     betas, so that the schedule begins at a clean image.
 
     Its weights are part of the model's: saved, averaged and resumed with it. They are constants until an objective
