@@ -82,12 +82,18 @@ LAYERS = (
         {
             "evaluation": "evaluate, compare, reports",
             "editing": "picture files in, picture files out",
-            "lectures": "the figures and experiments of a course",
             "interop": "models of other libraries, in and out",
             "testing": "the contracts that plug-ins are tested by",
         },
     ),
     Layer("probing", {"probing": "what a model has learned to see: linear probe, classes by Bayes' rule"}),
+    Layer(
+        "course",
+        {
+            "lectures": "the figures and experiments of a course",
+            "families": "every family of models trained for the same time and measured alike",
+        },
+    ),
     Layer("demo", {"demo": "the main job end to end", "studio": "the local page and its REST interface"}),
     Layer("face", {"cli": "the command line: the public API and no logic"}),
     Layer("start", {"__main__": "python -m unnoise"}),
