@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from filelock import FileLock, Timeout
+from torch import nn
 
 from unnoise.aliases import Record, Source
 from unnoise.data import Images
@@ -20,6 +21,7 @@ from unnoise.models.assembly import build_model
 from unnoise.models.diffusion import Diffusion
 from unnoise.models.image_model import CanDenoise, CanSample, ImageModel, require
 from unnoise.networks.lora import merge_lora
+from unnoise.networks.own import register
 from unnoise.progress import notice
 from unnoise.registry import build, lookup
 from unnoise.runs.checkpoint import Checkpoint, checkpoints, newest_valid
@@ -176,6 +178,11 @@ def claim_folder(folder: Path) -> None:
         )
 
 
-def load(run: Run | str | Path, device: str | None = None) -> ImageModel:
-    """The trained model of a run, as `train` returns it, or of its folder: averaged weights, eval mode."""
+def load(run: Run | str | Path, device: str | None = None, *, network: type[nn.Module] | None = None) -> ImageModel:
+    """The trained model of a run, as `train` returns it, or of its folder: averaged weights, eval mode.
+
+    network: the class of a network of your own that the run was trained with; nothing is imported by a name in a file.
+    """
+    if network is not None:
+        register(network)
     return Run.open(run).load(device)
