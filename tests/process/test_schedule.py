@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from unnoise.process.gaussian import posterior, transition
+from unnoise.process.learned_schedule import UNIT
 from unnoise.process.schedule import (
     SCHEDULES,
     VE,
@@ -30,7 +31,7 @@ def learned() -> LearnedSchedule:
     schedule, draws = LearnedSchedule(T=100, features=8), torch.Generator().manual_seed(3)
     with torch.no_grad():
         for parameter in schedule.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=draws))
+            parameter.add_(torch.randn(parameter.shape, generator=draws) / UNIT)
     return schedule
 
 

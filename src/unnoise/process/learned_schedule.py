@@ -15,10 +15,10 @@ from unnoise.process.schedule_base import VariancePreserving, in_float64
 
 HALVINGS = 60
 """Of [1, T] in the search for a time: as many as float64 can tell apart."""
-ENDS_UNIT = 10.0
-"""gamma per unit of the parameters of the ends: Adam moves a parameter by about its learning rate a step, whatever the
-gradient, and gamma has farther to go than a weight."""
-SIGMOIDS = 0.1
+UNIT = 10.0
+"""What one unit of a parameter stands for: Adam moves a parameter by about its learning rate a step, whatever the
+gradient, and a schedule has farther to go than a weight."""
+SIGMOIDS = 1.0
 """The sum of their heights at first, beside the straight line's 1."""
 Factors = Callable[[], Tensor]
 
@@ -61,10 +61,10 @@ class LearnedSchedule(nn.Module, VariancePreserving):
         self.T, self.gamma_min, self.gamma_max, self.features = T, gamma_min, gamma_max, features
         width = float(features)
         self.ends = nn.Parameter(torch.zeros(2))
-        self.line = nn.Parameter(_before_softplus(torch.ones(())))
-        self.heights = nn.Parameter(_before_softplus(torch.full((features,), SIGMOIDS / width)))
-        self.slopes = nn.Parameter(_before_softplus(torch.full((features,), 2 * width**0.5)))
-        self.offsets = nn.Parameter(-2 * width**0.5 * (torch.arange(features) + 0.5) / width)
+        self.line = nn.Parameter(_before_softplus(torch.ones(())) / UNIT)
+        self.heights = nn.Parameter(_before_softplus(torch.full((features,), SIGMOIDS / width)) / UNIT)
+        self.slopes = nn.Parameter(_before_softplus(torch.full((features,), 2 * width**0.5)) / UNIT)
+        self.offsets = nn.Parameter(-2 * width**0.5 * (torch.arange(features) + 0.5) / width / UNIT)
         self.requires_grad_(False)
         self._factors: Factors | None = None
 
@@ -140,7 +140,7 @@ class LearnedSchedule(nn.Module, VariancePreserving):
 
     def _ends(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """gamma_0 and gamma_1."""
-        moved = ENDS_UNIT * self.ends.to(like)
+        moved = UNIT * self.ends.to(like)
         width = F.softplus(moved[1] + _before_softplus(torch.tensor(self.gamma_max - self.gamma_min).to(like)))
         lowest = self.gamma_min + moved[0]
         return lowest, lowest + width
@@ -157,9 +157,9 @@ class LearnedSchedule(nn.Module, VariancePreserving):
 
     def _raw(self, u: Tensor) -> _Gamma:
         """g(u) and g'(u)."""
-        line, heights, slopes = (F.softplus(raw.to(u)) for raw in (self.line, self.heights, self.slopes))
+        line, heights, slopes = (F.softplus(UNIT * raw.to(u)) for raw in (self.line, self.heights, self.slopes))
         h = line * u
-        lit = torch.sigmoid(slopes * h[..., None] + self.offsets.to(u))
+        lit = torch.sigmoid(slopes * h[..., None] + UNIT * self.offsets.to(u))
         rate = line * (1 + (heights * slopes * lit * (1 - lit)).sum(-1))
         return _Gamma(h + (heights * lit).sum(-1), rate)
 
