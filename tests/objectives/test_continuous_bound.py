@@ -16,6 +16,7 @@ from unnoise.models.assembly import build_model
 from unnoise.models.diffusion import Diffusion
 from unnoise.objectives import ContinuousBound
 from unnoise.objectives.assembly import build_objective
+from unnoise.process.learned_schedule import QUIET
 from unnoise.process.schedule import LearnedSchedule
 from unnoise.registry import spec_of
 from unnoise.runs.checkpoint import checkpoints
@@ -89,7 +90,7 @@ def test_the_ends_are_trained_by_the_bound(end: int) -> None:
 
     assert ends.grad is not None
     expected = difference(made, ends.data[end : end + 1], total, 1e-4)
-    assert float(ends.grad[end]) == pytest.approx(expected, rel=0.01)
+    assert float(ends.grad[end]) / QUIET == pytest.approx(expected, rel=0.01)
 
 
 @pytest.mark.parametrize(("part", "end"), [("prior", 1), ("decoder", 0)])
@@ -118,7 +119,7 @@ def test_the_shape_is_trained_by_the_square_of_the_loss(name: str) -> None:
     expected = difference(made, number, square, 1e-4)
     assert abs(expected) > 1e-6
     # The features of the noise level are float32, which a difference feels and a gradient does not.
-    assert float(weight.grad.view(-1)[2 if weight.ndim else 0]) == pytest.approx(expected, rel=0.03)
+    assert float(weight.grad.view(-1)[2 if weight.ndim else 0]) / QUIET == pytest.approx(expected, rel=0.03)
 
 
 def test_another_shape_has_the_same_bound_and_another_variance() -> None:

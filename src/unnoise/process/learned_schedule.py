@@ -20,6 +20,11 @@ UNIT = 10.0
 gradient, and a schedule has farther to go than a weight."""
 SIGMOIDS = 1.0
 """The sum of their heights at first, beside the straight line's 1."""
+OVERLAP = 2.5
+"""The slope of a sigmoid at first, over that which would cross its part of [0, 1] once: their sum has no ripples."""
+QUIET = 1e-3
+"""What the gradients are multiplied by: those of a loss's square can be a thousand times the network's, which a common
+clipping would then stop. Adam's steps are the same."""
 Factors = Callable[[], Tensor]
 
 
@@ -36,7 +41,7 @@ class LearnedSchedule(nn.Module, VariancePreserving):
     gamma(t) = gamma_0 + (gamma_1 - gamma_0) (g(u) - g(0)) / (g(1) - g(0)), u = (t - 1) / (T - 1), with
     g(u) = h + sum_k a_k sigmoid(b_k h + c_k), h = w u, and w, a, b positive. gamma_0 and gamma_1, the noise of the
     first and of the last step, are learned too. Before the first step log alpha is linear in t, as between any steps of
-    betas, so that the schedule begins at a clean image.
+    betas, so that the schedule begins at a clean image. Before training gamma is nearly a straight line.
 
     Its weights are part of the model's: saved, averaged and resumed with it. They are constants until an objective
     that can train them asks for their gradients (`objectives.continuous_bound`). On a GPU each function of time waits
@@ -59,12 +64,12 @@ class LearnedSchedule(nn.Module, VariancePreserving):
         if not gamma_min < gamma_max:
             raise UserError(f"need gamma_min < gamma_max, got {gamma_min} and {gamma_max}")
         self.T, self.gamma_min, self.gamma_max, self.features = T, gamma_min, gamma_max, features
-        width = float(features)
+        centres = (torch.arange(features, dtype=torch.float64) + 0.5) / features
         self.ends = nn.Parameter(torch.zeros(2))
-        self.line = nn.Parameter(_before_softplus(torch.ones(())) / UNIT)
-        self.heights = nn.Parameter(_before_softplus(torch.full((features,), SIGMOIDS / width)) / UNIT)
-        self.slopes = nn.Parameter(_before_softplus(torch.full((features,), 2 * width**0.5)) / UNIT)
-        self.offsets = nn.Parameter(-2 * width**0.5 * (torch.arange(features) + 0.5) / width / UNIT)
+        self.line = _parameter(_before_softplus(torch.ones(())))
+        self.heights = _parameter(_before_softplus(torch.full((features,), SIGMOIDS / features)))
+        self.slopes = _parameter(_before_softplus(torch.full((features,), OVERLAP * features)))
+        self.offsets = _parameter(-OVERLAP * features * centres)
         self.requires_grad_(False)
         self._factors: Factors | None = None
 
@@ -140,7 +145,7 @@ class LearnedSchedule(nn.Module, VariancePreserving):
 
     def _ends(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """gamma_0 and gamma_1."""
-        moved = UNIT * self.ends.to(like)
+        moved = _scaled(self.ends, like)
         width = F.softplus(moved[1] + _before_softplus(torch.tensor(self.gamma_max - self.gamma_min).to(like)))
         lowest = self.gamma_min + moved[0]
         return lowest, lowest + width
@@ -157,9 +162,9 @@ class LearnedSchedule(nn.Module, VariancePreserving):
 
     def _raw(self, u: Tensor) -> _Gamma:
         """g(u) and g'(u)."""
-        line, heights, slopes = (F.softplus(UNIT * raw.to(u)) for raw in (self.line, self.heights, self.slopes))
+        line, heights, slopes = (F.softplus(_scaled(raw, u)) for raw in (self.line, self.heights, self.slopes))
         h = line * u
-        lit = torch.sigmoid(slopes * h[..., None] + UNIT * self.offsets.to(u))
+        lit = torch.sigmoid(slopes * h[..., None] + _scaled(self.offsets, u))
         rate = line * (1 + (heights * slopes * lit * (1 - lit)).sum(-1))
         return _Gamma(h + (heights * lit).sum(-1), rate)
 
@@ -168,6 +173,16 @@ class LearnedSchedule(nn.Module, VariancePreserving):
         if factors is not None and shape.requires_grad:
             shape.register_hook(lambda gradient: gradient * factors())
         return shape
+
+
+def _scaled(parameter: Tensor, like: Tensor) -> Tensor:
+    """UNIT parameter, in float64 where `like` is, with a gradient that is QUIET."""
+    value = UNIT * parameter.to(like)
+    return torch.lerp(value.detach(), value, QUIET) if value.requires_grad else value
+
+
+def _parameter(value: Tensor) -> nn.Parameter:
+    return nn.Parameter((value / UNIT).float())
 
 
 def _before_softplus(value: Tensor) -> Tensor:
