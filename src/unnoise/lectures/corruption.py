@@ -36,7 +36,7 @@ def corruption(
     train, test = labelled(runs[0], TRAINED, TESTED)
     models = {**{_name(opened): opened.load(device) for opened in runs}, "pixels": None}
     lines = {name: over_corruption(model, train, test, AMOUNTS, seed=seed) for name, model in models.items()}
-    figure = slide("Features that noise does not take away: a linear probe of clean images, tested on noisy ones")
+    figure = slide("Features under noise: a linear probe of clean images, tested on noisy ones")
     above, below = figure.subfigures(2, 1, height_ratios=(4, 1))
     axes = above.subplots()
     for (name, accuracies), marker in zip(lines.items(), "os^", strict=False):
