@@ -53,7 +53,7 @@ def test_accuracy_over_labels_from_a_trained_encoder_and_from_scratch(
     drawn = show("labels", autoencoder, steps=40, out=tmp_path / "labels.png", device="cpu")
     assert is_slide(drawn["out"])
     assert drawn["labels"] == [10, 300]
-    for start in ("from the trained encoder", "from scratch"):
+    for start in ("trained encoder, frozen", "trained encoder, fine-tuned", "from scratch"):
         few, many = drawn[start]
         assert few < many
 

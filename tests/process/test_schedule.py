@@ -24,6 +24,7 @@ from unnoise.process.schedule import (
     ScaledLinearBetas,
     Schedule,
 )
+from unnoise.testing import check_schedule
 
 
 def learned() -> LearnedSchedule:
@@ -51,6 +52,7 @@ SCHEDULES_UNDER_TEST = [
     RectifiedFlow(),
     LearnedSchedule(),
     learned(),
+    learned().requires_grad_(),
 ]
 BETAS_UNDER_TEST = [schedule for schedule in SCHEDULES_UNDER_TEST if isinstance(schedule, Betas)]
 
@@ -65,6 +67,11 @@ def inner_times(schedule: Schedule, n: int = 57) -> torch.Tensor:
 
 def test_every_name_is_under_test() -> None:
     assert {type(schedule) for schedule in SCHEDULES_UNDER_TEST} == set(SCHEDULES.values())
+
+
+@every_schedule
+def test_the_contract_that_plug_ins_are_tested_by_holds(schedule: Schedule) -> None:
+    check_schedule(schedule)
 
 
 @every_schedule

@@ -36,7 +36,9 @@ FIGURES: dict[str, Entry] = {
     "trajectories": Entry("RUN", "the same x_T at several numbers of steps, and paths in the plane"),
     "latents": Entry("RUN [RUN]", "the plane of two latents: points by class, the decoded grid, x ~ p(x | z)"),
     "corruption": Entry("RUN [RUN]", "a linear probe of an autoencoder's and a denoising one's latents over noise"),
-    "labels": Entry("RUN", "accuracy over the number of labels, from a trained encoder and from scratch"),
+    "labels": Entry(
+        "RUN", "accuracy over labels: from a trained encoder, frozen or fine-tuned, and from scratch"
+    ),
     "transfer": Entry("RUN SOURCE", "training on SOURCE from what RUN has learned, and from scratch: both curves"),
     "classification": Entry("RUN", "a generative classifier beside a discriminative one, on images of no class too"),
     "modes": Entry("", "25 Gaussians: which of them a GAN, a VAE and a diffusion model find"),

@@ -37,7 +37,7 @@ def classification(run: str | Path, /, *, n: int = 200, seed: int = 0, device: s
     sets = _sets(opened, n, seed)
     found = {name: classifiers.answers(images) for name, images in sets.items()}
     figure = slide("Bayes' rule with a generative model, and a network that was trained to classify")
-    upper, lower = figure.subfigures(2, 1, height_ratios=(3.4, 1))
+    upper, lower = figure.subfigures(2, 1, height_ratios=(3.4, 1), squeeze=False).flat
     right, sure, errors = upper.subplots(1, 3)
     _bars(
         right,

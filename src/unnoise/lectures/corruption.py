@@ -37,7 +37,7 @@ def corruption(
     models = {**{_name(opened): opened.load(device) for opened in runs}, "pixels": None}
     lines = {name: over_corruption(model, train, test, AMOUNTS, seed=seed) for name, model in models.items()}
     figure = slide("Features under noise: a linear probe of clean images, tested on noisy ones")
-    above, below = figure.subfigures(2, 1, height_ratios=(4, 1))
+    above, below = figure.subfigures(2, 1, height_ratios=(4, 1), squeeze=False).flat
     axes = above.subplots()
     for (name, accuracies), marker in zip(lines.items(), "os^", strict=False):
         axes.plot(AMOUNTS, accuracies, marker=marker, color=COLOURS[7] if name == "pixels" else None, label=name)

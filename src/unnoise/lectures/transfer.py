@@ -67,7 +67,7 @@ def transfer(
     figure = slide(
         f"Training on {source}: from {base.folder.resolve().name}, and from scratch, {minutes:g} minutes each"
     )
-    left, right = figure.subfigures(1, 2, width_ratios=(1.5, 1))
+    left, right = figure.subfigures(1, 2, width_ratios=(1.5, 1), squeeze=False).flat
     axes = left.subplots()
     curves = {name: validations(runs[name]) for name in STARTS}
     for name, colour in zip(STARTS, COLOURS, strict=False):
