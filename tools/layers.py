@@ -82,7 +82,6 @@ LAYERS = (
         {
             "evaluation": "evaluate, compare, reports",
             "editing": "picture files in, picture files out",
-            "lectures": "the figures and experiments of a course",
             "interop": "models of other libraries, in and out",
             "testing": "the contracts that plug-ins are tested by",
         },
@@ -92,6 +91,13 @@ LAYERS = (
         {
             "probing": "what a model has learned to see: linear probe, classes by Bayes' rule",
             "publishing": "runs with a model card, in a folder or on a hub",
+        },
+    ),
+    Layer(
+        "course",
+        {
+            "lectures": "the figures and experiments of a course",
+            "families": "every family of models trained for the same time and measured alike",
         },
     ),
     Layer("demo", {"demo": "the main job end to end", "studio": "the local page and its REST interface"}),

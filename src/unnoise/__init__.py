@@ -18,7 +18,17 @@ _HOMES = {
     **dict.fromkeys(("evaluate", "compare", "score"), "unnoise.evaluation"),
     "open_source": "unnoise.sources",
     **dict.fromkeys(
-        ("LinearBetas", "CosineBetas", "GeometricBetas", "Cosine", "VP", "VE", "RectifiedFlow", "Straight"),
+        (
+            "LinearBetas",
+            "CosineBetas",
+            "GeometricBetas",
+            "Cosine",
+            "VP",
+            "VE",
+            "RectifiedFlow",
+            "Straight",
+            "LearnedSchedule",
+        ),
         "unnoise.process.schedule",
     ),
     "Denoised": "unnoise.process.denoiser",
@@ -32,7 +42,8 @@ _HOMES = {
     "ClassifierFree": "unnoise.guidance",
     **dict.fromkeys(("Autoencoder", "Diffusion", "GAN", "VAE"), "unnoise.models"),
     **dict.fromkeys(
-        ("Adversarial", "Consistency", "Denoising", "Elbo", "Reconstruction", "Variational"), "unnoise.objectives"
+        ("Adversarial", "Consistency", "ContinuousBound", "Denoising", "Elbo", "Reconstruction", "Variational"),
+        "unnoise.objectives",
     ),
 }
 """Name -> the module that has it: what is imported on first use. Type checkers and editors read the block below."""
@@ -50,6 +61,7 @@ if TYPE_CHECKING:
     from unnoise.networks.unet import UNet as UNet
     from unnoise.objectives import Adversarial as Adversarial
     from unnoise.objectives import Consistency as Consistency
+    from unnoise.objectives import ContinuousBound as ContinuousBound
     from unnoise.objectives import Denoising as Denoising
     from unnoise.objectives import Elbo as Elbo
     from unnoise.objectives import Reconstruction as Reconstruction
@@ -67,6 +79,7 @@ if TYPE_CHECKING:
     from unnoise.process.schedule import Cosine as Cosine
     from unnoise.process.schedule import CosineBetas as CosineBetas
     from unnoise.process.schedule import GeometricBetas as GeometricBetas
+    from unnoise.process.schedule import LearnedSchedule as LearnedSchedule
     from unnoise.process.schedule import LinearBetas as LinearBetas
     from unnoise.process.schedule import RectifiedFlow as RectifiedFlow
     from unnoise.process.schedule import Straight as Straight

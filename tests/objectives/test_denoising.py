@@ -8,12 +8,15 @@ import pytest
 import torch
 
 from unnoise.data.batch import Batch
+from unnoise.metrics.bound import transition_kl
 from unnoise.models.assembly import build_model
 from unnoise.models.diffusion import Diffusion
 from unnoise.objectives import Denoising
 from unnoise.objectives.assembly import build_objective, objective_spec
+from unnoise.process.gaussian import perturb
 from unnoise.process.schedule import LinearBetas, RectifiedFlow
 from unnoise.process.timesteps import TIMESTEP_DISTRIBUTIONS, OnGrid
+from unnoise.process.variance import BetaTilde
 from unnoise.process.weight import WEIGHTS
 from unnoise.samplers import DDIM
 from unnoise.seeding import StepNoise
@@ -116,3 +119,18 @@ def test_spec_round_trips() -> None:
         spec = objective_spec(made)
         assert spec["weight"]["kind"] == weight
         assert objective_spec(build_objective(spec, made.model)) == spec
+
+
+@pytest.mark.parametrize("parametrization", ["eps", "x0", "v"])
+def test_with_the_bounds_weight_the_simple_loss_is_the_sum_of_the_bounds_terms(parametrization: str) -> None:
+    """T times the mean of KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t)) over the same times and noise."""
+    model: dict[str, object] = {"schedule": "cosine-betas", "parametrization": parametrization}
+    made, x_0 = make(model, {"weight": "bound"}), images(64).image
+    noise = StepNoise(8)
+    t = made.timesteps.quantile(made.model.schedule, noise.uniform(64))
+    assert t.min() > 1  # t = 1 has the decoder's term
+    x_t = perturb(made.model.schedule, x_0, noise.normal(x_0), t)
+    with torch.no_grad():
+        kl = transition_kl(made.model.schedule, made.model(x_t, t), BetaTilde(), x_0, t, t - 1)
+        found = made.loss(Batch(x_0, {}), StepNoise(8)).total
+    torch.testing.assert_close(found.double(), 1000 * kl.mean(), rtol=1e-3, atol=0)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from unnoise.process.gaussian import posterior, transition
+from unnoise.process.learned_schedule import UNIT
 from unnoise.process.schedule import (
     SCHEDULES,
     VE,
@@ -17,11 +18,23 @@ from unnoise.process.schedule import (
     CosineBetas,
     GeometricBetas,
     GivenBetas,
+    LearnedSchedule,
     LinearBetas,
     RectifiedFlow,
     ScaledLinearBetas,
     Schedule,
 )
+from unnoise.testing import check_schedule
+
+
+def learned() -> LearnedSchedule:
+    """One whose weights have moved far."""
+    schedule, draws = LearnedSchedule(T=100, features=8), torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in schedule.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=draws) / UNIT)
+    return schedule
+
 
 SCHEDULES_UNDER_TEST = [
     LinearBetas(),
@@ -37,6 +50,9 @@ SCHEDULES_UNDER_TEST = [
     VP(beta_min=1.0, beta_max=1.0),
     VE(),
     RectifiedFlow(),
+    LearnedSchedule(),
+    learned(),
+    learned().requires_grad_(),
 ]
 BETAS_UNDER_TEST = [schedule for schedule in SCHEDULES_UNDER_TEST if isinstance(schedule, Betas)]
 
@@ -51,6 +67,11 @@ def inner_times(schedule: Schedule, n: int = 57) -> torch.Tensor:
 
 def test_every_name_is_under_test() -> None:
     assert {type(schedule) for schedule in SCHEDULES_UNDER_TEST} == set(SCHEDULES.values())
+
+
+@every_schedule
+def test_the_contract_that_plug_ins_are_tested_by_holds(schedule: Schedule) -> None:
+    check_schedule(schedule)
 
 
 @every_schedule

@@ -7,7 +7,7 @@ import torch
 
 from unnoise.process.parametrization import EDM, X0, Eps, Parametrization, V
 from unnoise.process.schedule import VE, VP, CosineBetas, LinearBetas, Schedule
-from unnoise.process.weight import P2, EDMWeight, Flat, MinSNR, Weight
+from unnoise.process.weight import P2, BoundWeight, EDMWeight, Flat, MinSNR, Weight
 
 
 def times(schedule: Schedule) -> torch.Tensor:
@@ -46,3 +46,25 @@ def test_edm_weight_is_karras_et_als(data: float) -> None:
     expected = (sigma**2 + data**2) / (sigma * data) ** 2
     torch.testing.assert_close(EDMWeight(data)(VE(), X0(), sigma), expected)
     torch.testing.assert_close(EDMWeight(data)(VE(), EDM(data), sigma), torch.ones_like(sigma))
+
+
+def test_the_bounds_weight_is_equation_12_of_ho_et_al() -> None:
+    """T beta_t^2 / (2 sigma_t^2 (1 - beta_t) (1 - alpha_bar_t)) on errors of eps."""
+    schedule = LinearBetas()
+    betas, alpha_bar = schedule.betas[1:], schedule.alpha_bar[1:]
+    t = torch.arange(2, 1001, dtype=torch.float64)
+    tilde = betas * (1 - schedule.alpha_bar[:-1]) / (1 - alpha_bar)
+    for name, var in (("beta", betas), ("beta-tilde", tilde)):
+        expected = 1000 * betas**2 / (2 * var * (1 - betas) * (1 - alpha_bar))
+        torch.testing.assert_close(BoundWeight(name)(schedule, Eps(), t), expected, rtol=1e-6, atol=1e-12)
+
+
+def test_the_bounds_weight_in_continuous_time_is_the_limit_of_ever_more_steps() -> None:
+    t = torch.linspace(0.1, 0.9, 9, dtype=torch.float64)
+    fine = BoundWeight()(LinearBetas(100_000, 0.1 / 100_000, 20 / 100_000), V(), t * 100_000)
+    torch.testing.assert_close(BoundWeight()(VP(), V(), t), fine, rtol=1e-3, atol=0)
+
+
+def test_only_a_fixed_variance_has_weights() -> None:
+    with pytest.raises(ValueError, match="beta-tilde"):
+        BoundWeight("learned")

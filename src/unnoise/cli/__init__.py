@@ -20,6 +20,7 @@ from unnoise.cli.edit import edit
 from unnoise.cli.errors import BUG, GIVEN, STOPPED, status_of
 from unnoise.cli.evaluate import evaluate
 from unnoise.cli.export import export
+from unnoise.cli.families import families
 from unnoise.cli.features import features
 from unnoise.cli.import_ import import_
 from unnoise.cli.options import PLAIN, RENAMED
@@ -44,7 +45,9 @@ app = App(
     suppress_keyboard_interrupt=False,
     default_parameter=PLAIN,
 )
-for command in (train, distill, sample, tune, evaluate, compare, score, show, features, data, demo, studio, doctor):
+for command in (train, distill, sample, tune, evaluate, compare, families, score, show, features):
+    app.command(command)
+for command in (data, demo, studio, doctor):
     app.command(command)
 app.command(export)
 app.command(import_, name="import")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from json import loads
 from pathlib import Path
+from typing import Any, Literal
 
 from unnoise.cli.options import Device, Features, Json, Metrics, Overwrite, Samplers, SomeNumber
 from unnoise.cli.output import show
@@ -20,6 +22,7 @@ def compare(
     number: SomeNumber = None,
     reference: str = "train",
     seed: int = 0,
+    table: Literal["ddim"] | None = None,
     out: Path | None = None,
     overwrite: Overwrite = False,
     device: Device = None,
@@ -36,8 +39,24 @@ def compare(
             least 500; fewer only where these take more than half an hour, which the plan says.
         reference: The split that samples are compared with.
         seed: Sample i has seed SEED + i, for every run.
+        table: ddim: of one run, the distance against steps x eta and sigma-hat, beside the rows of Song et al. 2021;
+            what was measured is kept, and the same command goes on.
         out: The folder of the page; by default comparison-RUN-RUN... in the working folder.
     """
+    if table is not None:
+        _ddim_table(
+            runs,
+            json,
+            steps=[int(count) for count in _split(steps)],
+            data=data,
+            features=features,
+            n=number,
+            reference=reference,
+            seed=seed,
+            out=out,
+            device=device,
+        )
+        return
     from unnoise.evaluation import compare as measure
     from unnoise.files import claim
     from unnoise.samplers.spec import split_samplers
@@ -62,6 +81,16 @@ def compare(
     )
     lines = [] if json else [*_table(Path(result["results"]))]
     show(result, json, lines, then=f"open {result['report']} in a browser")
+
+
+def _ddim_table(runs: Sequence[Path], json: bool, **options: Any) -> None:
+    from unnoise.errors import UserError
+    from unnoise.evaluation.ddim_table import ddim_table, markdown
+
+    if len(runs) != 1:
+        raise UserError(f"--table ddim is of one run, got {len(runs)}")
+    result = ddim_table(runs[0], **options)
+    show(result, json, markdown(result))
 
 
 def _table(results: Path) -> list[str]:

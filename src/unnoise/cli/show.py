@@ -19,6 +19,10 @@ def show(
     schedule: Annotated[str | None, Parameter(help="A noise schedule, of the figures that have one.")] = None,
     seed: Annotated[int | None, Parameter(help="Of the figures that draw random numbers.")] = None,
     steps: Annotated[int | None, Parameter(help="Training steps, of the figures that train networks.")] = None,
+    minutes: Annotated[
+        float | None, Parameter(help="Of every training, of the figures that train on images; --steps instead.")
+    ] = None,
+    n: Annotated[int | None, Parameter(name=("-n", "--number"), help="Samples of every measurement.")] = None,
     out: Annotated[
         Path | None,
         Parameter(help="A .png, or a .gif where time moves; by default WHAT.png, and WHAT.gif too where time moves."),
@@ -28,7 +32,8 @@ def show(
 ) -> None:
     from unnoise.lectures import show as draw
 
-    print_result(draw(what, *given, out=out, schedule=schedule, seed=seed, steps=steps, device=device), json)
+    options = {"schedule": schedule, "seed": seed, "steps": steps, "minutes": minutes, "n": n, "device": device}
+    print_result(draw(what, *given, out=out, **options), json)
 
 
 show.__doc__ = "Draw a figure of the course.\n\n" + "\n".join(

@@ -22,6 +22,7 @@ TABLES: dict[str, tuple[tuple[str, str], ...]] = {
     "features": (("unnoise.features", "FEATURES"),),
     "sources": (("unnoise.sources.open", "BUILT_IN"), ("unnoise.sources.download", "PUBLIC")),
     "restoring": (("unnoise.inverse.posterior", "METHODS"),),
+    "families": (("unnoise.families.table", "FAMILIES"),),
     "distilling": (("unnoise.training.distill", "METHODS"),),
     "fits": (("unnoise.editing.image_files", "FITS"),),
     "anchors": (("unnoise.editing.margins", "ANCHORS"),),

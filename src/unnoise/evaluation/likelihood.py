@@ -16,6 +16,7 @@ from unnoise.metrics.likelihood import Bound, density_bits, dequantise, ode_log_
 from unnoise.models import CanDenoise, CanScore, ImageModel, require
 from unnoise.process.denoiser import CountingDenoiser
 from unnoise.process.gaussian import per_row, perturb
+from unnoise.process.schedule import LearnedSchedule
 from unnoise.process.variance import VARIANCES
 from unnoise.progress import progress_bar
 from unnoise.runs.run import Run
@@ -121,8 +122,11 @@ def scored_bits(model: CanScore, x_0: Tensor, *, seed: int = 0) -> Result:
 
 
 def variance_of(model: CanDenoise) -> str:
-    """The reverse variance a model's likelihood is measured with: its own where it learned one, else beta."""
-    return "learned" if model.learned_variance else "beta"
+    """The reverse variance a model's likelihood is measured with: its own where it learned one, that which a learned
+    schedule was trained with, else beta."""
+    if model.learned_variance:
+        return "learned"
+    return "continuous" if isinstance(model.schedule, LearnedSchedule) else "beta"
 
 
 def measured_bound(model: CanDenoise, x_0: Tensor, *, seed: int, times: int) -> Bound:

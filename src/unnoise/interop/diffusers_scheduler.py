@@ -113,7 +113,7 @@ def scheduler_config(schedule: Schedule, parametrization: Parametrization, *, cl
         )
     if not isinstance(schedule, Betas):
         raise NotApplicable(
-            f"diffusers' DDPM and DDIM have native steps 1..T, which the schedule {type(schedule).__name__} has not"
+            f"diffusers' DDPM and DDIM have fixed betas of steps 1..T, which {type(schedule).__name__} has not"
         )
     return {
         "_class_name": "DDPMScheduler",

@@ -35,12 +35,20 @@ FIGURES: dict[str, Entry] = {
     "divergences": Entry("", "KL, Jensen-Shannon and Wasserstein as one distribution moves away from another"),
     "trajectories": Entry("RUN", "the same x_T at several numbers of steps, and paths in the plane"),
     "latents": Entry("RUN [RUN]", "the plane of two latents: points by class, the decoded grid, x ~ p(x | z)"),
+    "corruption": Entry("RUN [RUN]", "a linear probe of an autoencoder's and a denoising one's latents over noise"),
+    "labels": Entry("RUN", "accuracy over labels: from a trained encoder, frozen or fine-tuned, and from scratch"),
+    "transfer": Entry("RUN SOURCE", "training on SOURCE from what RUN has learned, and from scratch: both curves"),
+    "classification": Entry("RUN", "a generative classifier beside a discriminative one, on images of no class too"),
     "modes": Entry("", "25 Gaussians: which of them a GAN, a VAE and a diffusion model find"),
     "collapse": Entry("", "a GAN that draws a few modes of eight, and three cures"),
     "vanishing": Entry("", "the generator's gradient against the discriminator's accuracy, in two games"),
     "forgetting": Entry("", "which samples of earlier generators each discriminator still catches"),
 }
 """Each is drawn by the function of its name in the module of its name."""
+
+
+FOLDER = "folder"
+"""Given to figures that train for long: beside `out`, what they keep to go on with."""
 
 
 def show(name: str, *given: str | Path, out: str | Path | None = None, **options: Any) -> Record:
@@ -65,7 +73,10 @@ def show(name: str, *given: str | Path, out: str | Path | None = None, **options
     draw = drawer(name)
     _check_given(name, given, draw)
     chosen = {option: value for option, value in options.items() if value is not None}
-    check_keys(chosen, keywords(draw), f"figure {name!r}")
+    taken = keywords(draw)
+    check_keys(chosen, [option for option in taken if option != FOLDER], f"figure {name!r}")
+    if FOLDER in taken:
+        chosen[FOLDER] = target.with_suffix("")
     with style():
         drawn = draw(*given, **chosen)
         files = save(drawn, target)

@@ -23,6 +23,7 @@ from unnoise.networks import NETWORKS
 from unnoise.networks.combined import build_conditioner, conditioner_spec
 from unnoise.networks.conditioner import Conditioner, Conditioning
 from unnoise.networks.lora import add_lora
+from unnoise.networks.own import check_known
 from unnoise.process.codec import Codec
 from unnoise.process.denoiser import Denoised, Denoiser, Wrapped
 from unnoise.process.gaussian import per_row
@@ -115,6 +116,7 @@ class Diffusion(ImageModel, CanDenoise):
         conditioner = _conditioner(spec, shape, classes)
         learned_variance = bool(spec.get("learned_variance", False))
         channels, *size = codec.latent_shape
+        check_known(parts["network"].get("kind") if isinstance(parts["network"], Mapping) else parts["network"])
         parametrization = build(PARAMETRIZATIONS, parts["parametrization"], "parametrization")
         network = build(
             NETWORKS,
@@ -163,7 +165,8 @@ class Diffusion(ImageModel, CanDenoise):
         return self._predict(x_t, t, None if self.conditioner is None else self.conditioner(cond, x_t.shape[0]))
 
     def _predict(self, x_t: Tensor, t: Tensor, conditioning: Conditioning | None) -> tuple[Tensor, Tensor | None]:
-        output = self.network(*self._network_input(x_t, t), conditioning)
+        given = self._network_input(x_t, t)  # a network of one's own need not take what the model does not have
+        output = self.network(*given) if conditioning is None else self.network(*given, conditioning)
         if not self.learned_variance:
             return output, None
         target, v = output.chunk(2, dim=1)

@@ -4,6 +4,7 @@ from unnoise.objectives.adversarial import Adversarial
 from unnoise.objectives.adversarial_elbo import AdversarialElbo
 from unnoise.objectives.classification import Classification
 from unnoise.objectives.consistency import Consistency
+from unnoise.objectives.continuous_bound import ContinuousBound
 from unnoise.objectives.denoising import Denoising
 from unnoise.objectives.elbo import Elbo
 from unnoise.objectives.objective import Loss, Objective, Phase
@@ -13,6 +14,7 @@ from unnoise.objectives.variational import Variational
 OBJECTIVES: dict[str, type[Objective]] = {
     "denoising": Denoising,
     "variational": Variational,
+    "continuous-bound": ContinuousBound,
     "reconstruction": Reconstruction,
     "elbo": Elbo,
     "adversarial": Adversarial,
@@ -27,6 +29,7 @@ __all__ = [
     "AdversarialElbo",
     "Classification",
     "Consistency",
+    "ContinuousBound",
     "Denoising",
     "Elbo",
     "Loss",

@@ -8,6 +8,7 @@ from torch import Tensor
 from unnoise.data.batch import Batch
 from unnoise.models.diffusion import Diffusion
 from unnoise.models.image_model import Conditions
+from unnoise.objectives.continuous_bound import refuse_learned_schedule
 from unnoise.objectives.objective import Loss, Objective
 from unnoise.process.gaussian import per_row, perturb
 from unnoise.process.timesteps import OnGrid, TimestepDistribution, Uniform
@@ -25,6 +26,7 @@ class Denoising(Objective):
     def __init__(
         self, model: Diffusion, timesteps: TimestepDistribution | None = None, weight: Weight | None = None
     ) -> None:
+        refuse_learned_schedule(model)
         self._model = model
         self.timesteps = timesteps or (Uniform() if model.schedule.grid is None else OnGrid())
         self.weight = weight or Flat()

@@ -11,6 +11,7 @@ from unnoise.data.batch import Batch
 from unnoise.errors import UserError
 from unnoise.metrics.bound import decoder_nll, transition_kl
 from unnoise.models.diffusion import Diffusion
+from unnoise.objectives.continuous_bound import refuse_learned_schedule
 from unnoise.objectives.importance import LossHistory
 from unnoise.objectives.objective import Loss, Objective
 from unnoise.process.denoiser import Denoised
@@ -43,6 +44,7 @@ class Variational(Objective):
         detach_mean: bool = True,
         times: str = "uniform",
     ) -> None:
+        refuse_learned_schedule(model)
         if model.schedule.grid is None:
             raise UserError(
                 f"the variational objective needs native steps, which {type(model.schedule).__name__} has not; "

@@ -66,36 +66,60 @@ def classify(
         NotApplicable: for a run that is not conditional on a class.
     """
     opened = Run.open(run)
-    loaded = opened.load(device)
-    model = require(loaded, CanDenoise, "classifying")
-    if "label" not in loaded.condition_names:
-        raise NotApplicable(f"classifying needs a run trained with labels (recipe ddpm-class); {run} has none")
+    classifiers = Classifiers(opened, times=times, seed=seed, epochs=epochs, device=device)
     images, used = opened.open_data(split, data, n)
-    training, _ = opened.open_data("train")
-    assert training.labels is not None
-    labels, classes = np.array(training.labels), len(opened.classes)
-    known = training.subset(np.linspace(0, len(training) - 1, min(KNOWN, len(training))).astype(int))
-    options = {"classes": classes, "times": times, "seed": seed}
-    found = class_log_likelihoods(model, _tensor(images, model.device), **options)
-    usual = -class_log_likelihoods(model, _tensor(known, model.device), **options).max(1).values
-    errors = -found.max(1).values
-    truth = images.labels if images.classes == training.classes else None
-    prior = torch.from_numpy(np.bincount(labels, minlength=classes))
-    beside = train_classifier(np.array(training.pixels), labels, classes, seed=seed, epochs=epochs)
-    return {
-        "run": str(run),
-        "data": images.source,
-        "split": used,
-        "n": len(images),
-        "times_per_class": times,
-        "classes": opened.classes,
-        "generative": {
-            **_summary(class_probabilities(found, prior), truth),
-            "error": errors.tolist(),
-            "unlike_any": float((errors > usual.quantile(USUAL)).double().mean()),
-        },
-        "discriminative": _summary(_discriminative(beside, images), truth),
-    }
+    return {"run": str(run), "split": used, **classifiers.answers(images)}
+
+
+class Classifiers:
+    """A class-conditional run read as a classifier, and a discriminative one trained on the same images.
+
+    limit: what `USUAL` of the training images stay below in error.
+
+    Raises:
+        NotApplicable: for a run that is not conditional on a class.
+    """
+
+    def __init__(
+        self, run: Run, *, times: int = TIMES, seed: int = 0, epochs: int | None = None, device: str | None = None
+    ) -> None:
+        loaded = run.load(device)
+        self.model = require(loaded, CanDenoise, "classifying")
+        if "label" not in loaded.condition_names:
+            raise NotApplicable(
+                f"classifying needs a run trained with labels (recipe ddpm-class); {run.folder} has none"
+            )
+        training, _ = run.open_data("train")
+        assert training.labels is not None
+        labels = np.array(training.labels)
+        self.run, self.times, self.seed, self.classes = run, times, seed, tuple(training.classes)
+        self.prior = torch.from_numpy(np.bincount(labels, minlength=len(self.classes)))
+        known = training.subset(np.linspace(0, len(training) - 1, min(KNOWN, len(training))).astype(int))
+        self.limit = float((-self._found(known).max(1).values).quantile(USUAL))
+        pixels = np.array(training.pixels)
+        self.discriminative = train_classifier(pixels, labels, len(self.classes), seed=seed, epochs=epochs)
+
+    def answers(self, images: Images) -> Record:
+        """What both say of images: the entries that `classify` describes."""
+        found = self._found(images)
+        errors = -found.max(1).values
+        truth = images.labels if tuple(images.classes) == self.classes else None
+        return {
+            "data": images.source,
+            "n": len(images),
+            "times_per_class": self.times,
+            "classes": self.run.classes,
+            "generative": {
+                **_summary(class_probabilities(found, self.prior), truth),
+                "error": errors.tolist(),
+                "unlike_any": float((errors > self.limit).double().mean()),
+            },
+            "discriminative": _summary(_discriminative(self.discriminative, images), truth),
+        }
+
+    def _found(self, images: Images) -> Tensor:
+        x_0 = _tensor(images, self.model.device)
+        return class_log_likelihoods(self.model, x_0, classes=len(self.classes), times=self.times, seed=self.seed)
 
 
 @torch.no_grad()

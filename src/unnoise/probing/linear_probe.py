@@ -9,24 +9,19 @@ from pathlib import Path
 import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
-from torch import Tensor, nn
 
 from unnoise.data import Images
-from unnoise.errors import NotApplicable
 from unnoise.evaluation.entry import Result
 from unnoise.evaluation.target import Source
 from unnoise.files import write_atomic
-from unnoise.models import CanDenoise, CanReconstruct, ImageModel
-from unnoise.process.gaussian import perturb
+from unnoise.models import ImageModel
+from unnoise.probing.encoder import ImageEncoder
 from unnoise.progress import progress_bar
 from unnoise.runs.run import Run
-from unnoise.seeding import StepNoise
 
 ROWS = 256
-LOG_SNR = 2.0
-"""How noisy a diffusion model sees the images: it learns most about their content from a little noise."""
 PROBED = 5000
 """Training images of the linear probe, at most."""
 
@@ -73,7 +68,7 @@ def export_features(
     probed = images.labels is not None and used == "train" and test_split == "test"
     return {
         "run": str(folder),
-        "features": _kind(model),
+        "features": f"{type(model).__name__.lower()}, {ImageEncoder(model).where}",
         "dim": features.shape[1],
         "n": len(images),
         "data": {"source": images.source, "split": used},
@@ -97,53 +92,25 @@ def probe(model: ImageModel, train: Images, test: Images) -> Result:
 @torch.no_grad()
 def features_of(model: ImageModel, images: Images) -> np.ndarray:
     """(N, D) float32, with a progress bar on a terminal."""
+    encoder = ImageEncoder(model)
     with progress_bar() as progress:
         starts = progress.track(range(0, len(images), ROWS), description="features")
         parts = [
-            _features(model, images.batch(range(start, min(start + ROWS, len(images))), model.device).image)
+            encoder(images.batch(range(start, min(start + ROWS, len(images))), model.device).image).cpu()
             for start in starts
         ]
-    return torch.cat(parts).flatten(1).float().cpu().numpy()
+    return torch.cat(parts).numpy()
 
 
-def _features(model: ImageModel, image: Tensor) -> Tensor:
-    if isinstance(model, CanReconstruct):
-        return model.encode(image)
-    if isinstance(model, CanDenoise):
-        return _middle(model, model.counted, image)
-    raise NotApplicable(f"{model.kind} has no encoder; autoencoders, VAEs and diffusion models have")
-
-
-def _middle(model: CanDenoise, network: nn.Module, image: Tensor) -> Tensor:
-    middle = network._modules.get("middle")
-    if not isinstance(middle, nn.ModuleList):
-        raise NotApplicable("features of a diffusion model are taken from the middle of a U-Net, and this one has none")
-    kept: list[Tensor] = []
-
-    def keep(module: nn.Module, given: Source, output: Tensor) -> None:
-        kept.append(output)
-
-    handle = middle[-1].register_forward_hook(keep)
-    try:
-        t = model.schedule.t(torch.tensor(LOG_SNR, dtype=torch.float64))
-        t = t.round().clamp(min=1) if model.schedule.grid is not None else t
-        x_0 = model.codec.encode(image)
-        model(perturb(model.schedule, x_0, StepNoise(0).normal(x_0), t), t)
-    finally:
-        handle.remove()
-    return kept[0].mean((2, 3))
+def fitted_probe(features: np.ndarray, labels: np.ndarray) -> Pipeline:
+    """A logistic regression of standardised features (N, D), the penalty falling with their number."""
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=200, C=1 / math.sqrt(features.shape[1])))
+    return classifier.fit(features, labels)
 
 
 def _accuracy(train: np.ndarray, test: np.ndarray, of_train: Images, of_test: Images) -> float:
-    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=200, C=1 / math.sqrt(train.shape[1])))
-    classifier.fit(train, np.asarray(of_train.labels))
-    return float(classifier.score(test, np.asarray(of_test.labels)))
+    return float(fitted_probe(train, np.asarray(of_train.labels)).score(test, np.asarray(of_test.labels)))
 
 
 def _flat(images: Images) -> np.ndarray:
     return images.pixels.reshape(len(images), -1).astype(np.float32) / 127.5 - 1
-
-
-def _kind(model: ImageModel) -> str:
-    where = "latents" if isinstance(model, CanReconstruct) else "middle of the U-Net"
-    return f"{type(model).__name__.lower()}, {where}"

@@ -40,7 +40,7 @@ class Parametrization(ABC):
 
     def noise_level(self, schedule: Schedule, t: Tensor) -> Tensor:
         """What the network's time features are made from: time on a scale of 0 to 1000."""
-        return t * (1000 / schedule.t_max)
+        return schedule.network_time(t)
 
     def target(self, schedule: Schedule, x_0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
         """a_t x_0 + b_t eps: what the network should answer."""

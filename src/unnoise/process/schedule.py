@@ -2,6 +2,7 @@
 
 from unnoise.process.betas import Betas, CosineBetas, GeometricBetas, GivenBetas, LinearBetas, ScaledLinearBetas
 from unnoise.process.continuous import VE, VP, Cosine, RectifiedFlow
+from unnoise.process.learned_schedule import LearnedSchedule
 from unnoise.process.schedule_base import Schedule, Time, VariancePreserving
 from unnoise.registry import Table
 
@@ -21,6 +22,7 @@ SCHEDULES: Table[type[Schedule]] = Table(
         "ve": VE,
         "rectified-flow": RectifiedFlow,
         "straight": RectifiedFlow,
+        "learned": LearnedSchedule,
     },
 )
 
@@ -33,6 +35,7 @@ __all__ = [
     "CosineBetas",
     "GeometricBetas",
     "GivenBetas",
+    "LearnedSchedule",
     "LinearBetas",
     "RectifiedFlow",
     "ScaledLinearBetas",

@@ -35,7 +35,8 @@ class Schedule(ABC):
     log_snr falls strictly, so it has an inverse and is a clock that all schedules share.
     `grid` holds the native steps 1..T of a discrete-time process, or is None.
     `prior_std` is the standard deviation of p(x_T): 1, or sigma at t_max where the variance explodes.
-    A schedule is a frozen dataclass; its functions of time are written for float64 tensors and decorated with
+    A schedule is a frozen dataclass, or a module where it is learned; its hash changes when its values do, because
+    what solvers compute of it is remembered. Its functions of time are written for float64 tensors and decorated with
     `in_float64`.
     """
 
@@ -74,6 +75,10 @@ class Schedule(ABC):
     @abstractmethod
     def t(self, log_snr: Time, /) -> Tensor:
         """The time at which the log signal-to-noise ratio has the given value."""
+
+    def network_time(self, t: Tensor, /) -> Tensor:
+        """What a network is told of t, on a scale of 0 (a clean image) to 1000 (noise)."""
+        return t * (1000 / self.t_max)
 
     def at(self, t: Time) -> Level:
         """The level of one time for a whole batch, computed once: a number, or () on the CPU."""

@@ -78,6 +78,17 @@ class BetaTilde(OfTime):
 
 
 @dataclass(frozen=True)
+class Continuous(BetaTilde):
+    """beta-tilde, as in the limit of ever more steps, where nothing else has a bound.
+
+    The discrete decoder has (sigma_t / alpha_t)^2, that of x_0 seen in x_t alone (Kingma et al. 2021, equation 14).
+    """
+
+    def decoder_log_var(self, denoised: Denoised, schedule: Schedule, t: Tensor) -> Tensor:
+        return per_row(-schedule.log_snr(t), denoised.x_t)
+
+
+@dataclass(frozen=True)
 class Learned(Variance):
     """log var = v log beta + (1 - v) log beta-tilde, v from the network (Nichol & Dhariwal 2021, equation 15)."""
 
@@ -119,6 +130,7 @@ class Analytic(Variance):
 VARIANCES: dict[str, type[Variance]] = {
     "beta": Beta,
     "beta-tilde": BetaTilde,
+    "continuous": Continuous,
     "learned": Learned,
     "analytic": Analytic,
 }

@@ -114,8 +114,15 @@ def spec_of(table: Mapping[str, type], obj: Any, without: Iterable[str] = ()) ->
     kinds = [name for name, cls in table.items() if type(obj) is cls]
     assert kinds, f"{type(obj).__name__} is in no table"
     skipped = set(without)
-    arguments = {o.name: getattr(obj, o.name) for o in describe(type(obj)) if o.name not in skipped}
+    arguments = {o.name: _stored(obj, o.name) for o in describe(type(obj)) if o.name not in skipped}
     return {"kind": kinds[0], **arguments}
+
+
+def _stored(obj: Any, name: str) -> Any:
+    if not hasattr(obj, name):
+        kind = type(obj).__name__
+        raise UserError(f"{kind} must keep its argument {name} as self.{name}, so that a run can build it again")
+    return getattr(obj, name)
 
 
 def _frozen(value: Value) -> Value:

@@ -9,7 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from unnoise.aliases import Source, Spec
+from unnoise.networks.own import register
 from unnoise.runs.checkpoint import Checkpoint, newest_valid, set_aside
 from unnoise.runs.config import Config, override, read_recipe, write_config
 from unnoise.runs.plan import Plan
@@ -44,6 +47,7 @@ def train(
     overrides: Spec | None = None,
     *,
     start: Run | str | Path | None = None,
+    network: type[nn.Module] | None = None,
     device: str | None = None,
     dry_run: bool = False,
 ) -> Run:
@@ -58,6 +62,8 @@ def train(
         seed: everything random follows from it.
         overrides: dotted keys, such as {'train.batch_size': 32}.
         start: another run whose weights, where they fit, this one begins with, and whose recipe it has by default.
+        network: a class of networks of your own, instead of the recipe's (`networks.own.register` says what it is
+            called with); `unnoise.load(folder, network=...)` loads what it learned.
         device: 'cpu', 'cuda', 'cuda:1', 'mps'; by default the best there is.
         dry_run: plan only.
 
@@ -71,7 +77,8 @@ def train(
     base = None if start is None else Run.open(start)
     limits = {"train.steps": steps, "train.minutes": minutes}
     given = {key: value for key, value in limits.items() if value is not None}
-    name, config = _configuration(recipe, base, {**(overrides or {}), **given})
+    own = {} if network is None else {"model.network.kind": register(network)}
+    name, config = _configuration(recipe, base, {**own, **(overrides or {}), **given})
     folder = Path(out or default_folder(source, name))
     claim_folder(folder)
     source = _beside(source, folder)
