@@ -102,11 +102,11 @@ def normal_rows(like: Tensor) -> Tensor:
 class Dropout(nn.Dropout):
     """Dropout whose mask belongs to the rows. A part draws the mask of the whole batch and takes its rows of it."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         part = _current
         if part is None or not self.training or self.p == 0:
-            return super().forward(x)
-        ones = torch.ones(part.total, *x.shape[1:], dtype=x.dtype, device=x.device)
-        if x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last):
+            return super().forward(input)
+        ones = torch.ones(part.total, *input.shape[1:], dtype=input.dtype, device=input.device)
+        if input.ndim == 4 and input.is_contiguous(memory_format=torch.channels_last):
             ones = ones.contiguous(memory_format=torch.channels_last)
-        return x * part.rows(F.dropout(ones, self.p))
+        return input * part.rows(F.dropout(ones, self.p))

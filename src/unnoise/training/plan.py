@@ -14,6 +14,7 @@ from unnoise.data.images import Images
 from unnoise.errors import UserError
 from unnoise.networks.flops import count_flops
 from unnoise.runs.plan import Measured, Plan
+from unnoise.runtime.device import cuda_index
 from unnoise.runtime.memory import free_bytes
 from unnoise.runtime.precision import AUTOCAST
 from unnoise.seeding import StepNoise
@@ -68,8 +69,8 @@ def measure(trainer: Trainer) -> Measured:
     flops = _forward_flops(trainer, one)
     seconds_each = time.perf_counter() - begun
     per_image = _saved_bytes(trainer, one)
-    trainer.accumulate = _parts(trainer, per_image)
-    part = settings.batch_size // trainer.accumulate
+    (trainer.accumulate,) = trainer.world.agree(_parts(trainer, per_image))
+    part = -(-settings.batch_size // (trainer.accumulate * trainer.world.size))
     # On a GPU one image takes about as long as a batch, and the first includes the start of the device.
     on_cpu = trainer.engine.device == "cpu"
     rows = max(1, min(part, int(TRIAL_SECONDS / (BACKWARD * seconds_each)))) if on_cpu else part
@@ -77,7 +78,7 @@ def measure(trainer: Trainer) -> Measured:
     seconds = _first_step(trainer, trial)
     if rows == part:  # quick enough to be measured again, warm
         seconds = trial_step(trainer, trial)
-    step_seconds = seconds * settings.batch_size / rows
+    step_seconds = seconds * part * trainer.accumulate / rows
     by_steps = (settings.steps - trainer.step) * step_seconds
     by_time = settings.minutes * 60 - trainer.seconds if settings.minutes else math.inf
     return Measured(
@@ -91,10 +92,11 @@ def measure(trainer: Trainer) -> Measured:
 
 def _parts(trainer: Trainer, per_image: int) -> int:
     """The least number of equal parts of a batch, at least what was asked for, of which one fits the memory."""
-    size = trainer.settings.batch_size
-    room = MEMORY * free_bytes(trainer.engine.device)
-    for parts in range(trainer.accumulate, size + 1):
-        if size % parts == 0 and size // parts * per_image <= room:
+    size, world = trainer.settings.batch_size, trainer.world
+    sharing = world.local_size if trainer.engine.device == "cpu" else 1
+    room = MEMORY * free_bytes(trainer.engine.device) / sharing
+    for parts in range(trainer.accumulate, size // world.size + 1):
+        if size % parts == 0 and -(-size // (parts * world.size)) * per_image <= room:
             return parts
     raise UserError(
         f"a single image needs about {per_image / 2**30:.1f} GiB for a step and {room / MEMORY / 2**30:.1f} GiB are "
@@ -119,7 +121,7 @@ def trial_step(trainer: Trainer, batch: Batch) -> float:
     trainer.model.train()
     begun = time.perf_counter()
     for phase in trainer.phases:
-        with torch.random.fork_rng(_cuda(trainer)), trainer.engine.autocast():
+        with torch.random.fork_rng(cuda_index(trainer.engine.device)), trainer.engine.autocast():
             loss = phase.loss(batch, StepNoise(trainer.seed, trainer.step))
         loss.total.backward()
         float(loss.total.detach())  # waits for the device
@@ -143,7 +145,7 @@ def _weights_bytes(trainer: Trainer) -> int:
 def _forward_flops(trainer: Trainer, batch: Batch) -> int:
     """The first phase's loss of one image: for a diffusion model, one forward pass of the network."""
     loss, noise = trainer.phases[0].loss, StepNoise(trainer.seed, trainer.step)
-    with torch.random.fork_rng(_cuda(trainer)):
+    with torch.random.fork_rng(cuda_index(trainer.engine.device)):
         return count_flops(lambda: loss(batch, noise))
 
 
@@ -161,13 +163,9 @@ def _saved_bytes(trainer: Trainer, batch: Batch) -> int:
     hooks = torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
     with (
         hooks,
-        torch.random.fork_rng(_cuda(trainer)),
+        torch.random.fork_rng(cuda_index(trainer.engine.device)),
         trainer.engine.autocast(),
         torch.compiler.set_stance("force_eager"),
     ):
         trainer.phases[0].loss(batch, StepNoise(trainer.seed, trainer.step))
     return sum(saved.values())
-
-
-def _cuda(trainer: Trainer) -> list[int]:
-    return [torch.cuda.current_device()] if trainer.engine.device.startswith("cuda") else []
