@@ -21,7 +21,7 @@ GIVEN, BUG, STOPPED = 2, 70, 130
 """Exit statuses: something that was given, a fault of unnoise (EX_SOFTWARE of sysexits.h), Ctrl-C."""
 
 
-PATIENCE = 2.0
+PATIENCE = 10.0
 """Seconds that another than the first of several processes waits before it complains."""
 
 

@@ -58,7 +58,7 @@ def start_processes(count: int, arguments: Sequence[str]) -> int:
 def _configuration(count: int) -> Any:
     from torch.distributed.launcher.api import LaunchConfig
 
-    # Versions of torch before 2.8 do not have it, and wait half a minute.
+    # Older versions of torch do not have it, and wait half a minute.
     waiting: dict[str, Any] = (
         {"shutdown_timeout": PATIENCE} if "shutdown_timeout" in {f.name for f in fields(LaunchConfig)} else {}
     )

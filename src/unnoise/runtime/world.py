@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import os
 import socket
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
@@ -152,6 +153,8 @@ class Ranks(World):
             self.barrier()
 
     def replicated(self, parameters: Sequence[nn.Parameter], loss: Loss, trial: Callable[[], Tensor]) -> Loss:
+        # Of the strides of 1x1 kernels, which mean nothing.
+        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
         trial().backward()
         (unused,) = self.agree(int(any(parameter.grad is None for parameter in parameters)))
         for parameter in parameters:
