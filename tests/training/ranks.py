@@ -6,12 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import socket
-import subprocess
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -116,29 +111,6 @@ def found_in(case: str) -> dict[str, Any]:
         "history": {k: v.clone() for k, v in history.get("loss_history", {}).items()},
         "weights": {k: v.clone() for k, v in trainer.model.state_dict().items()},
     }
-
-
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return listening.getsockname()[1]
-
-
-def start(count: int, arguments: Sequence[str | Path], **options: Any) -> list[subprocess.Popen[str]]:
-    """`python ARGUMENTS` in so many processes that work together."""
-    shared = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    environment = {**os.environ, **shared, "OMP_NUM_THREADS": "1"}
-    return [
-        subprocess.Popen(
-            [sys.executable, *map(str, arguments)],
-            env={**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            **options,
-        )
-        for rank in range(count)
-    ]
 
 
 def main(out: str, *cases: str) -> None:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,12 @@ from unnoise.training.parts import divided, rows_in
 from unnoise.training.train import train
 from unnoise.training.trainer import check_divisible
 
-from .ranks import BATCH, CASES, found_in, start
+from .ranks import BATCH, CASES, found_in
 
 RANKS = Path(__file__).with_name("ranks.py")
 QUICK_ON_FOUR = ("passes", "gan")
 Found = dict[str, dict[str, Any]]
+Together = Callable[..., None]
 
 
 @pytest.fixture(scope="module")
@@ -46,17 +47,14 @@ def on_one() -> Callable[[str], dict[str, Any]]:
     return found
 
 
-def on_several(count: int, out: Path, cases: tuple[str, ...]) -> Found:
-    processes = start(count, [RANKS, out, *cases])
-    for process in processes:
-        _, errors = process.communicate(timeout=600)
-        assert process.returncode == 0, errors[-2000:]
+def on_several(together: Together, count: int, out: Path, cases: Iterable[str]) -> Found:
+    together(count, RANKS, out, *cases)
     return torch.load(out, weights_only=True)
 
 
 @pytest.fixture(scope="module")
-def on_two(tmp_path_factory: pytest.TempPathFactory) -> Found:
-    return on_several(2, tmp_path_factory.mktemp("two") / "found.pt", tuple(CASES))
+def on_two(together: Together, tmp_path_factory: pytest.TempPathFactory) -> Found:
+    return on_several(together, 2, tmp_path_factory.mktemp("two") / "found.pt", CASES)
 
 
 def relative(a: dict[str, Tensor], b: dict[str, Tensor]) -> float:
@@ -77,16 +75,16 @@ def test_two_processes_compute_the_step_of_one(case: str, on_one: Any, on_two: F
     assert_same(on_one(case), on_two[case])
 
 
-def test_four_processes_compute_the_step_of_one(on_one: Any, tmp_path: Path) -> None:
-    found = on_several(4, tmp_path / "found.pt", QUICK_ON_FOUR)
+def test_four_processes_compute_the_step_of_one(on_one: Any, together: Together, tmp_path: Path) -> None:
+    found = on_several(together, 4, tmp_path / "found.pt", QUICK_ON_FOUR)
     for case in QUICK_ON_FOUR:
         assert_same(on_one(case), found[case])
 
 
 @pytest.mark.slow
-def test_four_processes_compute_every_step_of_one(on_one: Any, tmp_path: Path) -> None:
+def test_four_processes_compute_every_step_of_one(on_one: Any, together: Together, tmp_path: Path) -> None:
     rest = tuple(case for case in CASES if case not in QUICK_ON_FOUR)
-    found = on_several(4, tmp_path / "found.pt", rest)
+    found = on_several(together, 4, tmp_path / "found.pt", rest)
     for case in rest:
         assert_same(on_one(case), found[case])
 
@@ -257,12 +255,12 @@ def test_a_signal_to_one_process_stops_all_after_a_checkpoint(tmp_path: Path) ->
 @needs_proc
 def test_torchrun_starts_again_from_the_last_checkpoint(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    words = command(out, 60, "--set", "train.save_every=0")
+    words = command(out, 20, "--set", "train.save_every=0")
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=1"]
     process = started([sys.executable, *torchrun, *words[1:]], out, 3)
     os.kill(workers(process.pid)[1], signal.SIGKILL)
     output, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     summary = json.loads(output)
-    assert summary["steps"] == 60
+    assert summary["steps"] == 20
     assert summary["resumed_from"] >= 3

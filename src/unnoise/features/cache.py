@@ -18,6 +18,7 @@ from unnoise.features import FEATURES, ClassifierFeatures, FeatureExtractor, tra
 from unnoise.files import write_atomic
 from unnoise.progress import progress_bar
 from unnoise.registry import build, lookup
+from unnoise.runtime.world import join
 
 CLASSIFIER_SEED = 0
 BATCH = 256
@@ -42,35 +43,45 @@ def open_features(
     if train.labels is None:
         raise UserError("features 'classifier' need labels, and the data has none; use imagenet or pixels")
     folder = _place("classifiers", train.fingerprint, None if test is None else test.fingerprint, CLASSIFIER_SEED)
-    if not folder.exists():
-        held_out = None if test is None or test.labels is None else (np.array(test.pixels), np.array(test.labels))
-        with progress_bar() as progress:
-            progress.add_task("training the classifier whose features are used (once for this data)", total=None)
-            trained = train_classifier(
-                np.array(train.pixels),
-                np.array(train.labels),
-                len(train.classes),
-                seed=CLASSIFIER_SEED,
-                test=held_out,
-                device=device,
-            )
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        trained.save(folder)
+    with join().first_goes_ahead():
+        if not folder.exists():
+            _train(folder, train, test, device)
     return ClassifierFeatures.load(folder).to(device)
 
 
-def features_of(pixels: np.ndarray, extractor: FeatureExtractor, what: str) -> Tensor:
-    """(N, D) of uint8 images (N, C, H, W), with a progress bar on a terminal."""
+def _train(folder: Path, train: Images, test: Images | None, device: str | torch.device) -> None:
+    """Trains a classifier on the data and keeps it in a folder of the cache."""
+    held_out = None if test is None or test.labels is None else (np.array(test.pixels), np.array(test.labels))
     with progress_bar() as progress:
-        starts = progress.track(range(0, len(pixels), BATCH), description=f"{extractor.name} features of {what}")
-        return extractor.extract(torch.from_numpy(np.array(pixels[start : start + BATCH])) for start in starts)
+        progress.add_task("training the classifier whose features are used (once for this data)", total=None)
+        trained = train_classifier(
+            np.array(train.pixels),
+            np.array(train.labels),
+            len(train.classes),
+            seed=CLASSIFIER_SEED,
+            test=held_out,
+            device=device,
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    trained.save(folder)
+
+
+def features_of(pixels: np.ndarray, extractor: FeatureExtractor, what: str) -> Tensor:
+    """(N, D) of uint8 images (N, C, H, W), with a progress bar on a terminal; several processes share the work."""
+    world = join()
+    rows = world.portion(len(pixels), BATCH)
+    with progress_bar() as progress:
+        starts = progress.track(range(rows.start, rows.stop, BATCH), description=f"{extractor.name} features of {what}")
+        batches = (torch.from_numpy(np.array(pixels[start : start + BATCH])) for start in starts)
+        return torch.cat(world.gather(extractor.extract(batches)))
 
 
 def cached_features(images: Images, rows: np.ndarray, extractor: FeatureExtractor) -> Tensor:
     """(N, D) of the images at `rows`, kept in the cache by content, so that a reference is measured once."""
     rows_digest = hashlib.sha256(rows.astype(np.int64).tobytes()).hexdigest()
     file = _place("features", images.fingerprint, rows_digest, extractor.version).with_suffix(".safetensors")
-    if file.exists():
+    (missing,) = join().agree(not file.exists())
+    if not missing:
         return load_file(file)["features"]
     features = features_of(images.pixels[rows], extractor, images.source)
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -65,6 +65,13 @@ class World:
         """What the first process has."""
         return value
 
+    def portion(self, count: int, batch: int = 1) -> slice:
+        """This process's part of `count` rows in whole batches, so that any number of processes has the same batches:
+        what a GPU or a CPU computes for a row may differ in the last bit with the rows beside it."""
+        batches = -(-count // batch)
+        start, stop = (batches * edge // self.size * batch for edge in (self.rank, self.rank + 1))
+        return slice(start, min(stop, count))
+
     def barrier(self) -> None:
         """Waits until all processes are here."""
 
