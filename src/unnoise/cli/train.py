@@ -45,6 +45,7 @@ def train(
     seed: int = 0,
     device: Device = None,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
+    devices: str | None = None,
     strict: Annotated[bool, Parameter(negative="")] = False,
     processes: int | None = None,
     json: Json = False,
@@ -64,6 +65,8 @@ def train(
         dry_run: Print the plan and stop.
         processes: Train in so many processes on this machine, each with a GPU of its own where there are GPUs;
             `torchrun -m unnoise train` does the same on several machines (docs/clusters.md).
+        devices: With --dry-run: what it would take elsewhere, such as 8xH100; every figure says whether it is an
+            estimate.
         strict: Refuse a source with broken files instead of skipping them.
     """
     if processes is not None and not started_by_torchrun():
@@ -74,7 +77,17 @@ def train(
     overrides = {**parse_overrides(set_ or []), **({"data.strict": True} if strict else {})}
     overrides |= {} if quality is None else {"dial.quality": quality}
     run = run_training(
-        source, recipe, out, steps, minutes, seed, overrides, start=from_, device=device, dry_run=dry_run
+        source,
+        recipe,
+        out,
+        steps,
+        minutes,
+        seed,
+        overrides,
+        start=from_,
+        device=device,
+        dry_run=dry_run,
+        devices=devices,
     )
     assert run.plan is not None
     if run.summary is None:

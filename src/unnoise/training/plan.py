@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ from unnoise.data.batch import Batch
 from unnoise.data.images import Images
 from unnoise.errors import UserError
 from unnoise.networks.flops import count_flops
+from unnoise.objectives.objective import Phase
 from unnoise.runs.plan import Measured, Plan
 from unnoise.runtime.device import cuda_index
 from unnoise.runtime.memory import free_bytes
@@ -45,7 +47,7 @@ def known_plan(trainer: Trainer, images: Images, folder: Path, advice: tuple[str
         classes=len(images.classes),
         broken=len(images.broken),
         parameters=sum(parameter.numel() for parameter in trainer.model.parameters()),
-        weights_memory=_weights_bytes(trainer),
+        weights_memory=weights_bytes(trainer),
         device=engine.device,
         how=f"{precision}{layout}{compiled}{threads}",
         step=trainer.step,
@@ -66,9 +68,9 @@ def measure(trainer: Trainer) -> Measured:
     batch = trainer.loader.batch(trainer.step)
     one = rows_of(batch, slice(1))
     begun = time.perf_counter()
-    flops = _forward_flops(trainer, one)
+    flops = forward_flops(trainer, one, trainer.phases[0])
     seconds_each = time.perf_counter() - begun
-    per_image = _saved_bytes(trainer, one)
+    per_image = saved_bytes(trainer, one, trainer.engine.precision)
     (trainer.accumulate,) = trainer.world.agree(_parts(trainer, per_image))
     part = -(-settings.batch_size // (trainer.accumulate * trainer.world.size))
     # On a GPU one image takes about as long as a batch, and the first includes the start of the device.
@@ -83,7 +85,7 @@ def measure(trainer: Trainer) -> Measured:
     by_time = settings.minutes * 60 - trainer.seconds if settings.minutes else math.inf
     return Measured(
         flops=flops,
-        memory=_weights_bytes(trainer) + part * per_image,
+        memory=weights_bytes(trainer) + part * per_image,
         step_seconds=step_seconds,
         left=max(0.0, min(by_steps, by_time)),
         parts=trainer.accumulate,
@@ -136,21 +138,21 @@ def _forget_gradients(trainer: Trainer) -> None:
             parameter.grad = None
 
 
-def _weights_bytes(trainer: Trainer) -> int:
+def weights_bytes(trainer: Trainer) -> int:
     """Weights, gradients, two moments and the average."""
     modules = (trainer.model, *trainer.objective.modules().values())
     return 5 * sum(p.numel() * p.element_size() for module in modules for p in module.parameters())
 
 
-def _forward_flops(trainer: Trainer, batch: Batch) -> int:
-    """The first phase's loss of one image: for a diffusion model, one forward pass of the network."""
-    loss, noise = trainer.phases[0].loss, StepNoise(trainer.seed, trainer.step)
+def forward_flops(trainer: Trainer, batch: Batch, phase: Phase) -> int:
+    """The phase's loss of one image: for a diffusion model, one forward pass of the network."""
+    loss, noise = phase.loss, StepNoise(trainer.seed, trainer.step)
     with torch.random.fork_rng(cuda_index(trainer.engine.device)):
         return count_flops(lambda: loss(batch, noise))
 
 
-def _saved_bytes(trainer: Trainer, batch: Batch) -> int:
-    """The activations that backward keeps."""
+def saved_bytes(trainer: Trainer, batch: Batch, precision: str) -> int:
+    """The activations that the first phase's backward keeps in a precision."""
     weights = {parameter.untyped_storage().data_ptr() for parameter in trainer.model.parameters()}
     saved: dict[int, int] = {}
 
@@ -164,8 +166,15 @@ def _saved_bytes(trainer: Trainer, batch: Batch) -> int:
     with (
         hooks,
         torch.random.fork_rng(cuda_index(trainer.engine.device)),
-        trainer.engine.autocast(),
+        _autocast(trainer, precision),
         torch.compiler.set_stance("force_eager"),
     ):
         trainer.phases[0].loss(batch, StepNoise(trainer.seed, trainer.step))
     return sum(saved.values())
+
+
+def _autocast(trainer: Trainer, precision: str) -> AbstractContextManager[object]:
+    """Autocast to a precision that the device may only emulate: one image shows what it keeps."""
+    if precision not in AUTOCAST:
+        return nullcontext()
+    return torch.autocast(torch.device(trainer.engine.device).type, dtype=AUTOCAST[precision])

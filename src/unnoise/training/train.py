@@ -19,6 +19,7 @@ from unnoise.runs.plan import Plan
 from unnoise.runs.run import CHECKPOINTS, CONFIG_FILE, Run, claim_folder, is_run
 from unnoise.runtime.threads import same_threads
 from unnoise.runtime.world import World, join
+from unnoise.training.estimate import estimated
 from unnoise.training.identity import check_same
 from unnoise.training.log import SilentLog, TrainLog
 from unnoise.training.plan import known_plan, measure
@@ -49,6 +50,7 @@ def train(
     start: Run | str | Path | None = None,
     device: str | None = None,
     dry_run: bool = False,
+    devices: str | None = None,
 ) -> Run:
     """Trains a model on a source of images, or goes on where the same call stopped.
 
@@ -63,6 +65,7 @@ def train(
         start: another run whose weights, where they fit, this one begins with, and whose recipe it has by default.
         device: 'cpu', 'cuda', 'cuda:1', 'mps'; by default the best there is.
         dry_run: plan only.
+        devices: such as '8xH100': what the plan estimates time and memory for, beside this machine.
 
     Returns:
         The run. Its `plan` and `summary` say what was about to happen and what did.
@@ -71,6 +74,8 @@ def train(
         UserError: for what cannot be trained; TrainingDiverged, one of them, where losses stop being finite.
     """
     begun = time.monotonic()
+    if devices is not None and not dry_run:
+        raise UserError("devices are for a plan: give --dry-run as well; a training takes what devices there are")
     base = None if start is None else Run.open(start)
     limits = {"train.steps": steps, "train.minutes": minutes}
     given = {key: value for key, value in limits.items() if value is not None}
@@ -89,7 +94,8 @@ def train(
             check_same(run)
         trainer = setup.trainer(checkpoint, world)
         plan = known_plan(trainer, setup.images, folder, _advice(setup))
-        run.plan = replace(plan, measured=measure(trainer))
+        elsewhere = None if devices is None else estimated(trainer, devices)
+        run.plan = replace(plan, measured=measure(trainer), estimate=elsewhere)
         return run
     with world.watched(), run.lock() if world.is_first else nullcontext():
         _sit(run, setup, base, world, begun)
