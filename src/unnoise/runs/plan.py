@@ -28,7 +28,8 @@ class Measured:
 class Plan:
     """The figures of a run before it starts: known at once, and `measured` a little later.
 
-    estimate: for other devices, where it was asked for. weights_memory: bytes of weights, gradients, moments and average.
+    estimate: for other devices, where it was asked for.
+    weights_memory: bytes of weights, gradients, moments and average.
     """
 
     run: str
