@@ -13,6 +13,7 @@ import pytest
 from unnoise.errors import UserError
 from unnoise.runs.estimate import Estimate
 from unnoise.runtime.peaks import PEAKS, parse_devices
+from unnoise.training import estimate as module
 from unnoise.training.estimate import FRACTION
 from unnoise.training.train import train
 
@@ -60,7 +61,8 @@ def estimate(tmp_path: Path, devices: str, recipe: str = "ddpm-digits", **more: 
     return run.plan.estimate
 
 
-def test_the_plan_for_other_devices_adds_up(tmp_path: Path) -> None:
+def test_the_plan_for_other_devices_adds_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LAUNCH", 0.0)
     found = estimate(tmp_path, "8xH100")
     assert (found.count, found.device, found.precision, found.peak_tflops) == (8, "H100", "bf16", 989)
     assert found.weights_memory == 5 * 4 * found.parameters
@@ -79,8 +81,16 @@ def test_the_plan_for_other_devices_adds_up(tmp_path: Path) -> None:
 
 def test_every_phase_counts(tmp_path: Path) -> None:
     """A GAN computes the discriminator's phase too."""
-    found = estimate(tmp_path, "A100", "gan")
-    assert found.forward_flops > 1.5 * estimate(tmp_path, "A100", "gan", **{"objective.channels": 1}).forward_flops
+    found, less = (estimate(tmp_path, "A100", "gan", **{"objective.channels": count}) for count in (32, 1))
+    assert found.training_flops > 1.5 * less.training_flops
+
+
+def test_small_networks_wait_for_their_operations(tmp_path: Path) -> None:
+    """An eight-pixel set was to train at a million images a second."""
+    found = estimate(tmp_path, "8xH100")
+    assert found.launching
+    assert found.seconds == pytest.approx(1000 * found.operations * module.LAUNCH)
+    assert 2.5 < found.training_flops / found.forward_flops < 3.5
 
 
 def test_a_large_batch_is_taken_in_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

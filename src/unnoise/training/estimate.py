@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import torch
+
+from unnoise.data.batch import Batch
 from unnoise.errors import UserError
+from unnoise.networks.flops import count_work
 from unnoise.runs.estimate import GB, Estimate
+from unnoise.runtime.device import cuda_index
 from unnoise.runtime.peaks import PEAKS, parse_devices
+from unnoise.seeding import StepNoise
 from unnoise.training.parts import rows_of
-from unnoise.training.plan import MEMORY, forward_flops, saved_bytes, weights_bytes
+from unnoise.training.plan import MEMORY, forget_gradients, forward_flops, saved_bytes, weights_bytes
 from unnoise.training.trainer import Trainer
 
 FRACTION = 0.35
 """Of a GPU's peak, what training a U-Net of images is assumed to reach; benchmarks/gpu measures it."""
-PASSES = 3
-"""Forward passes that a training step takes: one, and a backward pass of two."""
+LAUNCH = 6e-6
+"""Seconds that Python and torch take to start an operation, roughly: small networks on small images wait for them."""
 
 
 def estimated(trainer: Trainer, devices: str) -> Estimate:
@@ -27,14 +33,15 @@ def estimated(trainer: Trainer, devices: str) -> Estimate:
         raise UserError(f"{count} devices for batches of {settings.batch_size} images: raise train.batch_size")
     precision = peak.precision(settings.precision)
     one = rows_of(trainer.loader.batch(trainer.step), slice(1))
-    forward = sum(forward_flops(trainer, one, phase) for phase in trainer.phases)
+    work = count_work(lambda: _forward_and_backward(trainer, one))
     per_image, weights = saved_bytes(trainer, one, precision), weights_bytes(trainer)
     room = MEMORY * peak.memory * GB - weights
     parts = _parts(settings.batch_size, count, trainer.accumulate, room / per_image)
     if parts is None:
         raise UserError(f"one image and the weights need more than the {peak.memory} GB of a {name}")
     at_once = _largest(settings.batch_size, count * parts)
-    speed = count * FRACTION * peak.tflops[precision] * 1e12 / (PASSES * forward)
+    computing = settings.batch_size * work.flops / (count * FRACTION * peak.tflops[precision] * 1e12)
+    step = max(computing, parts * work.operations * LAUNCH)
     gradients = 4 * sum(p.numel() for phase in trainer.phases for p in phase.parameters)
     return Estimate(
         count=count,
@@ -43,17 +50,27 @@ def estimated(trainer: Trainer, devices: str) -> Estimate:
         peak_tflops=peak.tflops[precision],
         device_memory=peak.memory * GB,
         parameters=sum(parameter.numel() for parameter in trainer.model.parameters()),
-        forward_flops=forward,
-        training_flops=PASSES * forward,
+        forward_flops=forward_flops(trainer, one),
+        training_flops=work.flops,
+        operations=parts * work.operations,
         weights_memory=weights,
         activation_memory=at_once * per_image,
         images_at_once=at_once,
         parts=parts,
         exchanged=2 * (count - 1) / count * gradients,
         fraction=FRACTION,
-        images_per_second=speed,
-        seconds=(settings.steps - trainer.step) * settings.batch_size / speed,
+        launching=step > computing,
+        images_per_second=settings.batch_size / step,
+        seconds=(settings.steps - trainer.step) * step,
     )
+
+
+def _forward_and_backward(trainer: Trainer, batch: Batch) -> None:
+    """All phases of a step, whose gradients are thrown away."""
+    with torch.random.fork_rng(cuda_index(trainer.engine.device)):
+        for phase in trainer.phases:
+            phase.loss(batch, StepNoise(trainer.seed, trainer.step)).total.backward()
+    forget_gradients(trainer)
 
 
 def _parts(batch: int, count: int, fewest: int, images: float) -> int | None:

@@ -14,7 +14,6 @@ from unnoise.data.batch import Batch
 from unnoise.data.images import Images
 from unnoise.errors import UserError
 from unnoise.networks.flops import count_flops
-from unnoise.objectives.objective import Phase
 from unnoise.runs.plan import Measured, Plan
 from unnoise.runtime.device import cuda_index
 from unnoise.runtime.memory import free_bytes
@@ -68,7 +67,7 @@ def measure(trainer: Trainer) -> Measured:
     batch = trainer.loader.batch(trainer.step)
     one = rows_of(batch, slice(1))
     begun = time.perf_counter()
-    flops = forward_flops(trainer, one, trainer.phases[0])
+    flops = forward_flops(trainer, one)
     seconds_each = time.perf_counter() - begun
     per_image = saved_bytes(trainer, one, trainer.engine.precision)
     (trainer.accumulate,) = trainer.world.agree(_parts(trainer, per_image))
@@ -114,7 +113,7 @@ def _first_step(trainer: Trainer, batch: Batch) -> float:
         if trainer.engine.compile == OFF:
             raise
         trainer.engine = trainer.engine.without_compile(trainer.model, str(error))
-        _forget_gradients(trainer)
+        forget_gradients(trainer)
         return trial_step(trainer, batch)
 
 
@@ -127,11 +126,11 @@ def trial_step(trainer: Trainer, batch: Batch) -> float:
             loss = phase.loss(batch, StepNoise(trainer.seed, trainer.step))
         loss.total.backward()
         float(loss.total.detach())  # waits for the device
-    _forget_gradients(trainer)
+    forget_gradients(trainer)
     return time.perf_counter() - begun
 
 
-def _forget_gradients(trainer: Trainer) -> None:
+def forget_gradients(trainer: Trainer) -> None:
     """Of everything that learns, which may be more than the model."""
     for phase in trainer.phases:
         for parameter in phase.parameters:
@@ -144,9 +143,9 @@ def weights_bytes(trainer: Trainer) -> int:
     return 5 * sum(p.numel() * p.element_size() for module in modules for p in module.parameters())
 
 
-def forward_flops(trainer: Trainer, batch: Batch, phase: Phase) -> int:
-    """The phase's loss of one image: for a diffusion model, one forward pass of the network."""
-    loss, noise = phase.loss, StepNoise(trainer.seed, trainer.step)
+def forward_flops(trainer: Trainer, batch: Batch) -> int:
+    """The first phase's loss of one image: for a diffusion model, one forward pass of the network."""
+    loss, noise = trainer.phases[0].loss, StepNoise(trainer.seed, trainer.step)
     with torch.random.fork_rng(cuda_index(trainer.engine.device)):
         return count_flops(lambda: loss(batch, noise))
 
