@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 
 def count_flops(call: Callable[[], object]) -> int:
     """Floating-point operations (a multiply-add is two) of the matrix products and convolutions of `call`."""
-    with torch.no_grad():
-        return count_work(call).flops
+    with torch.no_grad(), FlopCounterMode(display=False) as counter, torch.compiler.set_stance("force_eager"):
+        call()
+    return counter.get_total_flops()
 
 
 class Work(NamedTuple):
@@ -24,18 +25,20 @@ class Work(NamedTuple):
 
 
 def count_work(call: Callable[[], object]) -> Work:
-    """What `call` computes, backward passes included."""
-    eagerly = torch.compiler.set_stance("force_eager")
-    with FlopCounterMode(display=False) as counter, _Operations() as operations, eagerly:
+    """What `call` computes, backward passes and gradients of gradients included."""
+    with _Counter() as counter, torch.compiler.set_stance("force_eager"):
         call()
-    return Work(counter.get_total_flops(), operations.count)
+    return Work(counter.flops, counter.operations)
 
 
-class _Operations(TorchDispatchMode):
-    """Counts calls."""
+class _Counter(TorchDispatchMode):
+    """Counts by torch's own formulas. Its FlopCounterMode follows modules, and so refuses `torch.autograd.grad`."""
 
-    count = 0
+    flops = operations = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.count += 1
-        return func(*args, **(kwargs or {}))
+        found = func(*args, **(kwargs or {}))
+        formula = flop_registry.get(func._overloadpacket)
+        self.flops += 0 if formula is None else formula(*args, **(kwargs or {}), out_val=found)
+        self.operations += 1
+        return found

@@ -32,15 +32,17 @@ def estimated(trainer: Trainer, devices: str) -> Estimate:
     if count > settings.batch_size:
         raise UserError(f"{count} devices for batches of {settings.batch_size} images: raise train.batch_size")
     precision = peak.precision(settings.precision)
-    one = rows_of(trainer.loader.batch(trainer.step), slice(1))
-    work = count_work(lambda: _forward_and_backward(trainer, one))
+    batch = trainer.loader.batch(trainer.step)
+    one, two = rows_of(batch, slice(1)), rows_of(batch, slice(2))  # one has no standard deviation, which a GAN logs
+    work = count_work(lambda: _forward_and_backward(trainer, two))
+    flops = work.flops / len(two)
     per_image, weights = saved_bytes(trainer, one, precision), weights_bytes(trainer)
     room = MEMORY * peak.memory * GB - weights
     parts = _parts(settings.batch_size, count, trainer.accumulate, room / per_image)
     if parts is None:
         raise UserError(f"one image and the weights need more than the {peak.memory} GB of a {name}")
     at_once = _largest(settings.batch_size, count * parts)
-    computing = settings.batch_size * work.flops / (count * FRACTION * peak.tflops[precision] * 1e12)
+    computing = settings.batch_size * flops / (count * FRACTION * peak.tflops[precision] * 1e12)
     step = max(computing, parts * work.operations * LAUNCH)
     gradients = 4 * sum(p.numel() for phase in trainer.phases for p in phase.parameters)
     return Estimate(
@@ -51,7 +53,7 @@ def estimated(trainer: Trainer, devices: str) -> Estimate:
         device_memory=peak.memory * GB,
         parameters=sum(parameter.numel() for parameter in trainer.model.parameters()),
         forward_flops=forward_flops(trainer, one),
-        training_flops=work.flops,
+        training_flops=flops,
         operations=parts * work.operations,
         weights_memory=weights,
         activation_memory=at_once * per_image,
