@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,7 +24,9 @@ from unnoise.runs.checkpoint import checkpoints
 from unnoise.runs.config import parse_overrides
 from unnoise.runs.metrics_file import read_metrics
 from unnoise.runtime.world import World
+from unnoise.training.interrupt import Interrupt
 from unnoise.training.parts import divided, rows_in
+from unnoise.training.session import Session
 from unnoise.training.train import train
 from unnoise.training.trainer import check_divisible
 
@@ -111,6 +114,25 @@ def test_every_row_is_computed_once_and_passes_do_not_depend_on_processes(passes
         assert [(p.first, p.last) for p in parts] == [(p.start, p.stop) for p in alone]
         rows += list(range(BATCH)[rows_in(parts)] if parts[0].whole else rows_in(parts))  # type: ignore[index, arg-type]
     assert sorted(rows) == list(range(BATCH))
+
+
+class Listening(Position):
+    """A process that is not the first, which has been at work for five seconds."""
+
+    def agree(self, *values: int) -> tuple[int, ...]:
+        assert values[1:] == (False, 0), "only the first looks at its clock"
+        return (values[0], False, 5_000_000)
+
+
+def test_learning_rates_follow_the_clock_of_the_first() -> None:
+    """With minutes the rate falls with time, and the weights of processes with clocks of their own drifted apart."""
+    session = Session.__new__(Session)
+    session.world, session.trainer = Listening(1, 2), SimpleNamespace(seconds=9.0)  # type: ignore[assignment]
+    with Interrupt() as interrupt:
+        assert session._stops(interrupt) == ""
+        assert session.trainer.seconds == 5.0
+        interrupt.asked = "SIGTERM"
+        assert session._stops(interrupt) == "SIGTERM"
 
 
 class Normalising:

@@ -96,7 +96,10 @@ class Session:
     def _stops(self, interrupt: Interrupt) -> str:
         """Why all processes stop: the name of a signal that one of them got, DONE, or '' where they go on."""
         number = signal.Signals[interrupt.asked] if interrupt.asked else 0
-        number, finished = self.world.agree(number, self.world.is_first and self._finished())
+        finished, seconds = (self._finished(), self.trainer.seconds) if self.world.is_first else (False, 0.0)
+        number, finished, microseconds = self.world.agree(number, finished, round(1e6 * seconds))
+        if self.world.size > 1:  # one clock for all: learning rates follow it
+            self.trainer.seconds = microseconds / 1e6
         return signal.Signals(number).name if number else DONE if finished else ""
 
     def _one_step(self) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,13 +81,13 @@ def train(
     limits = {"train.steps": steps, "train.minutes": minutes}
     given = {key: value for key, value in limits.items() if value is not None}
     world = join()
-    with world.first_goes_ahead():
-        name, config = _configuration(recipe, base, {**(overrides or {}), **given})
-        folder = Path(out or default_folder(source, name))
-        if world.is_first:
-            claim_folder(folder)
-        stored = Run.open(folder).config if is_run(folder) else None
-        setup = prepare(source, name, config, seed, base, world.device(device), stored)
+    name, config = _configuration(recipe, base, {**(overrides or {}), **given})
+    folder = Path(out or default_folder(source, name))
+    opened = partial(prepare, source, name, config, seed, base, world.device(device))
+    setup = _prepared_first(opened, folder) if world.is_first else None
+    # What the first has chosen by its clock and its memory holds for all; what it refuses, the others never see.
+    chosen = world.broadcast(None if setup is None else setup.config)
+    setup = setup or opened(chosen)
     run = Run(folder, setup.config)
     if dry_run:
         checkpoint, _ = newest_valid(folder / CHECKPOINTS)
@@ -101,6 +102,11 @@ def train(
         _sit(run, setup, base, world, begun)
         world.barrier()
     return run
+
+
+def _prepared_first(opened: Callable[[Config | None], Setup], folder: Path) -> Setup:
+    claim_folder(folder)
+    return opened(Run.open(folder).config if is_run(folder) else None)
 
 
 def default_folder(source: Source, recipe: str) -> Path:
