@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
+import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -110,3 +113,33 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     train("digits", "ddpm-digits", folder, steps=150, overrides=overrides, device="cpu")
     return folder
+
+
+@pytest.fixture(scope="session")
+def together() -> Callable[..., None]:
+    """Runs `python ARGUMENTS` in `count` processes that work together, as torchrun starts them."""
+
+    def run(count: int, *arguments: str | Path, timeout: float = 600) -> None:
+        shared = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+        environment = {**os.environ, **shared, "OMP_NUM_THREADS": "1"}
+        processes = [
+            subprocess.Popen(
+                [sys.executable, *map(str, arguments)],
+                env={**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+            for rank in range(count)
+        ]
+        for process in processes:
+            _, errors = process.communicate(timeout=timeout)
+            assert process.returncode == 0, errors[-3000:]
+
+    return run
+
+
+def _free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]

@@ -54,7 +54,7 @@ LAYERS = (
         {
             "samplers": "solvers, grids of times, the search for better ones",
             "guidance": "denoisers around denoisers",
-            "runtime": "devices, precision, threads, CUDA graphs, batch sizes",
+            "runtime": "devices, precision, threads, CUDA graphs, batch sizes, several processes",
         },
     ),
     Layer(

@@ -21,3 +21,7 @@ class NotApplicable(UserError):
 
 class TrainingDiverged(UserError):
     """Losses or gradients stopped being finite, and going back with lower learning rates did not help."""
+
+
+class ProcessLost(UserError):
+    """Another of the processes that work on one task together has ended."""

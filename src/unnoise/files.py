@@ -60,12 +60,20 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 def write_atomic(path: Path, data: bytes | str) -> None:
     """Writes a file through a synced temporary one. An OSError names `path`."""
+    with new_file(path) as stream:
+        stream.write(data.encode() if isinstance(data, str) else data)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[IO[bytes]]:
+    """Yields a temporary file beside `path`; when the block succeeds it is synced and renamed to `path`. An OSError
+    names `path`."""
     temporary = _beside(path)
     with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with os.fdopen(os.open(temporary, NEW_FILE, READ_AND_WRITE), "wb") as stream:
-                stream.write(data.encode() if isinstance(data, str) else data)
+                yield stream
                 stream.flush()
                 os.fsync(stream.fileno())
             temporary.replace(path)

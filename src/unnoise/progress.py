@@ -20,6 +20,7 @@ JOINERS = "\u200c\u200d"
 Advance = Callable[[int], None]
 
 LINE_EVERY = 2.0  # seconds between two plain lines
+_shows = True
 BAR_AFTER = 1.0  # seconds of work before `late_bar` shows one
 
 
@@ -29,8 +30,25 @@ def printable(text: object) -> str:
     return "".join(c if c.isprintable() or c in JOINERS else c.encode("unicode_escape").decode() for c in str(text))
 
 
+def leave_to_first() -> None:
+    """From here on this process shows nothing but errors: it is one of several, and another shows what there is."""
+    global _shows
+    _shows = False
+
+
+def shows() -> bool:
+    """Whether this process is the one that people see."""
+    return _shows
+
+
 def notice(text: object) -> None:
     """One line for people on standard error."""
+    if _shows:
+        complain(text)
+
+
+def complain(text: object) -> None:
+    """One line about an error, which every process shows."""
     print(printable(text), file=sys.stderr, flush=True)
 
 
@@ -40,13 +58,13 @@ def progress_bar() -> Progress:
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    return Progress(console=console, disable=not console.is_terminal)
+    return Progress(console=console, disable=not (_shows and console.is_terminal))
 
 
 @contextmanager
 def progress(title: str, total: int, shown: bool, unit: str = "images") -> Iterator[Advance]:
     """Gives the function to call with the number of items done since its last call."""
-    if not shown:
+    if not (shown and _shows):
         yield lambda count: None
     elif sys.stderr.isatty():
         with _bar(title, total) as advance:
@@ -66,7 +84,7 @@ def late_bar(title: str, total: int) -> Iterator[Callable[[], None]]:
             done += 1
             if shown is not None:
                 shown(1)
-            elif done < total and time.monotonic() - begun >= BAR_AFTER and sys.stderr.isatty():
+            elif done < total and time.monotonic() - begun >= BAR_AFTER and _shows and sys.stderr.isatty():
                 shown = bars.enter_context(_bar(title, total))
                 shown(done)
 

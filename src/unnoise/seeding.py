@@ -61,6 +61,22 @@ class StepNoise:
         return self._generators[name]
 
 
+class RowNoise:
+    """The draws of rows `start` to `stop` of a batch of `total`: those that they have when the whole batch is drawn, so
+    that a row's noise is the same however the batch is divided."""
+
+    def __init__(self, whole: Noise, start: int, stop: int, total: int) -> None:
+        self.whole, self.start, self.stop, self.total = whole, start, stop, total
+
+    def normal(self, like: Tensor) -> Tensor:
+        drawn = self.whole.normal(like.new_empty(()).expand(self.total, *like.shape[1:]))
+        return drawn[self.start : self.stop].clone()  # lets go of the rest
+
+    def uniform(self, count: int) -> Tensor:
+        each = count // (self.stop - self.start)
+        return self.whole.uniform(each * self.total)[each * self.start : each * self.stop]
+
+
 class SeededNoise:
     """The draws of one sampling call: row i comes from seed i alone, whatever the batch, and from the CPU's generator
     on every device, so that one seed is one picture everywhere."""

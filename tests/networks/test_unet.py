@@ -7,7 +7,7 @@ from torch import nn
 from unnoise.networks import UNet
 from unnoise.networks.conditioning import ClassConditioner, Conditioning
 from unnoise.networks.embedding import TIME_FEATURES, FourierEmbedding, SinusoidalEmbedding
-from unnoise.networks.flops import count_flops
+from unnoise.networks.flops import count_flops, count_work
 from unnoise.networks.layers import TIME_INJECTIONS, AdaptiveGroupNorm, SelfAttention
 from unnoise.networks.unet import attended_levels
 from unnoise.registry import describe
@@ -190,3 +190,18 @@ def test_added_time_survives_the_norm_that_follows(channels: int) -> None:
     layer = TIME_INJECTIONS["add"](4, channels)
     h, one, two = torch.randn(1, channels, 5, 5), torch.randn(1, 4), torch.randn(1, 4)
     assert (layer(h, one) - layer(h, two)).abs().max() > 0.05
+
+
+def test_work_counts_the_backward_pass_and_gradients_of_gradients() -> None:
+    """A penalty on gradients broke the counter."""
+    layer, x = torch.nn.Linear(3, 8), torch.randn(5, 3, requires_grad=True)
+    product = 2 * 5 * 3 * 8
+    assert count_work(lambda: layer(x).sum().backward()).flops == 3 * product
+
+    def penalised() -> None:
+        (gradient,) = torch.autograd.grad(layer(x).square().sum(), x, create_graph=True)
+        gradient.square().sum().backward()
+
+    found = count_work(penalised)
+    assert found.flops > 4 * product
+    assert found.operations > 5

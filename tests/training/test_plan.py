@@ -29,7 +29,7 @@ def images() -> np.ndarray:
 
 def with_room_for(monkeypatch: pytest.MonkeyPatch, rows: float) -> list[int]:
     """A machine whose memory holds the activations of so many images; gives the rows that trial steps are made of."""
-    monkeypatch.setattr(module, "_saved_bytes", lambda *_: 1000)
+    monkeypatch.setattr(module, "saved_bytes", lambda *_: 1000)
     monkeypatch.setattr(module, "free_bytes", lambda _: int(rows * 1000 / module.MEMORY))
     tried: list[int] = []
     trial = module.trial_step

@@ -31,10 +31,14 @@ from unnoise.cli.show import show
 from unnoise.cli.studio import studio
 from unnoise.cli.train import train
 from unnoise.cli.tune import tune
+from unnoise.errors import UserError
 from unnoise.progress import notice
+from unnoise.runtime.launch import started_by_torchrun
 from unnoise.runtime.threads import choose_threads
 
 DEBUG = "--debug"
+TOGETHER = ("train", "distill", "sample", "evaluate", "tune")
+"""Commands that several processes run together (docs/clusters.md)."""
 
 app = App(
     name="unnoise",
@@ -66,6 +70,8 @@ def main() -> None:
 
 
 def _run(tokens: list[str]) -> None:
+    if started_by_torchrun() and tokens and tokens[0] not in TOGETHER:
+        raise UserError(f"unnoise {tokens[0]} runs in one process; those that share work are {', '.join(TOGETHER)}")
     app(task_first(renewed(tokens)), exit_on_error=False, print_error=False, result_action="return_value")
 
 

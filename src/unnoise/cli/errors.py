@@ -14,11 +14,15 @@ from pathlib import Path
 from cyclopts import CycloptsError
 
 import unnoise
-from unnoise.errors import UserError
-from unnoise.progress import notice
+from unnoise.errors import ProcessLost, UserError
+from unnoise.progress import complain, shows
 
 GIVEN, BUG, STOPPED = 2, 70, 130
 """Exit statuses: something that was given, a fault of unnoise (EX_SOFTWARE of sysexits.h), Ctrl-C."""
+
+
+PATIENCE = 10.0
+"""Seconds that another than the first of several processes waits before it complains."""
 
 
 def status_of(action: Callable[[], object], tokens: list[str], debug: bool = False) -> int:
@@ -29,21 +33,32 @@ def status_of(action: Callable[[], object], tokens: list[str], debug: bool = Fal
     try:
         action()
     except CycloptsError as error:
-        notice(f"unnoise: {' '.join(str(error).split())} See: unnoise {_command(tokens)}--help")
+        _complain(f"unnoise: {' '.join(str(error).split())} See: unnoise {_command(tokens)}--help")
+        return GIVEN
+    except ProcessLost as error:
+        if shows():  # one line is enough
+            complain(f"unnoise: {error}")
         return GIVEN
     except (UserError, OSError) as error:
-        notice(f"unnoise: {error}")
+        _complain(f"unnoise: {error}")
         return GIVEN
     except KeyboardInterrupt:
-        notice("unnoise: stopped")
+        _complain("unnoise: stopped")
         return STOPPED
     except Exception as error:
         if _out_of_memory(error):
-            notice("unnoise: not enough memory; make the batches smaller, or free some memory")
+            _complain("unnoise: not enough memory; make the batches smaller, or free some memory")
             return GIVEN
         _report(error, tokens, debug)
         return BUG
     return 0
+
+
+def _complain(text: str) -> None:
+    """One line, once for all processes: what the first complains of ends the others while they wait."""
+    if not shows():
+        time.sleep(PATIENCE)
+    complain(text)
 
 
 def _command(tokens: list[str]) -> str:
@@ -62,9 +77,9 @@ def _report(error: Exception, tokens: list[str], debug: bool) -> None:
     file = None if debug else _written(trace, tokens)
     if file is None:
         print(trace, file=sys.stderr)
-        notice(f"{what}; please report it with the traceback above and the output of 'unnoise doctor'")
+        _complain(f"{what}; please report it with the traceback above and the output of 'unnoise doctor'")
     else:
-        notice(f"{what}; please report it with the file {file}, which holds the traceback (--debug prints it)")
+        _complain(f"{what}; please report it with the file {file}, which holds the traceback (--debug prints it)")
 
 
 def _first_line(error: Exception) -> str:

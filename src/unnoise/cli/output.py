@@ -6,7 +6,7 @@ import shlex
 
 from unnoise.aliases import Spec
 from unnoise.files import json_text
-from unnoise.progress import notice, printable
+from unnoise.progress import notice, printable, shows
 
 
 def command(*words: object) -> str:
@@ -23,6 +23,8 @@ def show(result: Spec, as_json: bool, lines: list[str] | None = None, then: str 
         lines: the same for people.
         then: what is likely to be wanted next, for people; on standard error.
     """
+    if not shows():
+        return
     if as_json:
         print(json_text(result))
         return

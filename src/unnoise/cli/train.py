@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from cyclopts import Parameter
 from unnoise.cli.options import Device, Json, SetOptions
 from unnoise.cli.output import command, show
 from unnoise.cli.tables import listed
+from unnoise.runtime.launch import start_processes, started_by_torchrun
 
 Source = Annotated[
     str,
@@ -43,7 +45,9 @@ def train(
     seed: int = 0,
     device: Device = None,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
+    devices: str | None = None,
     strict: Annotated[bool, Parameter(negative="")] = False,
+    processes: int | None = None,
     json: Json = False,
 ) -> None:
     """Train a model on a source of images; the same command again resumes.
@@ -59,15 +63,31 @@ def train(
         steps: Stop after so many steps, over all sessions of the run.
         seed: Everything random follows from it.
         dry_run: Print the plan and stop.
+        processes: Train in so many processes on this machine, each with a GPU of its own where there are GPUs;
+            `torchrun -m unnoise train` does the same on several machines (docs/clusters.md).
+        devices: With --dry-run: what it would take elsewhere, such as 8xH100; every figure says whether it is an
+            estimate.
         strict: Refuse a source with broken files instead of skipping them.
     """
+    if processes is not None and not started_by_torchrun():
+        sys.exit(start_processes(processes, sys.argv[1:]))
     from unnoise.runs.config import parse_overrides
     from unnoise.training.train import train as run_training
 
     overrides = {**parse_overrides(set_ or []), **({"data.strict": True} if strict else {})}
     overrides |= {} if quality is None else {"dial.quality": quality}
     run = run_training(
-        source, recipe, out, steps, minutes, seed, overrides, start=from_, device=device, dry_run=dry_run
+        source,
+        recipe,
+        out,
+        steps,
+        minutes,
+        seed,
+        overrides,
+        start=from_,
+        device=device,
+        dry_run=dry_run,
+        devices=devices,
     )
     assert run.plan is not None
     if run.summary is None:

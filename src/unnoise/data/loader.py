@@ -12,6 +12,7 @@ from unnoise.data.images import Images
 from unnoise.errors import UserError
 
 ORDER, FLIP = 1, 2  # what a draw is for: part of its key
+ALL = slice(None)
 RESIDENT_FRACTION = 0.25  # of the free device memory: a set up to this size is kept on a CUDA device
 
 
@@ -51,10 +52,10 @@ class Loader:
             parts.append(self._order(epoch)[max(start - begin, 0) : stop - begin])
         return np.concatenate(parts)
 
-    def batch(self, step: int) -> Batch:
-        """The batch of a step, on the device."""
+    def batch(self, step: int, rows: np.ndarray | slice = ALL) -> Batch:
+        """The batch of a step, on the device; or some rows of it."""
         flip = _draws(self.seed, step, FLIP).random(self.batch_size) < 0.5 if self.flip else None
-        return self._gather.batch(self.indices(step), flip)
+        return self._gather.batch(self.indices(step)[rows], None if flip is None else flip[rows])
 
     def _draw_order(self, epoch: int) -> np.ndarray:
         return _draws(self.seed, epoch, ORDER).permutation(len(self.images))

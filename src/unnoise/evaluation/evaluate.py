@@ -22,6 +22,7 @@ from unnoise.registry import lookup
 from unnoise.runs.data import open_data, open_test_split
 from unnoise.runtime.cpu import keep_pages
 from unnoise.runtime.device import chosen_device
+from unnoise.runtime.world import join
 
 SPLITS = ("train", "test")
 
@@ -46,6 +47,9 @@ def evaluate(
     value_range: str | None = None,
 ) -> Result:
     """Measures a run, a model or a source of images; a run keeps the result in its evaluations folder.
+
+    Several processes share the drawing, the features and the network's part of likelihoods, and each gets all of them:
+    the numbers are those of one process.
 
     Args:
         what: a run's folder, a model, or a source of images.
@@ -78,29 +82,29 @@ def evaluate(
     chosen = find_metrics(metrics)
     for name in (reference, split):
         lookup(dict.fromkeys(SPLITS), name, "split")
-    target = open_target(
-        what, sampler=sampler, options=options, guidance=guidance, device=device, value_range=value_range
-    )
+    world = join()
+    device = world.device(device)
+    with world.first_goes_ahead():
+        target = open_target(
+            what, sampler=sampler, options=options, guidance=guidance, device=device, value_range=value_range
+        )
     if moments := read_moments(data):
         how = Drawing(seed, batch_size, precision, chosen_device(device))
         return kept(measure_against(moments, target, metrics, features, n, how), target, metrics)
     data = None if data is None else as_levels(data, value_range)
-    context, used = open_context(
-        target,
-        data,
-        split,
-        Settings(n or MOST, seed, reference, features, batch_size, times, chosen_device(device), precision),
-    )
+    settings = Settings(n or MOST, seed, reference, features, batch_size, times, chosen_device(device), precision)
+    with world.first_goes_ahead():
+        context, used = open_context(target, data, split, settings)
     if any(metric.of_samples for metric in chosen) and target.why_no_samples() is None:
         plan = plan_samples([target], [context.train], n, seed, precision)
         announce(plan)
-        context.settings = replace(context.settings, n=plan.n)
+        context.settings = replace(context.settings, n=world.broadcast(plan.n))
     return kept(measure(context, chosen, used), target, metrics)
 
 
 def kept(result: Result, target: Target, metrics: Sequence[str]) -> Result:
     """The result, which a run also keeps in its evaluations folder."""
-    if target.run is not None:
+    if target.run is not None and join().is_first:
         name = f"{_name(result, metrics)}.json"
         write_atomic(target.run.folder / "evaluations" / name, json_text(result, indent=1))
     return result

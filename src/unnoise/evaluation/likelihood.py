@@ -20,6 +20,7 @@ from unnoise.process.schedule import LearnedSchedule
 from unnoise.process.variance import VARIANCES
 from unnoise.progress import progress_bar
 from unnoise.runs.run import Run
+from unnoise.runtime.row_split import split_over_processes
 from unnoise.seeding import StepNoise
 from unnoise.sources import open_source
 from unnoise.sources.open import EXPLICIT
@@ -81,7 +82,7 @@ def flow_bits(model: CanDenoise, x_0: Tensor, *, seed: int = 0) -> Result:
     grid = model.schedule.grid
     sigma_min = SIGMA_MIN if grid is None else float(torch.exp(-model.schedule.log_snr(grid[0]) / 2))
     found = ode_log_likelihood(
-        model,
+        split_over_processes(model),
         dequantise(x_0, seed),
         trace="hutchinson",
         seed=seed,
@@ -134,7 +135,7 @@ def measured_bound(model: CanDenoise, x_0: Tensor, *, seed: int, times: int) -> 
     with progress_bar() as progress:
         task = progress.add_task("bits per dimension", total=len(x_0) * (times + 1))
         return variational_bound(
-            CountingDenoiser(model.guided(), lambda rows: progress.advance(task, rows)),
+            CountingDenoiser(split_over_processes(model.guided()), lambda rows: progress.advance(task, rows)),
             x_0,
             decoder="discretised",
             variance=VARIANCES[variance_of(model)](),
@@ -202,12 +203,12 @@ def scores_of(model: CanDenoise, x_0: Tensor, seed: int = 0) -> dict[str, Tensor
 @torch.no_grad()
 def denoising_errors(model: CanDenoise, x_0: Tensor, seed: int = 0, batch_size: int = 256) -> Tensor:
     """(N,): the mean of |x_0 - denoised x_0|^2 alpha / sigma over noise levels from log-SNR 4 to -4."""
-    total = torch.zeros(len(x_0), dtype=torch.float64)
+    total, denoiser = torch.zeros(len(x_0), dtype=torch.float64), split_over_processes(model)
     for index, log_snr in enumerate(torch.linspace(4, -4, SCORE_TIMES, dtype=torch.float64)):
         t = model.schedule.t(log_snr)
         t = t.round().clamp(min=1) if model.schedule.grid is not None else t
         x_t = perturb(model.schedule, x_0, StepNoise(seed, index).normal(x_0), t)
-        denoised = torch.cat([model(part, t).x_0 for part in x_t.split(batch_size)])
+        denoised = torch.cat([denoiser(part, t).x_0 for part in x_t.split(batch_size)])
         weight = per_row((log_snr / 2).exp(), x_0)
         total += (weight * (x_0 - denoised).square()).flatten(1).mean(1).double().cpu() / SCORE_TIMES
     return total

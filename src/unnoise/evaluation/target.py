@@ -21,8 +21,9 @@ from unnoise.models.image_model import require
 from unnoise.progress import notice
 from unnoise.runs.run import CONFIG_FILE, Run
 from unnoise.runtime.precision import chosen_precision, computing_in
+from unnoise.runtime.world import join
 from unnoise.samplers import Sampler
-from unnoise.sampling.batches import counted_calls, sample_in_batches
+from unnoise.sampling.batches import sample_together
 from unnoise.sampling.sampler_choice import choose_sampler
 from unnoise.sources import open_source
 
@@ -134,23 +135,15 @@ class Target:
             raise NotApplicable(reason)
         begun = time.perf_counter()
         guidance, cond = self._guidance(), self._conditions(n, data, seed)
-        with counted_calls(self.model) as calls:
-            pixels = sample_in_batches(
-                self.model,
-                range(seed, seed + n),
-                cond,
-                self.sampler,
-                guidance,
-                batch_size,
-                precision,
-            )
+        seeds = range(seed, seed + n)
+        pixels, calls = sample_together(self.model, seeds, cond, self.sampler, guidance, batch_size, precision, join())
         seconds = time.perf_counter() - begun
         how = {
             "sampler": None if self.sampler is None else repr(self.sampler),
             "steps": None if self.sampler is None else self.sampler.steps,
             "guidance": self.guidance,
             "seeds": [seed, seed + n - 1],
-            "network_calls": calls[0],
+            "network_calls": calls,
             "seconds": round(seconds, 3),
             "seconds_per_image": seconds / n,
             "device": str(self.model.device),

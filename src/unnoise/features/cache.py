@@ -17,6 +17,7 @@ from unnoise.features import FEATURES, ClassifierFeatures, FeatureExtractor, tra
 from unnoise.files import read_tensors, write_tensors
 from unnoise.progress import notice, progress_bar
 from unnoise.registry import build, lookup
+from unnoise.runtime.world import join
 
 CLASSIFIER_SEED = 0
 BATCH = 256
@@ -41,16 +42,18 @@ def open_features(
     if train.labels is None:
         raise UserError("features 'classifier' need labels, and the data has none; use imagenet or pixels")
     folder = _place("classifiers", train.fingerprint, None if test is None else test.fingerprint, CLASSIFIER_SEED)
-    if folder.exists():
-        try:
-            return ClassifierFeatures.load(folder).to(device)
-        except DamagedSource as error:
-            notice(f"{error}; it is trained again")
-    _train(train, test, device).save(folder)
+    with join().first_goes_ahead():
+        if folder.exists():
+            try:
+                return ClassifierFeatures.load(folder).to(device)
+            except DamagedSource as error:
+                notice(f"{error}; it is trained again")
+        _train(train, test, device).save(folder)
     return ClassifierFeatures.load(folder).to(device)
 
 
 def _train(train: Images, test: Images | None, device: str | torch.device) -> ClassifierFeatures:
+    """Trains a classifier on the data."""
     held_out = None if test is None or test.labels is None else (np.array(test.pixels), np.array(test.labels))
     with progress_bar() as progress:
         progress.add_task("training the classifier whose features are used (once for this data)", total=None)
@@ -65,10 +68,13 @@ def _train(train: Images, test: Images | None, device: str | torch.device) -> Cl
 
 
 def features_of(pixels: np.ndarray, extractor: FeatureExtractor, what: str) -> Tensor:
-    """(N, D) of uint8 images (N, C, H, W), with a progress bar on a terminal."""
+    """(N, D) of uint8 images (N, C, H, W), with a progress bar on a terminal; several processes share the work."""
+    world = join()
+    rows = world.portion(len(pixels), BATCH)
     with progress_bar() as progress:
-        starts = progress.track(range(0, len(pixels), BATCH), description=f"{extractor.name} features of {what}")
-        return extractor.extract(torch.from_numpy(np.array(pixels[start : start + BATCH])) for start in starts)
+        starts = progress.track(range(rows.start, rows.stop, BATCH), description=f"{extractor.name} features of {what}")
+        batches = (torch.from_numpy(np.array(pixels[start : start + BATCH])) for start in starts)
+        return torch.cat(world.gather(extractor.extract(batches)))
 
 
 def cached_features(images: Images, rows: np.ndarray, extractor: FeatureExtractor) -> Tensor:
@@ -76,7 +82,8 @@ def cached_features(images: Images, rows: np.ndarray, extractor: FeatureExtracto
     rows_digest = hashlib.sha256(rows.astype(np.int64).tobytes()).hexdigest()
     file = _place("features", images.fingerprint, rows_digest, extractor.version).with_suffix(".bin")
     stored = read_tensors(file)
-    if stored is None:
+    (missing,) = join().agree(stored is None)
+    if missing or stored is None:
         stored = {"features": features_of(images.pixels[rows], extractor, images.source)}
         write_tensors(file, stored)
     return stored["features"]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from unnoise.aliases import Columns, Conditions, Spec, Value
 from unnoise.errors import UserError
+from unnoise.networks.batch_part import uniform_rows
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Conditioner(nn.Module, ABC):
         if dropped is None:
             dropped = torch.zeros(count, dtype=torch.bool, device=self.device)
         if self.training and self.dropout > 0:
-            dropped = dropped | (torch.rand(count, device=self.device) < self.dropout)
+            dropped = dropped | (uniform_rows(count, self.device) < self.dropout)
         return dropped
 
     def derive(self, image: Tensor, cond: Conditions) -> Spec:

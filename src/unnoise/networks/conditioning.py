@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from unnoise.aliases import Columns, Conditions, Spec
 from unnoise.errors import UserError
+from unnoise.networks.batch_part import normal_rows, uniform_rows
 from unnoise.networks.conditioner import Conditioner, Conditioning, SingleConditioner, all_dropped, rows
 from unnoise.networks.embedding import SinusoidalEmbedding
 from unnoise.networks.text import build_encoder
@@ -143,8 +144,8 @@ class ImageConditioner(SingleConditioner):
         given = cond.get("image_noise")
         s = torch.zeros(len(value), device=value.device) if given is None else given
         if self.training and self.noise > 0:
-            s = self.noise * torch.rand(len(value), device=value.device)
-            value = augmented(value, s, torch.randn_like(value))
+            s = self.noise * uniform_rows(len(value), value.device)
+            value = augmented(value, s, normal_rows(value))
         vector = torch.where(dropped[:, None], self.nothing, self.level(1000 * s))
         return Conditioning(vector=vector, spatial=value.masked_fill(rows(dropped, value), 0))
 

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from unnoise.errors import UserError
 from unnoise.networks.attention import Attention, FeedForward
+from unnoise.networks.batch_part import Dropout
 from unnoise.networks.conditioner import Conditioning
 from unnoise.networks.embedding import circle, frequencies, time_embedding
 from unnoise.networks.layers import concat_spatial, padded, zeroed
@@ -44,7 +45,7 @@ class Block(nn.Module):
         self.attention = Attention(dim, heads)
         self.cross = Attention(dim, heads, token_dim) if token_dim else None
         self.feed_forward = FeedForward(dim, ratio)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, embedding: Tensor, told: Conditioning) -> Tensor:
         shift_1, scale_1, gate_1, shift_2, scale_2, gate_2 = self.modulation(embedding).chunk(6, dim=1)

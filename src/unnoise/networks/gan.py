@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 from unnoise.networks.autoencoder import Decoder, Grid
+from unnoise.networks.batch_part import all_rows
 
 SLOPE = 0.2
 """Of the leaky rectifiers below zero (Radford et al. 2016)."""
@@ -91,8 +92,8 @@ class Discriminator(nn.Module):
     def judge(self, h: Tensor) -> Tensor:
         """The logits that the deepest features lead to."""
         if self.batch_std:
-            spread = (h.float().var(0, unbiased=False) + 1e-8).sqrt().mean()
-            h = torch.cat([h, spread.to(h.dtype).expand(len(h), 1, *h.shape[2:])], dim=1)
+            std = (all_rows(h.float()).var(0, unbiased=False) + 1e-8).sqrt().mean()
+            h = torch.cat([h, std.to(h.dtype).expand(len(h), 1, *h.shape[2:])], dim=1)
         logits = self.last(h).flatten(1).float()
         return logits if self.patches else logits.squeeze(1)
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unnoise.errors import UserError
+from unnoise.networks.batch_part import Dropout
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -67,7 +68,7 @@ class ResidualBlock(nn.Module):
         self.norm = group_norm(in_channels)
         self.first = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.time = TIME_INJECTIONS[time_injection](embedding_dim, out_channels)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.second = zeroed(nn.Conv2d(out_channels, out_channels, 3, padding=1))
         same = in_channels == out_channels
         self.skip = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unnoise.networks.batch_part import Dropout
 from unnoise.networks.layers import zeroed
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -51,7 +52,7 @@ class Resnet(nn.Module):
         self.conv1 = nn.Conv2d(given, made, 3, padding=1)
         self.time_emb_proj = nn.Linear(design.embedding, 2 * made if design.scale_shift else made)
         self.norm2 = nn.GroupNorm(design.groups, made, design.eps)
-        self.dropout = nn.Dropout(design.dropout)
+        self.dropout = Dropout(design.dropout)
         self.conv2 = zeroed(nn.Conv2d(made, made, 3, padding=1))
         self.conv_shortcut = nn.Identity() if given == made else nn.Conv2d(given, made, 1)
         self.act = ACTIVATIONS[design.activation]()

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from unnoise.data.batch import Batch
 from unnoise.errors import UserError
 from unnoise.models.gan import GAN
+from unnoise.networks.batch_part import std_over_rows
 from unnoise.networks.gan import Discriminator
 from unnoise.objectives.objective import Loss, Objective, Phase
 from unnoise.process.gaussian import per_row
@@ -140,7 +141,7 @@ class Adversarial(Objective):
             "accuracy_real": (real > 0).float().mean(),
             "accuracy_fake": (fake < 0).float().mean(),
             "penalty": penalty,
-            "diversity": samples.std(0).mean() / batch.image.std(0).mean().clamp(min=1e-6),
+            "diversity": std_over_rows(samples).mean() / std_over_rows(batch.image).mean().clamp(min=1e-6),
         }
         return Loss(loss + self.penalty_weight * penalty, {name: value.detach() for name, value in parts.items()})
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from unnoise.data.batch import Batch
 from unnoise.errors import UserError
 from unnoise.models.vae import VAE, ElboTerms
+from unnoise.networks.batch_part import all_rows
 from unnoise.objectives.objective import Loss, Objective
 from unnoise.seeding import Noise
 
@@ -42,4 +43,5 @@ class Elbo(Objective):
 
     def _charged(self, kl: Tensor) -> Tensor:
         """The rate that is paid for, nats per image."""
+        kl = all_rows(kl) if self.free_bits else kl
         return kl.mean(0).clamp(min=self.free_bits * math.log(2)).sum()

@@ -11,6 +11,7 @@ from unnoise.data.batch import Batch
 from unnoise.errors import UserError
 from unnoise.metrics.bound import decoder_nll, transition_kl
 from unnoise.models.diffusion import Diffusion
+from unnoise.networks.batch_part import all_rows
 from unnoise.objectives.continuous_bound import refuse_learned_schedule
 from unnoise.objectives.importance import LossHistory
 from unnoise.objectives.objective import Loss, Objective
@@ -80,7 +81,8 @@ class Variational(Objective):
         kept = output.detach() if self.detach_mean else output
         denoised = parametrization.invert(schedule, kept.to(x_0.dtype), x_t, t)
         terms = self._bound_terms(x_0, replace(denoised, var_mix=var_mix), t)
-        self._seen.append((t, terms.detach()))
+        if self._history is not None:
+            self._seen.append((all_rows(t), all_rows(terms.detach())))
         bound = schedule.t_max * (factor.to(terms.device) * terms).mean()
         total = self.simple * simple + self.bound * bound
         return Loss(total, {"loss": total.detach(), "simple": simple.detach(), "bound": bound.detach()})

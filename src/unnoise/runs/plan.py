@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 from unnoise.aliases import Record
 from unnoise.progress import duration
+from unnoise.runs.estimate import Estimate
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Measured:
 class Plan:
     """The figures of a run before it starts: known at once, and `measured` a little later.
 
+    estimate: for other devices, where it was asked for.
     weights_memory: bytes of weights, gradients, moments and average.
     """
 
@@ -43,6 +45,7 @@ class Plan:
     steps: int
     minutes: float
     measured: Measured | None = None
+    estimate: Estimate | None = None
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> Record:
@@ -52,7 +55,8 @@ class Plan:
 
     def lines(self) -> list[str]:
         """The plan for people."""
-        return [*self.known(), *self.found()]
+        elsewhere = [] if self.estimate is None else self.estimate.lines()
+        return [*self.known(), *self.found(), *elsewhere]
 
     def known(self) -> list[str]:
         """The lines that are known without measuring."""

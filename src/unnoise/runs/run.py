@@ -141,6 +141,7 @@ class Run:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Holds the run against other processes; the system lets go when this one ends, however it ends."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / LOCK)
         try:
             lock.acquire(timeout=0)

@@ -20,6 +20,11 @@ def devices() -> list[str]:
     return [*cuda, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
 
 
+def cuda_index(device: str | torch.device) -> list[int]:
+    """The index of a CUDA device, as `torch.random.fork_rng` takes it; none for other devices."""
+    return [torch.cuda.current_device()] if torch.device(device).type == "cuda" else []
+
+
 def chosen_device(asked: str | None = None) -> str:
     """The device that was asked for; the best there is where none was.
 

@@ -19,6 +19,7 @@ from unnoise.progress import progress_bar
 from unnoise.runtime.batch_size import batch_that_fits
 from unnoise.runtime.cuda_graphs import compiles
 from unnoise.runtime.precision import chosen_precision, computing_in
+from unnoise.runtime.world import World
 from unnoise.samplers import Sampler
 from unnoise.sampling.conditions import rows_of
 from unnoise.sampling.gif import GifFrames
@@ -53,24 +54,61 @@ def sample_in_batches(
     Raises:
         UserError: for a model that does not claim to sample.
     """
+    spans = spans_of(len(seeds), batch_size or fitting_batch(model, seeds, cond, guidance, precision))
+    return np.concatenate(list(drawn(model, seeds, spans, cond, sampler, guidance, precision, compile, gif)))
+
+
+def spans_of(count: int, batch_size: int) -> list[slice]:
+    """So many rows in batches, the last of which may be smaller."""
+    return [slice(start, min(start + batch_size, count)) for start in range(0, count, batch_size)]
+
+
+def drawn(
+    model: ImageModel,
+    seeds: Sequence[int],
+    spans: Sequence[slice],
+    cond: Conditions | None = None,
+    sampler: Sampler | None = None,
+    guidance: Guidance | None = None,
+    precision: str = "auto",
+    compile: str = "auto",
+    gif: GifFrames | None = None,
+) -> Iterator[np.ndarray]:
+    """`sample_in_batches` one batch at a time: uint8 (B, C, H, W), the images of the seeds in each of `spans`."""
     drawing = require(model, CanSample, "sampling")
     sampler = sampler or model.default_sampler()
     steps = sampler.steps if sampler is not None else 1
-    batch_size = batch_size or fitting_batch(model, seeds, cond, guidance, precision)
-    calls = steps * -(-len(seeds) // batch_size)
-    images = []
+    calls, count = steps * len(spans), sum(span.stop - span.start for span in spans)
     with (
         progress_bar() as progress,
         computing_in(model.device, chosen_precision(model.device, precision)),
         model.captured(0 if compile == "off" else calls, compile=compiles(model.device, compile, calls)),
     ):
-        task = progress.add_task("sampling", total=len(seeds) * steps)
-        for start in range(0, len(seeds), batch_size):
-            rows = seeds[start : start + batch_size]
-            asked = rows_of(cond, start, len(rows))
+        task = progress.add_task("sampling", total=count * steps)
+        for span in spans:
+            rows = seeds[span]
+            asked = rows_of(cond, span.start, len(rows))
             advance = partial(progress.advance, task, len(rows))
-            images.append(to_uint8(_batch(drawing, rows, asked, sampler, guidance, advance, gif)))
-    return np.concatenate(images)
+            yield to_uint8(_batch(drawing, rows, asked, sampler, guidance, advance, gif))
+
+
+def sample_together(
+    model: ImageModel,
+    seeds: Sequence[int],
+    cond: Conditions | None,
+    sampler: Sampler | None,
+    guidance: Guidance | None,
+    batch_size: int,
+    precision: str,
+    world: World,
+) -> tuple[np.ndarray, int]:
+    """`sample_in_batches` by several processes, each of which draws some batches and gets all images; and the network
+    calls of all of them."""
+    spans = spans_of(len(seeds), batch_size)[world.portion(-(-len(seeds) // batch_size))]
+    with counted_calls(model) as calls:
+        own = list(drawn(model, seeds, spans, cond, sampler, guidance, precision))
+    gathered = world.gather((own, calls[0]))
+    return np.concatenate([batch for batches, _ in gathered for batch in batches]), sum(count for _, count in gathered)
 
 
 def fitting_batch(

@@ -63,12 +63,16 @@ class Stage:
         assert made is not None
         return tuple(made["image"].shape[1:])
 
-    def enlarged(self, images: np.ndarray, seeds: Sequence[int], **options: Any) -> tuple[np.ndarray, int]:
-        """Small images (N, C, h, w) enlarged by its own sampler from the same seeds; and its network calls."""
+    def enlarged(self, images: np.ndarray, seeds: Sequence[int], span: slice, **options: Any) -> tuple[np.ndarray, int]:
+        """Small images (B, C, h, w) enlarged by its own sampler from the same seeds; and its network calls.
+
+        span: which of the seeds, and of the conditions, are those of the images.
+        """
         small = from_uint8(torch.from_numpy(images)).to(self.model.device)
-        cond = {**(self.cond or {}), "image": small}
+        given = {name: value if len(value) == 1 else value[span] for name, value in (self.cond or {}).items()}
+        cond = {**given, "image": small}
         with counted_calls(self.model) as calls:
-            drawn = sample_in_batches(self.model, seeds, cond, self.sampler, self.guidance, **options)
+            drawn = sample_in_batches(self.model, seeds[span], cond, self.sampler, self.guidance, **options)
         return drawn, calls[0]
 
 

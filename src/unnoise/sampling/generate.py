@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from unnoise.aliases import Record, Spec
+import numpy as np
+
+from unnoise.aliases import Conditions, Record, Spec
 from unnoise.data import save_gif
 from unnoise.errors import UserError
 from unnoise.files import claim
 from unnoise.models import ImageModel
+from unnoise.models.image_model import Guidance
+from unnoise.progress import notice
 from unnoise.runs.run import Run
 from unnoise.runtime.precision import chosen_precision
+from unnoise.runtime.world import World, join
 from unnoise.samplers import Sampler
-from unnoise.sampling.batches import counted_calls, fitting_batch, sample_in_batches
-from unnoise.sampling.cascade import open_stages
+from unnoise.sampling.batches import counted_calls, drawn, fitting_batch, spans_of
+from unnoise.sampling.cascade import Stage, open_stages
 from unnoise.sampling.conditions import SampleConditions
 from unnoise.sampling.gif import GifFrames
 from unnoise.sampling.guidance_options import GuidanceOptions
 from unnoise.sampling.outputs import planned, seeds_text, write_images
+from unnoise.sampling.parts import Parts
 from unnoise.sampling.sampler_choice import choose_sampler, sampler_words
 
 
@@ -39,7 +46,10 @@ def generate(
     overwrite: bool = False,
     device: str | None = None,
 ) -> Record:
-    """Generates one image per seed with a run and writes them.
+    """Generates one image per seed with a run and writes them; several processes share the work.
+
+    More than one batch goes to the disk batch by batch, into a folder beside `out`, until all are there: an array of
+    any length takes the memory of one batch, and the same call goes on where it was interrupted.
 
     Args:
         folder: of the run.
@@ -55,49 +65,115 @@ def generate(
         device: where the models compute; None: the best there is.
 
     Returns:
-        {images, shape, out, seconds, network_calls, sampler, precision, seeds}, and `then` for a cascade.
+        {images, shape, out, seconds, network_calls, sampler, precision, seeds}, `then` for a cascade, and `resumed`,
+        the images that the same call had drawn before it was interrupted.
 
     Raises:
         UserError: for what does not fit the run, and for files that are there already.
     """
     if not seeds:
         raise UserError("need at least 1 image, got 0")
-    run = Run.open(folder)
-    chosen = _sampler(run, sampler, options or {})
-    conditions, guidance = conditions or SampleConditions(), guidance or GuidanceOptions()
-    out = out or run.folder / "samples" / f"{_name(chosen, conditions, guidance, then, seeds)}.png"
-    for file in planned(out, seeds):
-        claim(file, overwrite=overwrite, inputs=conditions.files())
-    model = run.load(device)
-    gif = _gif_frames(model, out, then)
-    cond = conditions.for_model(model, run.classes, classifier_guided=guidance.classifier is not None)
-    guide = guidance.for_model(model, cond)
-    stages = open_stages(run, then, conditions, guidance, device)
-    settings: Record = {"batch_size": batch_size, "precision": precision, "compile": compile}
+    world = join()
+    with world.first_goes_ahead():
+        run = Run.open(folder)
+        chosen = _sampler(run, sampler, options or {})
+        conditions, guidance = conditions or SampleConditions(), guidance or GuidanceOptions()
+        out = out or run.folder / "samples" / f"{_name(chosen, conditions, guidance, then, seeds)}.png"
+        for file in planned(out, seeds):
+            claim(file, overwrite=overwrite, inputs=conditions.files())
+        model = run.load(world.device(device))
+        gif = _gif_frames(model, out, then)
+        cond = conditions.for_model(model, run.classes, classifier_guided=guidance.classifier is not None)
+        guide = guidance.for_model(model, cond)
+        stages = open_stages(run, then, conditions, guidance, world.device(device))
     begun = time.perf_counter()
-    first = batch_size or fitting_batch(model, seeds, cond, guide, precision)
-    with counted_calls(model) as calls:
-        images = sample_in_batches(model, seeds, cond, chosen, guide, **{**settings, "batch_size": first}, gif=gif)
-    total = calls[0]
-    for stage in stages:
-        images, more = stage.enlarged(images, seeds, **settings)
-        total += more
-    seconds = time.perf_counter() - begun
-    if gif is None:
-        write_images(images, seeds, out)
-    else:
-        save_gif(gif.frames(), out)
+    (fitting,) = world.agree(-(batch_size or fitting_batch(model, seeds, cond, guide, precision)))
+    drawing = Drawing(model, seeds, cond, chosen, guide, stages, batch_size, precision, compile, gif)
+    spans = spans_of(len(seeds), -fitting)
+    how = repr((chosen, conditions, guidance, precision))
+    about = {"weights": _weights(run, then, guidance), "how": how, "seeds": [seeds[0], seeds[-1]]}
+    resumed = _drawn_to(out, drawing, spans, about, world)
     return {
-        "images": len(images),
-        "shape": list(images.shape),
+        "images": len(seeds),
+        "shape": list(drawing.shape),
         "out": str(out),
-        "seconds": round(seconds, 3),
-        "network_calls": total,
+        "seconds": round(time.perf_counter() - begun, 3),
+        "network_calls": sum(world.gather(drawing.calls)),
         "sampler": None if chosen is None else repr(chosen),
         "precision": chosen_precision(model.device, precision),
         "seeds": [seeds[0], seeds[-1]],
         **({"then": [str(stage) for stage in then]} if then else {}),
+        **({"resumed": resumed} if resumed else {}),
     }
+
+
+@dataclass
+class Drawing:
+    """What is drawn, batch by batch. calls: of networks, so far; batch_size: of the later stages."""
+
+    model: ImageModel
+    seeds: Sequence[int]
+    cond: Conditions | None
+    sampler: Sampler | None
+    guidance: Guidance | None
+    stages: Sequence[Stage]
+    batch_size: int | None
+    precision: str
+    compile: str
+    gif: GifFrames | None
+    calls: int = 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, C, H, W) of all images."""
+        last = self.stages[-1].model if self.stages else self.model
+        return (len(self.seeds), *last.shape)
+
+    def batches(self, spans: Sequence[slice]) -> Iterator[np.ndarray]:
+        """The finished images uint8 (B, C, H, W) of each of some spans of the seeds."""
+        how: Record = {"precision": self.precision, "compile": self.compile}
+        first = drawn(self.model, self.seeds, spans, self.cond, self.sampler, self.guidance, **how, gif=self.gif)
+        with counted_calls(self.model) as calls:
+            for span, images in zip(spans, first, strict=True):
+                for stage in self.stages:
+                    images, more = stage.enlarged(images, self.seeds, span, batch_size=self.batch_size, **how)
+                    self.calls += more
+                yield images
+        self.calls += calls[0]
+
+
+def _drawn_to(out: Path, drawing: Drawing, spans: Sequence[slice], about: Record, world: World) -> int:
+    """Draws and writes all images; returns how many of them an earlier call had drawn."""
+    if world.size > len(spans):
+        each = -(-len(drawing.seeds) // world.size)
+        notice(f"{len(spans)} batches for {world.size} processes: --batch-size {each} gives each of them one")
+    if drawing.gif is not None:
+        if world.is_first:
+            list(drawing.batches(spans))
+            save_gif(drawing.gif.frames(), out)
+        return 0
+    if len(spans) == 1:
+        if world.is_first:
+            write_images(drawing.batches(spans), drawing.shape, drawing.seeds, out)
+        return 0
+    parts = Parts(out, about, spans)
+    if world.is_first:
+        parts.begin()
+    missing = world.broadcast(parts.missing() if world.is_first else [])
+    own = missing[world.portion(len(missing))]
+    for span, images in zip(own, drawing.batches(own), strict=True):
+        parts.write(span, images)
+    world.barrier()
+    if world.is_first:
+        write_images(parts.read(), drawing.shape, drawing.seeds, out)
+        parts.remove()
+    return len(drawing.seeds) - sum(span.stop - span.start for span in missing)
+
+
+def _weights(run: Run, then: Sequence[str | Path], guidance: GuidanceOptions) -> list[Record]:
+    """Which weights take part."""
+    others = [folder for folder in (guidance.classifier, guidance.autoguidance, *then) if folder is not None]
+    return [Run.open(one).weights() for one in (run, *others)]
 
 
 def _sampler(run: Run, sampler: str | None, options: Spec) -> Sampler | None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Sequence
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from unnoise.data import image_grid, save_png
 from unnoise.errors import UserError
-from unnoise.files import write_atomic
+from unnoise.files import new_file
 
-Writer = Callable[[np.ndarray, Path], None]
+Shape = tuple[int, ...]
+Writer = Callable[[Iterable[np.ndarray], Shape, Path], None]
 
 
 def planned(out: Path, seeds: Sequence[int]) -> list[Path]:
@@ -27,13 +29,22 @@ def planned(out: Path, seeds: Sequence[int]) -> list[Path]:
     return [out / f"{seed:06d}.png" for seed in seeds]
 
 
-def write_images(images: np.ndarray, seeds: Sequence[int], out: Path) -> None:
-    """Writes images (N, C, H, W) uint8, one per seed, as the ending of `out` says; without one, into a folder."""
+def write_images(batches: Iterable[np.ndarray], shape: Shape, seeds: Sequence[int], out: Path) -> None:
+    """Writes images as the ending of `out` says; without one, into a folder.
+
+    Args:
+        batches: the images in order, uint8 (B, C, H, W) each. Arrays and folders hold one batch at a time.
+        shape: (N, C, H, W) of all of them.
+        seeds: one per image.
+        out: a name in WRITERS, or a folder.
+    """
     if out.suffix:
-        _writer(out)(images, out)
+        _writer(out)(batches, shape, out)
         return
-    for file, image in zip(planned(out, seeds), images, strict=True):
-        save_png(image, file)
+    files = iter(planned(out, seeds))
+    for batch in batches:
+        for image in batch:
+            save_png(image, next(files))
 
 
 def seeds_text(seeds: Sequence[int]) -> str:
@@ -48,20 +59,29 @@ def _writer(out: Path) -> Writer:
     return WRITERS[out.suffix.lower()]
 
 
-def _write_grid(images: np.ndarray, out: Path) -> None:
-    save_png(image_grid(images), out)
+def _write_grid(batches: Iterable[np.ndarray], shape: Shape, out: Path) -> None:
+    save_png(image_grid(np.concatenate(list(batches))), out)
 
 
-def _write_npy(images: np.ndarray, out: Path) -> None:
-    stream = io.BytesIO()
-    np.save(stream, images)
-    write_atomic(out, stream.getvalue())
+def _write_npy(batches: Iterable[np.ndarray], shape: Shape, out: Path) -> None:
+    with new_file(out) as stream:
+        _write_array(batches, shape, stream)
 
 
-def _write_npz(images: np.ndarray, out: Path) -> None:
-    stream = io.BytesIO()
-    np.savez(stream, images=images)
-    write_atomic(out, stream.getvalue())
+def _write_npz(batches: Iterable[np.ndarray], shape: Shape, out: Path) -> None:
+    with (
+        new_file(out) as stream,
+        zipfile.ZipFile(stream, "w") as archive,
+        archive.open(zipfile.ZipInfo("images.npy"), "w", force_zip64=True) as entry,
+    ):
+        _write_array(batches, shape, entry)
+
+
+def _write_array(batches: Iterable[np.ndarray], shape: Shape, stream: IO[bytes]) -> None:
+    """The array (N, *) uint8 in numpy's format, from its batches one after the other."""
+    np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    for batch in batches:
+        stream.write(np.ascontiguousarray(batch).data)
 
 
 WRITERS: dict[str, Writer] = {".png": _write_grid, ".gif": _write_grid, ".npy": _write_npy, ".npz": _write_npz}

@@ -20,6 +20,8 @@ from unnoise.progress import progress_bar
 from unnoise.registry import build, spec_of
 from unnoise.runs.run import Run
 from unnoise.runtime.precision import chosen_precision, computing_in
+from unnoise.runtime.row_split import split_over_processes
+from unnoise.runtime.world import join
 from unnoise.samplers import SAMPLERS, Sampler
 from unnoise.samplers.learning import Draws, distance, learn
 from unnoise.samplers.search import CANDIDATES, FINE, SOLVERS, Tuned, fine_trajectory, tune
@@ -67,14 +69,17 @@ def tune_run(
     Raises:
         UserError: for a run that is no diffusion model, an unknown sampler, and more steps than its schedule has.
     """
+    world = join()
     run = Run.open(folder)
     solvers = [build(SAMPLERS, parse_sampler(text), "sampler") for text in samplers] or SOLVERS
-    model = run.load(device).requires_grad_(False)
+    model = run.load(world.device(device)).requires_grad_(False)
     denoising = require(model, CanDenoise, "tuning")
     cond, begun, calls = _conditions(run, 2 * trajectories), time.perf_counter(), _Calls()
     with progress_bar() as progress, computing_in(model.device, chosen_precision(model.device)):
         task = progress.add_task(f"tuning {steps} steps", total=None)
-        denoiser = CountingDenoiser(denoising.guided(), lambda _: (calls.add(), progress.advance(task)))
+        denoiser = CountingDenoiser(
+            split_over_processes(denoising.guided()), lambda _: (calls.add(), progress.advance(task))
+        )
         seen, unseen = (
             _draws(denoiser, denoising, range(first, first + trajectories), rows_of(cond, first - seed, trajectories))
             for first in (seed, seed + trajectories)
@@ -102,7 +107,8 @@ def tune_run(
     if kept == UNTUNED:
         return {**result, "file": None}
     file = run.folder / "tuned" / f"{steps}.json"
-    write_atomic(file, json.dumps(result, indent=1))
+    if world.is_first:
+        write_atomic(file, json.dumps(result, indent=1))
     return {**result, "file": str(file)}
 
 

@@ -20,6 +20,7 @@ from unnoise.networks.unet import UNet
 from unnoise.progress import duration
 from unnoise.registry import check_keys, lookup
 from unnoise.runs.config import Config, override
+from unnoise.runtime.world import join
 from unnoise.training.engine import Engine, choose_engine
 from unnoise.training.settings import TrainSettings, section
 
@@ -109,7 +110,7 @@ def dialled(config: Config, shape: tuple[int, int, int], device: str | None, sto
         train["minutes"] = usual
     minutes = train.get("minutes") or usual
     engine = choose_engine(section(TrainSettings, train, "train"), device)
-    rate = measured_rate(engine)
+    rate = join().size * measured_rate(engine)  # that of all processes together
     rung, flops = _rung(shape, rate * 60 * minutes)
     seen = rate * 60 * minutes / (BACKWARD * flops)
     chosen = {"minutes": train.get("minutes", 0.0), **_training(engine, seen)}

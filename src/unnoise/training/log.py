@@ -101,6 +101,26 @@ class TrainLog:
             self._console.quiet = True
 
 
+class SilentLog(TrainLog):
+    """Of a process that leaves log and terminal to another."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, 1.0, by_time=False)
+        self._bar.disable = True
+
+    def say(self, message: str) -> None:
+        pass
+
+    def record(self, step: int, values: Record, **more: Any) -> None:
+        pass
+
+    def drop_after(self, step: int) -> None:
+        pass
+
+    def progress(self, step: int, minutes: float, left: float, values: dict[str, float]) -> None:
+        pass
+
+
 def peak_memory_gib(device: str) -> float:
     """The most memory held so far: the device's on CUDA, else this process's."""
     if device.startswith("cuda"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from unnoise.data.images import Images
 from unnoise.errors import UserError
 from unnoise.networks.flops import count_flops
 from unnoise.runs.plan import Measured, Plan
+from unnoise.runtime.device import cuda_index
 from unnoise.runtime.memory import free_bytes
 from unnoise.runtime.precision import AUTOCAST
 from unnoise.seeding import StepNoise
@@ -44,7 +46,7 @@ def known_plan(trainer: Trainer, images: Images, folder: Path, advice: tuple[str
         classes=len(images.classes),
         broken=len(images.broken),
         parameters=sum(parameter.numel() for parameter in trainer.model.parameters()),
-        weights_memory=_weights_bytes(trainer),
+        weights_memory=weights_bytes(trainer),
         device=engine.device,
         how=f"{precision}{layout}{compiled}{threads}",
         step=trainer.step,
@@ -65,11 +67,11 @@ def measure(trainer: Trainer) -> Measured:
     batch = trainer.loader.batch(trainer.step)
     one = rows_of(batch, slice(1))
     begun = time.perf_counter()
-    flops = _forward_flops(trainer, one)
+    flops = forward_flops(trainer, one)
     seconds_each = time.perf_counter() - begun
-    per_image = _saved_bytes(trainer, one)
-    trainer.accumulate = _parts(trainer, per_image)
-    part = settings.batch_size // trainer.accumulate
+    per_image = saved_bytes(trainer, one, trainer.engine.precision)
+    (trainer.accumulate,) = trainer.world.agree(_parts(trainer, per_image))
+    part = -(-settings.batch_size // (trainer.accumulate * trainer.world.size))
     # On a GPU one image takes about as long as a batch, and the first includes the start of the device.
     on_cpu = trainer.engine.device == "cpu"
     rows = max(1, min(part, int(TRIAL_SECONDS / (BACKWARD * seconds_each)))) if on_cpu else part
@@ -77,12 +79,12 @@ def measure(trainer: Trainer) -> Measured:
     seconds = _first_step(trainer, trial)
     if rows == part:  # quick enough to be measured again, warm
         seconds = trial_step(trainer, trial)
-    step_seconds = seconds * settings.batch_size / rows
+    step_seconds = seconds * part * trainer.accumulate / rows
     by_steps = (settings.steps - trainer.step) * step_seconds
     by_time = settings.minutes * 60 - trainer.seconds if settings.minutes else math.inf
     return Measured(
         flops=flops,
-        memory=_weights_bytes(trainer) + part * per_image,
+        memory=weights_bytes(trainer) + part * per_image,
         step_seconds=step_seconds,
         left=max(0.0, min(by_steps, by_time)),
         parts=trainer.accumulate,
@@ -91,10 +93,11 @@ def measure(trainer: Trainer) -> Measured:
 
 def _parts(trainer: Trainer, per_image: int) -> int:
     """The least number of equal parts of a batch, at least what was asked for, of which one fits the memory."""
-    size = trainer.settings.batch_size
-    room = MEMORY * free_bytes(trainer.engine.device)
-    for parts in range(trainer.accumulate, size + 1):
-        if size % parts == 0 and size // parts * per_image <= room:
+    size, world = trainer.settings.batch_size, trainer.world
+    sharing = world.local_size if trainer.engine.device == "cpu" else 1
+    room = MEMORY * free_bytes(trainer.engine.device) / sharing
+    for parts in range(trainer.accumulate, size // world.size + 1):
+        if size % parts == 0 and -(-size // (parts * world.size)) * per_image <= room:
             return parts
     raise UserError(
         f"a single image needs about {per_image / 2**30:.1f} GiB for a step and {room / MEMORY / 2**30:.1f} GiB are "
@@ -110,7 +113,7 @@ def _first_step(trainer: Trainer, batch: Batch) -> float:
         if trainer.engine.compile == OFF:
             raise
         trainer.engine = trainer.engine.without_compile(trainer.model, str(error))
-        _forget_gradients(trainer)
+        forget_gradients(trainer)
         return trial_step(trainer, batch)
 
 
@@ -119,36 +122,36 @@ def trial_step(trainer: Trainer, batch: Batch) -> float:
     trainer.model.train()
     begun = time.perf_counter()
     for phase in trainer.phases:
-        with torch.random.fork_rng(_cuda(trainer)), trainer.engine.autocast():
+        with torch.random.fork_rng(cuda_index(trainer.engine.device)), trainer.engine.autocast():
             loss = phase.loss(batch, StepNoise(trainer.seed, trainer.step))
         loss.total.backward()
         float(loss.total.detach())  # waits for the device
-    _forget_gradients(trainer)
+    forget_gradients(trainer)
     return time.perf_counter() - begun
 
 
-def _forget_gradients(trainer: Trainer) -> None:
+def forget_gradients(trainer: Trainer) -> None:
     """Of everything that learns, which may be more than the model."""
     for phase in trainer.phases:
         for parameter in phase.parameters:
             parameter.grad = None
 
 
-def _weights_bytes(trainer: Trainer) -> int:
+def weights_bytes(trainer: Trainer) -> int:
     """Weights, gradients, two moments and the average."""
     modules = (trainer.model, *trainer.objective.modules().values())
     return 5 * sum(p.numel() * p.element_size() for module in modules for p in module.parameters())
 
 
-def _forward_flops(trainer: Trainer, batch: Batch) -> int:
+def forward_flops(trainer: Trainer, batch: Batch) -> int:
     """The first phase's loss of one image: for a diffusion model, one forward pass of the network."""
     loss, noise = trainer.phases[0].loss, StepNoise(trainer.seed, trainer.step)
-    with torch.random.fork_rng(_cuda(trainer)):
+    with torch.random.fork_rng(cuda_index(trainer.engine.device)):
         return count_flops(lambda: loss(batch, noise))
 
 
-def _saved_bytes(trainer: Trainer, batch: Batch) -> int:
-    """The activations that backward keeps."""
+def saved_bytes(trainer: Trainer, batch: Batch, precision: str) -> int:
+    """The activations that the first phase's backward keeps in a precision."""
     weights = {parameter.untyped_storage().data_ptr() for parameter in trainer.model.parameters()}
     saved: dict[int, int] = {}
 
@@ -161,13 +164,16 @@ def _saved_bytes(trainer: Trainer, batch: Batch) -> int:
     hooks = torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
     with (
         hooks,
-        torch.random.fork_rng(_cuda(trainer)),
-        trainer.engine.autocast(),
+        torch.random.fork_rng(cuda_index(trainer.engine.device)),
+        _autocast(trainer, precision),
         torch.compiler.set_stance("force_eager"),
     ):
         trainer.phases[0].loss(batch, StepNoise(trainer.seed, trainer.step))
     return sum(saved.values())
 
 
-def _cuda(trainer: Trainer) -> list[int]:
-    return [torch.cuda.current_device()] if trainer.engine.device.startswith("cuda") else []
+def _autocast(trainer: Trainer, precision: str) -> AbstractContextManager[object]:
+    """Autocast to a precision that the device may only emulate: one image shows what it keeps."""
+    if precision not in AUTOCAST:
+        return nullcontext()
+    return torch.autocast(torch.device(trainer.engine.device).type, dtype=AUTOCAST[precision])

@@ -1,11 +1,13 @@
 """One sitting of a run: steps until a limit or a signal, with logs, checkpoints and sample grids on the way.
 
-`train` makes one and runs it; it calls `Trainer.advance` for every step.
+`train` makes one and runs it; it calls `Trainer.advance` for every step. Where several processes train, each runs a
+session: the first writes, draws and looks at the clock, and what depends on these it decides for all.
 """
 
 from __future__ import annotations
 
 import math
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,11 +19,13 @@ from unnoise.data.batch import Batch
 from unnoise.errors import TrainingDiverged
 from unnoise.runs.checkpoint import Checkpoint, UnsoundCheckpoint, prune, save_checkpoint
 from unnoise.runs.run import CHECKPOINTS, is_run
+from unnoise.runtime.device import cuda_index
 from unnoise.training.interrupt import Interrupt
 from unnoise.training.log import TrainLog, peak_memory_gib
 from unnoise.training.previews import Painter
 from unnoise.training.trainer import Saved, Snapshot, StepResult, Trainer
 
+DONE = "done"
 SETBACKS = 5
 """How often a session goes back from numbers that are not finite before it gives up."""
 SLOWER = 0.5
@@ -57,7 +61,7 @@ class Session:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.trainer, self.folder, self.log, self.validation, self.painter = trainer, folder, log, validation, painter
-        self.settings, self.clock = trainer.settings, clock
+        self.settings, self.clock, self.world = trainer.settings, clock, trainer.world
         self.loss = math.nan
         self._sound: Saved = saved or Snapshot(trainer)
         self._saved_step = trainer.step if saved else None
@@ -74,21 +78,29 @@ class Session:
         Raises:
             TrainingDiverged: where numbers stop being finite again and again.
         """
-        devices = [torch.cuda.current_device()] if self.trainer.engine.device.startswith("cuda") else []
-        with Interrupt() as interrupt, torch.random.fork_rng(devices):
+        with Interrupt() as interrupt, torch.random.fork_rng(cuda_index(self.trainer.engine.device)):
             while True:
-                while not self._finished() and not interrupt.asked:
+                while not (stopped := self._stops(interrupt)):
                     self._one_step()
-                if interrupt.asked:
-                    self.log.say(f"{interrupt.asked}: finished step {self.trainer.step}, saving")
+                if stopped != DONE:
+                    self.log.say(f"{stopped}: finished step {self.trainer.step}, saving")
                 elif self._steps:
                     self.trainer.finished_minutes = self.settings.minutes
-                if not self._steps or self._save() or interrupt.asked:
+                if not self._steps or self._save() or stopped != DONE:
                     break  # otherwise the run went back and is not at its end
-            if self._steps and not interrupt.asked:
+            if self._steps and stopped == DONE:
                 self._draw()
         self._tick()
-        return self._summary(interrupt.asked or "done")
+        return self._summary(stopped)
+
+    def _stops(self, interrupt: Interrupt) -> str:
+        """Why all processes stop: the name of a signal that one of them got, DONE, or '' where they go on."""
+        number = signal.Signals[interrupt.asked] if interrupt.asked else 0
+        finished, seconds = (self._finished(), self.trainer.seconds) if self.world.is_first else (False, 0.0)
+        number, finished, microseconds = self.world.agree(number, finished, round(1e6 * seconds))
+        if self.world.size > 1:  # one clock for all: learning rates follow it
+            self.trainer.seconds = microseconds / 1e6
+        return signal.Signals(number).name if number else DONE if finished else ""
 
     def _one_step(self) -> None:
         begun = self.clock()
@@ -104,7 +116,8 @@ class Session:
             return
         if logged or self._finished():
             self._report(results)
-        if self._due(self._saved, self.settings.save_every):
+        (saving,) = self.world.agree(self.world.is_first and self._due(self._saved, self.settings.save_every))
+        if saving:
             self._save()
         if self._due(self._drawn, self.settings.draw_every):
             self._draw()
@@ -172,26 +185,35 @@ class Session:
         Raises:
             OSError: where the run's folder is gone, or cannot be written.
         """
-        trainer, root = self.trainer, self.folder / CHECKPOINTS
-        if trainer.step == self._saved_step:
+        step = self.trainer.step
+        if step == self._saved_step:
             return True
+        begun = self.clock()
+        (unsound,) = self.world.agree(self.world.is_first and not self._write())
+        if unsound:
+            self._go_back("the weights are not finite")
+            return False
+        self._sound, self._saved_step = Checkpoint(self.folder / CHECKPOINTS / str(step)), step
+        self._saved = self.clock()
+        self._saving = self._saved - begun
+        return True
+
+    def _write(self) -> bool:
+        """Validates and writes a checkpoint; False where a weight is not finite."""
+        trainer, root = self.trainer, self.folder / CHECKPOINTS
         if not is_run(self.folder):
             raise OSError(f"{self.folder} has been moved or removed while it was trained; step {trainer.step} is lost")
-        begun = self.clock()
         with self.log.phase("validating"):
             value = trainer.validate(self.validation) if self.validation else math.inf
         if value < trainer.best[0]:
             trainer.best = (value, trainer.step)
         try:
             with self.log.phase("saving"):
-                saved = save_checkpoint(root, trainer.tensors(), trainer.optimizer_states(), trainer.state())
+                save_checkpoint(root, trainer.tensors(), trainer.optimizer_states(), trainer.state())
         except UnsoundCheckpoint:
-            self._go_back("the weights are not finite")
             return False
         self.log.record(trainer.step, {"validation_loss": round(value, 6)})
         prune(root, self.settings.keep, trainer.best[1])
-        self._sound, self._saved_step, self._saved = saved, trainer.step, self.clock()
-        self._saving = self._saved - begun
         return True
 
     def _go_back(self, reason: str) -> None:

@@ -26,6 +26,7 @@ from unnoise.runs.checkpoint import Checkpoint
 from unnoise.runs.config import Config, plain
 from unnoise.runs.run import Run
 from unnoise.runtime.memory import within_memory
+from unnoise.runtime.world import ALONE, World
 from unnoise.samplers import SAMPLERS, Sampler
 from unnoise.sources import open_source, resolved
 from unnoise.training.dial import dialled
@@ -54,12 +55,13 @@ class Setup:
     sampler: Sampler | None
     notes: tuple[str, ...] = ()
 
-    def trainer(self, checkpoint: Checkpoint | None) -> Trainer:
+    def trainer(self, checkpoint: Checkpoint | None, world: World = ALONE) -> Trainer:
         """What trains them, at the checkpoint's step or at the start."""
         self.engine.prepare(self.model)
-        images = with_latents(self.model, self.images, self.engine.device, keep=not self.data.flip)
+        with world.first_goes_ahead():
+            images = with_latents(self.model, self.images, self.engine.device, keep=not self.data.flip)
         loader = Loader(images, self.settings.batch_size, self.seed, self.engine.device, flip=self.data.flip)
-        trainer = Trainer(self.objective, loader, self.settings, self.engine, self.seed)
+        trainer = Trainer(self.objective, loader, self.settings, self.engine, self.seed, world)
         if checkpoint is not None:
             trainer.restore(checkpoint)
         return trainer

@@ -3,28 +3,35 @@
 
 from __future__ import annotations
 
+import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from unnoise.aliases import Source, Spec
+from unnoise.errors import UserError
 from unnoise.networks.own import register
 from unnoise.runs.checkpoint import Checkpoint, newest_valid, set_aside
 from unnoise.runs.config import Config, override, read_recipe, write_config
 from unnoise.runs.plan import Plan
 from unnoise.runs.run import CHECKPOINTS, CONFIG_FILE, Run, claim_folder, is_run
 from unnoise.runtime.threads import same_threads
+from unnoise.runtime.world import World, join
 from unnoise.sources import stem
 from unnoise.sources.open import BUILT_IN, EXPLICIT
+from unnoise.training.estimate import estimated
 from unnoise.training.identity import check_same
-from unnoise.training.log import TrainLog
+from unnoise.training.log import SilentLog, TrainLog
 from unnoise.training.plan import known_plan, measure
 from unnoise.training.previews import CopyWatch, Painter, draws, preview_rows
 from unnoise.training.session import Session
+from unnoise.training.settings import TrainSettings
 from unnoise.training.setup import Setup, prepare
 from unnoise.training.trackers import open_trackers
 from unnoise.training.trainer import Trainer
@@ -50,6 +57,7 @@ def train(
     network: type[nn.Module] | None = None,
     device: str | None = None,
     dry_run: bool = False,
+    devices: str | None = None,
 ) -> Run:
     """Trains a model on a source of images, or goes on where the same call stopped.
 
@@ -66,6 +74,7 @@ def train(
             called with); `unnoise.load(folder, network=...)` loads what it learned.
         device: 'cpu', 'cuda', 'cuda:1', 'mps'; by default the best there is.
         dry_run: plan only.
+        devices: such as '8xH100': what the plan estimates time and memory for, beside this machine.
 
     Returns:
         The run. Its `plan` and `summary` say what was about to happen and what did.
@@ -74,29 +83,40 @@ def train(
         UserError: for what cannot be trained; TrainingDiverged, one of them, where losses stop being finite.
     """
     begun = time.monotonic()
+    if devices is not None and not dry_run:
+        raise UserError("devices are for a plan: give --dry-run as well; a training takes what devices there are")
     base = None if start is None else Run.open(start)
     limits = {"train.steps": steps, "train.minutes": minutes}
     given = {key: value for key, value in limits.items() if value is not None}
+    world = join()
     own = {} if network is None else {"model.network.kind": register(network)}
     name, config = _configuration(recipe, base, {**own, **(overrides or {}), **given})
     folder = Path(out or default_folder(source, name))
-    claim_folder(folder)
     source = _beside(source, folder)
-    stored = Run.open(folder).config if is_run(folder) else None
-    setup = prepare(source, name, config, seed, base, device, stored)
+    opened = partial(prepare, source, name, config, seed, base, world.device(device))
+    setup = _prepared_first(opened, folder) if world.is_first else None
+    # What the first has chosen by its clock and its memory holds for all; what it refuses, the others never see.
+    chosen = world.broadcast(None if setup is None else setup.config)
+    setup = setup or opened(chosen)
     run = Run(folder, setup.config)
     if dry_run:
         checkpoint, _ = newest_valid(folder / CHECKPOINTS)
         if checkpoint is not None:
             check_same(run)
-        trainer = setup.trainer(checkpoint)
+        trainer = setup.trainer(checkpoint, world)
         plan = known_plan(trainer, setup.images, folder, _advice(setup))
-        run.plan = replace(plan, measured=measure(trainer))
+        elsewhere = None if devices is None else estimated(trainer, devices)
+        run.plan = replace(plan, measured=measure(trainer), estimate=elsewhere)
         return run
-    folder.mkdir(parents=True, exist_ok=True)
-    with run.lock():
-        _sit(run, setup, base, begun)
+    with world.watched(), run.lock() if world.is_first else nullcontext():
+        _sit(run, setup, base, world, begun)
+        world.barrier()
     return run
+
+
+def _prepared_first(opened: Callable[[Config | None], Setup], folder: Path) -> Setup:
+    claim_folder(folder)
+    return opened(Run.open(folder).config if is_run(folder) else None)
 
 
 def default_folder(source: Source, recipe: str) -> Path:
@@ -118,26 +138,27 @@ def _configuration(recipe: str | None, base: Run | None, overrides: Spec) -> tup
     return recipe or "auto", override(read_recipe(recipe or "auto"), overrides)
 
 
-def _sit(run: Run, setup: Setup, base: Run | None, begun: float) -> None:
+def _sit(run: Run, setup: Setup, base: Run | None, world: World, begun: float) -> None:
     """One sitting: restore or begin, plan, train. Nothing is written before the plan is made."""
-    settings = setup.settings
-    checkpoint, refused = newest_valid(run.folder / CHECKPOINTS)
-    changes = {} if checkpoint is None else check_same(run)
-    carried = carry_over(setup.model, base) if base is not None and checkpoint is None else None
-    trainer = setup.trainer(checkpoint)
-    total, by_time = settings.minutes or settings.steps, settings.minutes > 0
-    trackers = open_trackers(settings.tracked_by, run.folder, run.config)
-    with TrainLog(run.folder, total, by_time=by_time, trackers=trackers) as log:
+    with world.first_goes_ahead():
+        checkpoint, refused = newest_valid(run.folder / CHECKPOINTS)
+        changes = {} if checkpoint is None else check_same(run)
+        carried = carry_over(setup.model, base) if base is not None and checkpoint is None else None
+    _check_shared(run, checkpoint, world)
+    trainer = setup.trainer(checkpoint, world)
+    with _log(run, setup.settings, world) as log:
         for reason in refused.values():
             log.say(f"passing over an unsound checkpoint: {reason}")
         if checkpoint is not None:
             log.say(f"resuming from step {trainer.step}")
-            same_threads(checkpoint.state().get("threads"))
+            if world.size == 1:
+                same_threads(checkpoint.state().get("threads"))
         if carried is not None and base is not None:
             log.say(carried.line(base))
         run.plan = _announced(trainer, setup, run.folder, log)
-        set_aside(refused)
-        write_config(run.folder / CONFIG_FILE, run.config)
+        if world.is_first:
+            set_aside(refused)
+            write_config(run.folder / CONFIG_FILE, run.config)
         log.drop_after(trainer.step)
         _note_changes(changes, trainer, log)
         summary = _session(run, setup, trainer, log, checkpoint, begun).run()
@@ -145,6 +166,24 @@ def _sit(run: Run, setup: Setup, base: Run | None, begun: float) -> None:
             log.say(f"next    {command}")
     resumed_from = None if checkpoint is None else checkpoint.step
     run.summary = {"run": str(run.folder), **summary, "resumed_from": resumed_from}
+
+
+def _log(run: Run, settings: TrainSettings, world: World) -> TrainLog:
+    if not world.is_first:
+        return SilentLog(run.folder)
+    total, by_time = settings.minutes or settings.steps, settings.minutes > 0
+    trackers = open_trackers(settings.tracked_by, run.folder, run.config)
+    return TrainLog(run.folder, total, by_time=by_time, trackers=trackers)
+
+
+def _check_shared(run: Run, checkpoint: Checkpoint | None, world: World) -> None:
+    """Raises UserError where a process does not find in the run's folder what the first does."""
+    step = None if checkpoint is None else checkpoint.step
+    if step != world.broadcast(step):
+        raise UserError(
+            f"{run.folder} holds other checkpoints for process {world.rank} on {socket.gethostname()} than for the "
+            "first: a run's folder has to lie on a file system that all machines share"
+        )
 
 
 def _announced(trainer: Trainer, setup: Setup, folder: Path, log: TrainLog) -> Plan:
@@ -162,6 +201,8 @@ def _announced(trainer: Trainer, setup: Setup, folder: Path, log: TrainLog) -> P
 def _session(
     run: Run, setup: Setup, trainer: Trainer, log: TrainLog, checkpoint: Checkpoint | None, begun: float
 ) -> Session:
+    if not trainer.world.is_first:
+        return Session(trainer, run.folder, log, [], saved=checkpoint, begun=begun)
     held_out = setup.held_out()
     assert run.plan is not None
     assert run.plan.measured is not None

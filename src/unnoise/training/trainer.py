@@ -8,20 +8,28 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import NamedTuple, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.compiler import set_stance
 
 from unnoise.aliases import Record
 from unnoise.data.batch import Batch
 from unnoise.data.loader import Loader
+from unnoise.errors import UserError
+from unnoise.networks.batch_part import BatchPart
 from unnoise.objectives import Objective
-from unnoise.seeding import StepNoise, fold
+from unnoise.objectives.objective import Phase
+from unnoise.runtime.device import cuda_index
+from unnoise.runtime.world import ALONE, World
+from unnoise.seeding import Noise, RowNoise, StepNoise, fold
 from unnoise.training.ema import EMA
 from unnoise.training.engine import Engine
 from unnoise.training.optim import learning_rate, make_optimizer
-from unnoise.training.parts import split_batch
+from unnoise.training.parts import divided, rows_in, split_batch
 from unnoise.training.settings import TrainSettings
 
 DROPOUT, VALIDATION = -1, -2
@@ -48,15 +56,23 @@ class Saved(Protocol):
 class Trainer:
     """An objective, its optimizers and its average, at a step.
 
+    world: the processes that compute a step together, each some rows of the batch.
     rate_factor: of the learning rate, below 1 after a session went back from numbers that were not finite.
     accumulate: the parts in which a batch is computed; as many as the settings ask for, or more where memory is short.
     finished_minutes: the limit in minutes that the run has come to the end of.
     """
 
     def __init__(
-        self, objective: Objective, loader: Loader, settings: TrainSettings, engine: Engine, seed: int = 0
+        self,
+        objective: Objective,
+        loader: Loader,
+        settings: TrainSettings,
+        engine: Engine,
+        seed: int = 0,
+        world: World = ALONE,
     ) -> None:
         self.objective, self.loader, self.settings, self.engine, self.seed = objective, loader, settings, engine, seed
+        self.world = world
         self.model = objective.model
         self.phases = objective.phases()
         self.optimizers = [make_optimizer(phase.parameters, settings) for phase in self.phases]
@@ -68,25 +84,21 @@ class Trainer:
         self.accumulate = settings.accumulate
         self.finished_minutes = 0.0
         self.scaler = engine.scaler()
+        check_divisible(objective, loader.batch_size // self.accumulate, world)
+        self._losses = [world.replicated(phase.parameters, phase.loss, self._trial(phase)) for phase in self.phases]
 
     def advance(self) -> dict[str, StepResult]:
         """One step: every phase in turn, then the objective's own work and the average."""
         self.model.train()
         # Dropout draws from torch's global generator. Seeded by the step, a resumed run draws what this one would.
         torch.manual_seed(fold(self.seed, self.step, DROPOUT))
-        batch = self.loader.batch(self.step)
+        parts = divided(self.loader.batch_size, self.accumulate, self.world)
+        batch = self.loader.batch(self.step, rows_in(parts))
         self.objective.before_step(self.step)
         results = {}
         for index, (phase, optimizer) in enumerate(zip(self.phases, self.optimizers, strict=True)):
             optimizer.zero_grad(set_to_none=True)  # of a trial step, or of the phase before
-            losses: dict[str, Tensor] = {}
-            # Gradients add up over equal parts of the batch, so that a large batch fits a small memory.
-            for number, part in enumerate(split_batch(batch, self.accumulate)):
-                with self.engine.autocast():
-                    loss = phase.loss(part, StepNoise(self.seed, self.step, index, number))
-                self.scaler.scale(loss.total / self.accumulate).backward()
-                for name, value in loss.parts.items():
-                    losses[name] = losses.get(name, 0) + value / self.accumulate
+            losses = self._backward(index, parts, batch)
             self.scaler.unscale_(optimizer)
             # The norm is wanted even where nothing is clipped: it is the first to show that a training diverges.
             norm = torch.nn.utils.clip_grad_norm_(phase.parameters, self.settings.clip or torch.inf, foreach=True)
@@ -102,6 +114,44 @@ class Trainer:
         self.objective.after_step(self.step)
         self.ema.update(self.step)
         return results
+
+    def _backward(self, phase: int, parts: list[BatchPart], batch: Batch) -> dict[str, Tensor]:
+        """The gradients of a phase's loss, added up over the parts of the batch; returns what of the loss is logged."""
+        replica, losses = self._losses[phase], dict[str, Tensor]()
+        for part, rows in zip(parts, split_batch(batch, [len(part) for part in parts]), strict=True):
+            last, weight = part is parts[-1], len(part) / part.total
+            # What is exchanged between processes is exchanged with the last part. Every part draws its dropout from
+            # where the whole batch would, and the last leaves the generator where the whole batch would leave it.
+            waiting = nullcontext() if last else self.world.keeping_gradients(replica)
+            draws = nullcontext() if last else torch.random.fork_rng(cuda_index(self.engine.device))
+            with waiting, draws, part.computed():
+                with self.engine.autocast():
+                    loss = replica(rows, self._noise(phase, part))
+                self.scaler.scale(loss.total * (weight * self.world.size)).backward()
+            for name, value in loss.parts.items():
+                losses[name] = losses.get(name, 0) + value * weight
+        return self._over_processes(losses)
+
+    def _noise(self, phase: int, part: BatchPart) -> Noise:
+        whole = StepNoise(self.seed, self.step, phase, 0)
+        return whole if part.whole else RowNoise(whole, part.start, part.stop, part.total)
+
+    def _over_processes(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+        if self.world.size == 1:
+            return losses
+        own = torch.stack([value.to(self.engine.device, torch.float32) for value in losses.values()])
+        return dict(zip(losses, self.world.sum(own).unbind(), strict=True))
+
+    def _trial(self, phase: Phase) -> Callable[[], Tensor]:
+        """The loss of two images, which leaves no trace."""
+
+        def loss() -> Tensor:
+            rows = self.loader.batch(self.step, slice(2))
+            draws, eagerly = torch.random.fork_rng(cuda_index(self.engine.device)), set_stance("force_eager")
+            with draws, eagerly, self.engine.autocast():
+                return phase.loss(rows, StepNoise(self.seed, self.step)).total
+
+        return loss
 
     @property
     def learning_rate(self) -> float:
@@ -185,3 +235,26 @@ class Snapshot:
 
     def optimizers(self) -> list[Record]:
         return self._optimizers
+
+
+def check_divisible(objective: Objective, rows: int, world: World) -> None:
+    """Raises UserError where several processes cannot compute a batch together.
+
+    rows: of the batch in one pass.
+    """
+    if rows < world.size:
+        raise UserError(
+            f"{world.size} processes for {rows} images at a time: raise train.batch_size, lower train.accumulate, or "
+            "start fewer processes"
+        )
+    modules = (objective.model, *objective.modules().values())
+    if world.size > 1 and any(_normalises_over_batch(part) for module in modules for part in module.modules()):
+        raise UserError(
+            "batch normalisation takes its statistics from the rows of one process: train this network on one, or give "
+            "it group normalisation"
+        )
+
+
+def _normalises_over_batch(module: nn.Module) -> bool:
+    learns = any(parameter.requires_grad for parameter in module.parameters(recurse=False))
+    return isinstance(module, nn.modules.batchnorm._BatchNorm) and not isinstance(module, nn.SyncBatchNorm) and learns
