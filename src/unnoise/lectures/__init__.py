@@ -40,6 +40,7 @@ FIGURES: dict[str, Entry] = {
     "transfer": Entry("RUN SOURCE", "training on SOURCE from what RUN has learned, and from scratch: both curves"),
     "classification": Entry("RUN", "a generative classifier beside a discriminative one, on images of no class too"),
     "modes": Entry("", "25 Gaussians: which of them a GAN, a VAE and a diffusion model find"),
+    "game": Entry("RUN", "a GAN's run: losses, accuracies, gradient norms of both players, classes at every preview"),
     "collapse": Entry("", "a GAN that draws a few modes of eight, and three cures"),
     "vanishing": Entry("", "the generator's gradient against the discriminator's accuracy, in two games"),
     "forgetting": Entry("", "which samples of earlier generators each discriminator still catches"),
