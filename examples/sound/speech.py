@@ -55,7 +55,18 @@ PHONES = {
     "T": Phone(0.04, SCHWA, SCHWA, 0.0, 0.5, (3000, 7000)),
     "K": Phone(0.04, SCHWA, SCHWA, 0.0, 0.5, (1300, 3000)),
 }
-WORDS = ("Z IH R OW", "W AH N", "_ T UW", "TH R IY", "F AO R", "F AY V", "S IH _ K S", "S EH V AH N", "EY _ T", "N AY N")
+WORDS = (
+    "Z IH R OW",
+    "W AH N",
+    "_ T UW",
+    "TH R IY",
+    "F AO R",
+    "F AY V",
+    "S IH _ K S",
+    "S EH V AH N",
+    "EY _ T",
+    "N AY N",
+)
 """Of the digits 0 to 9."""
 
 
