@@ -2,9 +2,9 @@
 
     python examples/sound/sound_to_digit.py [DATA] [--minutes 10] [--sounds 3000] [--held-out 500] [--out runs/sound]
 
-Every image of DATA (by default scikit-learn's digits) is paired with a spoken digit, made by `speech.py` and read as a row
-of numbers by `listen.py`. `unnoise.train(..., "ddpm-vector")` learns to draw from the row; then pictures are drawn for
-sounds of other speakers, and a classifier of the images says which digits they are.
+Every image of DATA (by default scikit-learn's digits) is paired with a spoken digit, made by `speech.py` and read as a
+row of numbers by `listen.py`. `unnoise.train(..., "ddpm-vector")` learns to draw from the row; then pictures are drawn
+for sounds of other speakers, and a classifier of the images says which digits they are.
 """
 
 from __future__ import annotations

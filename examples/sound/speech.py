@@ -17,7 +17,7 @@ SILENCE = 0.06
 
 
 class Phone(NamedTuple):
-    """seconds; formants in Hz at its beginning and end; how loud the voice and the noise are; the noise's band in Hz."""
+    """seconds; formants at its beginning and end; how loud the voice and the noise are; the noise's band. In Hz."""
 
     seconds: float
     begin: tuple[float, float, float]

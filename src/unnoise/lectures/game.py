@@ -28,8 +28,8 @@ FEW = 3
 
 
 def game(run: str | Path, /) -> Drawn:
-    """Losses, the discriminator's accuracies, gradient norms of both players, diversity, and the classes that were drawn
-    at every preview.
+    """Losses, the discriminator's accuracies, gradient norms of both players, diversity, and the classes drawn at every
+    preview.
 
     Args:
         run: the folder of a GAN's run.

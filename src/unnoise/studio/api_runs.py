@@ -131,8 +131,8 @@ RUN_ENDPOINTS = [
         "GET",
         f"{RUN}/metrics",
         show_metrics,
-        "Curves of what a training measured: key to (step, value); histograms: of the classes that a model draws; offset: "
-        "for the events that follow.",
+        "Curves of what a training measured: key to (step, value); histograms: of the classes that a model draws; "
+        "offset: for the events that follow.",
         query={"points": "of each curve at most", "keys": "comma-separated; all unless given"},
     ),
     Endpoint(
