@@ -111,7 +111,7 @@ def _labels(panels: np.ndarray, cells: Cells, clean: Images, source: str | Path,
     """The column of wrong labels."""
     wrong = wrong_labels(clean, budget.seed)
     _sheet(panels[0], wrong.pixels[:SHOWN], f"{WRONG:.0%} wrong labels\n{len(wrong):,} images")
-    for axes in panels[1:3]:
+    for axes in panels[1:-1]:
         axes.set_axis_off()
         axes.text(
             0.5, 0.5, "reads no labels:\nas with all", ha="center", va="center", fontsize=11, transform=axes.transAxes
@@ -121,7 +121,7 @@ def _labels(panels: np.ndarray, cells: Cells, clean: Images, source: str | Path,
         given = budget if name == RIGHT else budget._replace(steps=found[RIGHT]["steps"])
         found[name] = cells.once(name, partial(_labelled_cell, cells, images=images, source=source, budget=given))
     right, less = (found[name]["label_accuracy"] for name in (RIGHT, WRONG_NAME))
-    _sheet(panels[3], cells.kept(WRONG_NAME), f"by class: {less:.0%} as asked\n({right:.0%} with right labels)")
+    _sheet(panels[-1], cells.kept(WRONG_NAME), f"by class: {less:.0%} as asked\n({right:.0%} with right labels)")
     return found
 
 
