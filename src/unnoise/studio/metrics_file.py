@@ -14,7 +14,7 @@ TAIL = 1 << 14
 MOST = 1 << 26
 """Bytes read for curves."""
 
-HISTOGRAM = ("step", "class_fractions", "class_fractions_data")
+HISTOGRAM = ("class_fractions", "class_fractions_data")
 """Of a line that counts the classes among samples (`training.variety`)."""
 
 Curve = list[tuple[float, float]]
@@ -61,8 +61,12 @@ def curves(file: Path, points: int) -> tuple[dict[str, Curve], list[Record], int
     for line in lines:
         for key, value in numbers(line):
             found.setdefault(key, []).append((line["step"], value))
-    histograms = [{key: line[key] for key in HISTOGRAM} for line in lines if all(key in line for key in HISTOGRAM)]
+    histograms = [{key: line[key] for key in ("step", *HISTOGRAM)} for line in lines if _counts_classes(line)]
     return {key: list(_thinned(curve, points)) for key, curve in found.items()}, histograms, offset
+
+
+def _counts_classes(line: Record) -> bool:
+    return all(isinstance(line.get(key), list) for key in HISTOGRAM)
 
 
 def numbers(line: Record) -> Iterable[tuple[str, float]]:

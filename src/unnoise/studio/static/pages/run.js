@@ -159,7 +159,8 @@ function curves(name, run, signal) {
     const series = [{ name, points: own[picked.key] ?? [] }]
     if (picked.key === 'loss' && own.validation_loss) series.push({ name: 'held-out', points: own.validation_loss, dash: '5 4' })
     if (picked.other) series.push({ name: picked.other, points: others[picked.other]?.[picked.key] ?? [] })
-    plot.set(series, { log: picked.log && picked.key !== 'copies' })
+    const positive = series.every((line) => line.points.every(([, value]) => value > 0)) // a generator's loss may not be
+    plot.set(series, { log: picked.log && positive && picked.key !== 'copies' })
     players.set(own, histograms)
   }
   function choices() {
