@@ -10,7 +10,7 @@ import torch
 
 from unnoise.data import Images
 from unnoise.errors import NotApplicable, UserError
-from unnoise.lectures import corrections, cost, game, rates, robustness, show, stacked
+from unnoise.lectures import rates, robustness, show
 from unnoise.lectures.cells import Cells
 from unnoise.lectures.corrections import twins
 from unnoise.lectures.cost import seconds_to
@@ -23,6 +23,8 @@ from unnoise.process.schedule import Cosine
 from unnoise.samplers import DDIM
 from unnoise.sources import open_source
 from unnoise.training.train import train
+
+from ..shortened import shorten
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +105,7 @@ def test_smoothing_keeps_lines_and_means() -> None:
 
 
 def test_robustness_in_short_goes_on_cell_by_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(robustness, "FAMILIES", ("GAN",))
-    monkeypatch.setattr(robustness, "FEW", (100, 10_000))
-    monkeypatch.setattr(robustness, "SPOILED", {"pixel noise": noisy})
+    shorten(monkeypatch, "robustness")
     options = {"steps": 1, "n": 20, "device": "cpu", "out": tmp_path / "robustness.png"}
     drawn = show("robustness", "digits", **options)
     assert set(drawn["cells"]) == {"all", "few: 100", "pixel noise", "wrong labels"}
@@ -115,8 +115,7 @@ def test_robustness_in_short_goes_on_cell_by_cell(tmp_path: Path, monkeypatch: p
 
 
 def test_stacked_in_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stacked, "FAMILIES", ("VAE",))
-    monkeypatch.setattr(stacked, "TRAINING", 20_000)
+    shorten(monkeypatch, "stacked")
     drawn = show("stacked", steps=1, n=60, device="cpu", out=tmp_path / "stacked.png")
     assert drawn["modes"] == 1000
     assert drawn["data"]["found"] > 50  # sixty pictures of a thousand modes
@@ -130,9 +129,7 @@ def test_stacked_refuses_colours(tmp_path: Path) -> None:
 
 
 def test_cost_in_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cost, "FAMILIES", ("GAN", "diffusion"))
-    monkeypatch.setattr(cost, "PARTS", (0.5, 1.0))
-    monkeypatch.setattr(cost, "CALLS", {"DDIM": [DDIM(steps=2), DDIM(steps=3)]})
+    shorten(monkeypatch, "cost")
     drawn = show("cost", steps=2, n=20, device="cpu", out=tmp_path / "cost.png")
     assert [point["steps"] for point in drawn["training"]["GAN"]] == [1, 2]
     assert [point["calls"] for point in drawn["calls"]["DDIM"]] == [2, 3]
@@ -140,24 +137,26 @@ def test_cost_in_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_rates_in_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rates, "RATES", (1e-3, 1e-2))
-    monkeypatch.setattr(rates, "SEEDS", 1)
+    shorten(monkeypatch, "rates")
     drawn = show("rates", steps=2, out=tmp_path / "rates.png")
     assert {len(drawn[family]["found"]) for family in rates.FAMILIES} == {2}
 
 
 def test_corrections_with_and_without_a_run(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corrections, "FRACTIONS", (0.5, 0.95))
-    monkeypatch.setattr(corrections, "POINTS", 20)
-    monkeypatch.setattr(corrections, "IMAGES", 2)
-    monkeypatch.setattr(corrections, "SAMPLERS", {"ODE": DDIM(steps=20), "SDE": DDIM(steps=20, eta=1.0)})
+    shorten(monkeypatch, "corrections")
     plane = show("corrections", out=tmp_path / "plane.png")
     assert plane["SDE"]["distance"][0] < plane["ODE"]["distance"][0] < plane["ODE"]["distance"][1]
     assert set(show("corrections", run, device="cpu", out=tmp_path / "run.png")["distance"]) == {"ODE", "SDE"}
 
 
 def test_the_players_of_a_run_are_drawn(run: Path, tmp_path: Path) -> None:
-    tiny = {"model.channels": 8, "objective.channels": 8, "train.batch_size": 16, "train.samples": 4, "train.log_every": 1}
+    tiny = {
+        "model.channels": 8,
+        "objective.channels": 8,
+        "train.batch_size": 16,
+        "train.samples": 4,
+        "train.log_every": 1,
+    }
     folder = train("digits", "gan", tmp_path / "gan", steps=3, overrides=tiny, device="cpu").folder
     drawn = show("game", folder, out=tmp_path / "game.png")
     assert drawn["classes_vanished"] is not None
