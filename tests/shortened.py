@@ -14,6 +14,7 @@ from unnoise.samplers import DDIM
 CONSTANTS: dict[str, Mapping[str, Any]] = {
     "divergences": {"FRAMES": 2},
     "marginals": {"FRAMES": 2},
+    "trajectories": {"STEPS": (1, 2, 5), "IMAGES": 2},
     "vanishing": {"EVERY": 20},
     "robustness": {"FAMILIES": ("GAN",), "FEW": (100, 10_000), "SPOILED": {"pixel noise": noisy}},
     "stacked": {"FAMILIES": ("VAE",), "TRAINING": 20_000},

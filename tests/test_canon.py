@@ -24,12 +24,9 @@ PAGE = (ROOT / "docs" / "canon.md").read_text(encoding="utf-8")
 RUNS = re.findall(r"^unnoise train .* --out (runs/\S+).*$", PAGE.split("## The systems")[0], flags=re.M)
 PREPARED = dict(zip(RUNS, re.findall(r"^unnoise train .*$", PAGE.split("## The systems")[0], flags=re.M), strict=True))
 """Run -> the command that trains it."""
-ROWS = [
-    re.findall(r"(?<=\| )[^|]+(?= \|)", line) for line in PAGE.splitlines() if line.startswith("| ") and "`" in line
-]
-COMMANDS = [
-    re.findall(r"^`([^`]+)`$", cell)[0] for row in ROWS for cell in row if re.match(r"^`(unnoise|python) ", cell)
-]
+LINES = [line for line in PAGE.splitlines() if line.startswith("| ") and "`" in line]
+ROWS = [re.findall(r"(?<=\| )[^|]+(?= \|)", line) for line in LINES]
+COMMANDS = [cell.strip("`") for row in ROWS for cell in row if re.match(r"`(unnoise|python) [^`]+`$", cell)]
 
 CPU = ["--device", "cpu"]
 FEW_STEPS = {"collapse": 2, "modes": 2, "vanishing": 20, "forgetting": 12, "rates": 2}
@@ -92,7 +89,7 @@ def shortened(tokens: list[str]) -> list[str]:
         return [*tokens, "--steps", "1", *CPU, *_narrow(recipe)]
     if name in ("evaluate", "compare", "score"):
         return [*_with_count(tokens, 12), *CPU, *(["--times", "2"] if name == "evaluate" else [])]
-    if tokens[:2] == ["edit", "inpaint"]:
+    if name == "edit" and tokens[1] in ("inpaint", "invert", "interpolate"):
         return [*tokens, "--steps", "2", *CPU]
     return [*tokens, *CPU]
 
@@ -106,7 +103,7 @@ def _of_figure(name: str) -> list[str]:
 
 def _narrow(recipe: str | None) -> list[str]:
     """--set for the smallest networks and batches of a recipe."""
-    small: dict[str, Any] = {"train.batch_size": 4, "train.samples": 0, "train.warmup": 1}
+    small: dict[str, Any] = {"train.batch_size": 4, "train.samples": 0, "train.warmup": 1, "data.limit": 60}
     if recipe is not None:
         config = read_recipe(recipe)
         parts = {"model": config["model"], "model.network": config["model"].get("network", {})}
