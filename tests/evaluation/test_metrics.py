@@ -160,7 +160,9 @@ def test_noise_covers_no_class_and_real_images_cover_all() -> None:
     """A classifier gives noise some class too; it used to 'cover' nine of ten."""
     test = open_source("digits", split="test", progress=False)
     noise = np.random.default_rng(0).integers(0, 256, (len(test), 1, 8, 8), dtype=np.uint8)
-    real, found = (evaluate(what, "digits", ("modes",))["modes"] for what in (test, noise))
+    results = [evaluate(what, "digits", ("modes",)) for what in (test, noise)]
+    real, found = (result["modes"] for result in results)
+    assert "KL to the data infinite nats" in dict(lines_of(results[1]))["modes"]  # for the terminal; it used to break
     assert (found["covered"], found["counted"], found["samples"], len(found["missing"])) == (0, 0, len(test), 10)
     assert real["covered"] == 10
     assert real["counted"] > len(test) / 2

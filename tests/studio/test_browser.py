@@ -184,6 +184,21 @@ def test_runs_are_compared_by_ticking(page: Any, server: Server) -> None:
     assert page.get_by_alt_text("Samples of digits").count() == 1
 
 
+def test_the_players_and_the_classes_of_a_gan_are_shown(page: Any, server: Server) -> None:
+    small = {"model.channels": 8, "objective.channels": 8, "train.samples": 4, "train.log_every": 1}
+    folder = server.folder / "gan"
+    unnoise.train("digits", "gan", folder, steps=3, overrides=small)
+    opened(page, server, "/run?run=gan")
+    page.get_by_role("heading", name="The two players").wait_for()
+    page.get_by_role("heading", name="Classes drawn").wait_for()
+    page.get_by_role("img", name=re.compile(r"Classes at step 3: 0 0\.\d+")).wait_for()
+    page.get_by_text(re.compile(r"\d of 10 classes have less than a tenth")).wait_for()
+    opened(page, server, "/run?run=digits")
+    page.get_by_role("heading", name="Curves").wait_for()
+    assert page.get_by_role("heading", name="The two players").count() == 0
+    shutil.rmtree(folder)
+
+
 def test_a_broken_file_and_a_bomb_are_refused_in_words(page: Any, server: Server, tmp_path: Path) -> None:
     from .test_uploads import bomb
 

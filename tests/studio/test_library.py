@@ -75,6 +75,16 @@ def test_half_lines_and_other_rubbish_are_passed_over(tmp_path: Path) -> None:
     assert curves(file, 10)[0] == {"loss": [(1, 2.0), (2, 1.0)], "copies": [(2, 0.5)]}
 
 
+def test_histograms_are_read_beside_the_curves(tmp_path: Path) -> None:
+    file = tmp_path / "metrics.jsonl"
+    line = {"step": 2, "class_fractions": [1.0, 0.0], "class_fractions_data": [0.5, 0.5]}
+    lines = [{"step": 1, "loss": 1.0}, {**line, "classes_vanished": 1}, {"step": 3, "class_fractions": "x"}]
+    file.write_text("".join(json.dumps(item) + "\n" for item in lines))
+    found, histograms, _ = curves(file, 10)
+    assert histograms == [line]
+    assert found == {"loss": [(1, 1.0)], "classes_vanished": [(2, 1.0)]}
+
+
 def test_new_lines_are_read_from_where_the_last_look_ended(tmp_path: Path) -> None:
     file = tmp_path / "metrics.jsonl"
     file.write_text('{"step": 1}\n{"step"')

@@ -40,7 +40,13 @@ FIGURES: dict[str, Entry] = {
     "transfer": Entry("RUN SOURCE", "training on SOURCE from what RUN has learned, and from scratch: both curves"),
     "classification": Entry("RUN", "a generative classifier beside a discriminative one, on images of no class too"),
     "modes": Entry("", "25 Gaussians: which of them a GAN, a VAE and a diffusion model find"),
+    "game": Entry("RUN", "a GAN's run: losses, accuracies, gradient norms of both players, classes at every preview"),
     "collapse": Entry("", "a GAN that draws a few modes of eight, and three cures"),
+    "rates": Entry("", "modes that a GAN, a VAE and diffusion find at six learning rates"),
+    "stacked": Entry("[SOURCE]", "1,000 modes, three digits as channels: those that each family finds, and the KL"),
+    "robustness": Entry("[SOURCE]", "GAN, VAE and diffusion on few, noisy, wrongly labelled and imbalanced images"),
+    "cost": Entry("[SOURCE]", "quality over the time of training and over network calls, of GAN, VAE and diffusion"),
+    "corrections": Entry("[RUN]", "a trajectory disturbed on its way under ODE and SDE, and the distance at its end"),
     "vanishing": Entry("", "the generator's gradient against the discriminator's accuracy, in two games"),
     "forgetting": Entry("", "which samples of earlier generators each discriminator still catches"),
 }

@@ -29,6 +29,8 @@ BATCH = 128
 WIDTH = 64
 LIPSCHITZ = 30.0
 """Of a discriminator with spectral norms: with 1 it could not tell modes apart that lie 1.5 from one another."""
+RATE = 2e-3
+"""The learning rate of a VAE and of diffusion, from which it falls to 0."""
 Draw = Callable[[int], Tensor]
 """How many -> points (n, 2) of a trained model."""
 
@@ -159,7 +161,7 @@ def train_gan(data: GaussianMixture, steps: int, seed: int = 0, setting: Setting
     return Game(data, setting or Setting(), seed).play(steps).draw
 
 
-def train_vae(data: GaussianMixture, steps: int, seed: int = 0) -> Draw:
+def train_vae(data: GaussianMixture, steps: int, seed: int = 0, rate: float = RATE) -> Draw:
     """A VAE with two latents and a Gaussian likelihood of learned width, after so many steps. It draws x ~ p(x | z)."""
     with seeded(seed):
         encoder = nn.Sequential(perceptron(2, WIDTH, nn.ReLU()), nn.Linear(WIDTH, 4))
@@ -177,7 +179,7 @@ def train_vae(data: GaussianMixture, steps: int, seed: int = 0) -> Draw:
         z = noise.normal(torch.empty(n, 2))
         return decoder(z) + log_scale.exp() * noise.normal(z)
 
-    minimise(loss, [*encoder.parameters(), *decoder.parameters(), log_scale], data, steps, seed)
+    minimise(loss, [*encoder.parameters(), *decoder.parameters(), log_scale], data, steps, seed, rate)
     return draw
 
 
@@ -198,7 +200,9 @@ class PlaneDenoiser(nn.Module):
         return V().invert(self.schedule, self.predict(x_t, t), x_t, t)
 
 
-def train_diffusion(data: GaussianMixture, steps: int, seed: int = 0, sampling_steps: int = 50) -> Draw:
+def train_diffusion(
+    data: GaussianMixture, steps: int, seed: int = 0, sampling_steps: int = 50, rate: float = RATE
+) -> Draw:
     """A diffusion model with the cosine schedule and the target v, after so many steps; it draws by DDIM."""
     with seeded(seed):
         denoiser = PlaneDenoiser(Cosine())
@@ -212,7 +216,7 @@ def train_diffusion(data: GaussianMixture, steps: int, seed: int = 0, sampling_s
         x_T = SeededNoise([fold(seed)]).normal(torch.empty(1, n, 2))[0]
         return DDIM(steps=sampling_steps).run(denoiser, x_T)
 
-    minimise(loss, list(denoiser.parameters()), data, steps, seed)
+    minimise(loss, list(denoiser.parameters()), data, steps, seed, rate)
     return draw
 
 
@@ -222,9 +226,10 @@ def minimise(
     data: GaussianMixture,
     steps: int,
     seed: int,
+    rate: float = RATE,
 ) -> None:
     """Adam on batches of the data, its learning rate falling to 0 along a cosine."""
-    optimizer = torch.optim.Adam(parameters, lr=2e-3)
+    optimizer = torch.optim.Adam(parameters, lr=rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for step in range(steps):
         optimizer.zero_grad()

@@ -52,10 +52,11 @@ def _shown(studio: Studio, name: str) -> Record:
 async def show_metrics(request: Request) -> Record:
     folder = studio_of(request).library.folder(request.path_params["run"])
     points = max(2, number(request, "points", 600, 5000))
-    found, offset = await asyncio.to_thread(curves, folder / METRICS_FILE, points)
+    found, histograms, offset = await asyncio.to_thread(curves, folder / METRICS_FILE, points)
     keys = request.query_params.get("keys", "")
     wanted = keys.split(",") if keys else list(found)
-    return {"curves": {key: curve for key, curve in found.items() if key in wanted}, "offset": offset}
+    chosen = {key: curve for key, curve in found.items() if key in wanted}
+    return {"curves": chosen, "histograms": histograms, "offset": offset}
 
 
 async def show_grid(request: Request) -> Response:
@@ -130,7 +131,8 @@ RUN_ENDPOINTS = [
         "GET",
         f"{RUN}/metrics",
         show_metrics,
-        "Curves of what a training measured: key to (step, value); offset: for the events that follow.",
+        "Curves of what a training measured: key to (step, value); histograms: of the classes that a model draws; "
+        "offset: for the events that follow.",
         query={"points": "of each curve at most", "keys": "comma-separated; all unless given"},
     ),
     Endpoint(

@@ -14,6 +14,9 @@ TAIL = 1 << 14
 MOST = 1 << 26
 """Bytes read for curves."""
 
+HISTOGRAM = ("class_fractions", "class_fractions_data")
+"""Of a line that counts the classes among samples (`training.variety`)."""
+
 Curve = list[tuple[float, float]]
 
 
@@ -51,14 +54,19 @@ def read_from(file: Path, start: int) -> tuple[list[dict[str, Any]], int]:
     return [line for line in map(parse_line, texts) if line is not None], begin + len(whole)
 
 
-def curves(file: Path, points: int) -> tuple[dict[str, Curve], int]:
-    """Key -> (step, value), averaged to at most `points`; and where the next line begins."""
+def curves(file: Path, points: int) -> tuple[dict[str, Curve], list[Record], int]:
+    """Key -> (step, value), averaged to at most `points`; the histograms of classes; and where the next line begins."""
     found: dict[str, Curve] = {}
     lines, offset = read_from(file, 0)
     for line in lines:
         for key, value in numbers(line):
             found.setdefault(key, []).append((line["step"], value))
-    return {key: list(_thinned(curve, points)) for key, curve in found.items()}, offset
+    histograms = [{key: line[key] for key in ("step", *HISTOGRAM)} for line in lines if _counts_classes(line)]
+    return {key: list(_thinned(curve, points)) for key, curve in found.items()}, histograms, offset
+
+
+def _counts_classes(line: Record) -> bool:
+    return all(isinstance(line.get(key), list) for key in HISTOGRAM)
 
 
 def numbers(line: Record) -> Iterable[tuple[str, float]]:

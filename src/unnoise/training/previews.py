@@ -21,6 +21,7 @@ from unnoise.progress import duration
 from unnoise.samplers import Sampler
 from unnoise.training.log import TrainLog
 from unnoise.training.parts import rows_of
+from unnoise.training.variety import FEWEST, SAMPLES, VarietyWatch
 
 WATCHED = 5000
 SIDE = 32
@@ -88,6 +89,7 @@ class Painter:
         sampler: of a model that draws in steps.
         shown: a row per image of the grid: what it is conditioned on, or is reconstructed.
         watch: looks for copies of training images among the samples.
+        variety: looks for what the samples leave out; None for a model that draws in many steps, which takes too long.
         seconds_each: what an image takes per step, as far as is known; measured at every grid.
     """
 
@@ -102,12 +104,15 @@ class Painter:
         folder: Path,
         log: TrainLog,
         *,
+        variety: VarietyWatch | None = None,
         seconds_each: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.model, self.sampler, self.shown, self.watch = model, sampler, shown, watch
         self.folder, self.log, self.seconds_each, self.clock = folder, log, seconds_each, clock
-        self._noted = ""
+        self.variety = variety
+        self._noted = self._warned = ""
+        self._looking = 0.0
 
     @property
     def steps(self) -> int:
@@ -116,7 +121,7 @@ class Painter:
     def expected(self, allowed: float) -> float:
         """Seconds that a grid will take which may take so many."""
         size = self._fitted(allowed)
-        return 0.0 if size is None else math.prod(size) * self.seconds_each
+        return 0.0 if size is None else math.prod(size) * self.seconds_each + self._looking
 
     def draw(self, step: int, allowed: float) -> None:
         """Writes samples/STEP.png, of as many images and steps as `allowed` seconds hold."""
@@ -138,6 +143,7 @@ class Painter:
         save_png(drawn.picture, self.folder / "samples" / f"{step}.png")
         self.seconds_each = (self.clock() - begun) / (images * steps)
         self._look(step, drawn.samples)
+        self._look_for_variety(step, allowed - (self.clock() - begun))
 
     @property
     def _whole(self) -> float:
@@ -155,6 +161,25 @@ class Painter:
         self.log.record(step, {"copies": round(fraction, 6)})
         if fraction >= ALARM:
             self.log.say(f"step {step}: {warning(fraction)}")
+
+    def _look_for_variety(self, step: int, allowed: float) -> None:
+        """Draws as many samples as `allowed` seconds hold, records what they leave out, and warns when that changes."""
+        count = min(SAMPLES, int(allowed / max(1e-9, self.seconds_each)))
+        if self.variety is None or not isinstance(self.model, CanSample) or count < FEWEST:
+            return
+        begun = self.clock()
+        parts = torch.arange(count).split(len(self.shown))
+        with self.log.phase("looking at its variety", len(parts)) as advance:
+            drawn = []
+            for part in parts:
+                drawn.append(self.model.sample(part.tolist()))
+                advance()
+        found = self.variety.look(torch.cat(drawn))
+        self.log.record(step, found.values)
+        if found.warning is not None and found.warning != self._warned:
+            self.log.say(f"step {step}: {found.warning}")
+        self._warned = found.warning or ""
+        self._looking = self.clock() - begun
 
     def _note(self, step: int, text: str) -> None:
         """Says something of a grid, once for as long as it is the same."""

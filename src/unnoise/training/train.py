@@ -36,6 +36,7 @@ from unnoise.training.setup import Setup, prepare
 from unnoise.training.trackers import open_trackers
 from unnoise.training.trainer import Trainer
 from unnoise.training.transfer import carry_over, recipe_of
+from unnoise.training.variety import VarietyWatch
 
 LARGE = 48
 """Pixels a side from which the recipe auto is advised: ddpm computes 2.0 GFLOP for a 64x64 image, a network on patches
@@ -211,7 +212,9 @@ def _session(
         shown = held_out.batch(preview_rows(held_out, setup.settings.samples), setup.engine.device)
         watch = CopyWatch(setup.images, setup.data.flip)
         seconds_each = FORWARD * run.plan.measured.step_seconds / setup.settings.batch_size
-        painter = Painter(setup.model, setup.sampler, shown, watch, run.folder, log, seconds_each=seconds_each)
+        variety = VarietyWatch(setup.images) if setup.model.default_sampler() is None else None
+        more = {"variety": variety, "seconds_each": seconds_each}
+        painter = Painter(setup.model, setup.sampler, shown, watch, run.folder, log, **more)
     validation = setup.validation(held_out)
     return Session(trainer, run.folder, log, validation, painter, saved=checkpoint, begun=begun)
 

@@ -67,8 +67,10 @@ class Modes(Metric):
     def lines(self, result: Result) -> list[Line]:
         modes = result["modes"]
         missing = f", missing {', '.join(modes['missing'])}" if modes["missing"] else ""
-        divergence = "infinite" if modes["kl"] is None else f"{modes['kl']:.4f}"
-        kl = f"KL to the data {divergence} nats (perfect samples: {modes['kl_baseline']:.4f})"
+        divergence, perfect = (
+            "infinite" if modes[key] is None else f"{modes[key]:.4f}" for key in ("kl", "kl_baseline")
+        )
+        kl = f"KL to the data {divergence} nats (perfect samples: {perfect})"
         counted = f"{modes['counted']} of {modes['samples']} samples look like the data and count"
         return [("modes", f"{modes['covered']} of {modes['of']}{missing}; {counted}; {kl}")]
 

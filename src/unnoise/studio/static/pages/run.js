@@ -1,6 +1,7 @@
 import { api, follow, logOf, news, post, runPath, state } from '/static/api.js'
 import { chart } from '/static/chart.js'
 import { ago, card, command, duration, facts, field, h, head, pill, progress, replace, segments, select, short, table, toast, whole } from '/static/dom.js'
+import { game } from '/static/pages/game.js'
 import { fraction } from '/static/pages/runs.js'
 import { words } from '/static/forms.js'
 
@@ -20,7 +21,7 @@ export async function show(main, query, signal) {
   const live = h('section', { class: 'card', 'aria-label': 'Progress' })
   const pictures = grids(run)
   const drawn = curves(name, run, signal)
-  main.append(live, h('div', { class: 'two' }, pictures.element, drawn.element), measured(run), checkpointCard(run), configuration(run), logCard(name, signal))
+  main.append(live, h('div', { class: 'two' }, pictures.element, drawn.element), drawn.game, measured(run), checkpointCard(run), configuration(run), logCard(name, signal))
 
   function draw() {
     replace(status, pill(run.state))
@@ -145,7 +146,8 @@ function curves(name, run, signal) {
   const picked = { key: 'loss', log: true, other: '' }
   const others = {}
   const keys = h('div')
-  let own = {}
+  let own = {}, histograms = []
+  const players = game(run.classes ?? run.config.found?.classes ?? [])
   const overlay = select([['', 'no other run']], '', { 'aria-label': 'Lay another run over it', onchange: async () => {
     picked.other = overlay.value
     if (picked.other && !others[picked.other]) others[picked.other] = (await api(`${runPath(picked.other)}/metrics`)).curves
@@ -157,7 +159,9 @@ function curves(name, run, signal) {
     const series = [{ name, points: own[picked.key] ?? [] }]
     if (picked.key === 'loss' && own.validation_loss) series.push({ name: 'held-out', points: own.validation_loss, dash: '5 4' })
     if (picked.other) series.push({ name: picked.other, points: others[picked.other]?.[picked.key] ?? [] })
-    plot.set(series, { log: picked.log && picked.key !== 'copies' })
+    const positive = series.every((line) => line.points.every(([, value]) => value > 0)) // a generator's loss may not be
+    plot.set(series, { log: picked.log && positive && picked.key !== 'copies' })
+    players.set(own, histograms)
   }
   function choices() {
     const names = [...FIRST.filter((key) => key in own), ...Object.keys(own).filter((key) => !FIRST.includes(key))]
@@ -165,10 +169,11 @@ function curves(name, run, signal) {
       ? field('What', select(names.map((key) => [key, words(key)]), picked.key, { onchange: (event) => { picked.key = event.target.value; draw() } }))
       : segments('What is drawn', names.map((key) => [key, words(key)]), picked.key, (key) => { picked.key = key; draw() }))
   }
-  const loaded = api(`${runPath(name)}/metrics`).then((found) => { own = found.curves; choices(); draw(); return found.offset })
+  const loaded = api(`${runPath(name)}/metrics`).then((found) => { own = found.curves; histograms = found.histograms; choices(); draw(); return found.offset })
   document.getElementById('main').addEventListener('metrics', (event) => {
     const known = Object.keys(own).length
     for (const line of event.detail) {
+      if (line.class_fractions) histograms = [...histograms, line]
       for (const [key, value] of Object.entries(line)) {
         if (key !== 'step' && key !== 'time' && typeof value === 'number') (own[key] ??= []).push([line.step, value])
       }
@@ -179,7 +184,7 @@ function curves(name, run, signal) {
   const element = card('Curves', h('div', { class: 'bar' }, keys, h('div', { class: 'actions' }, plot.reset,
     segments('Scale', [['log', 'log'], ['linear', 'linear']], 'log', (scale) => { picked.log = scale === 'log'; draw() }))),
   plot, field('Over it', overlay))
-  return { element, loaded }
+  return { element, loaded, game: players.element }
 }
 
 function measured(run) {
