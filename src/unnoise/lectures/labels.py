@@ -58,7 +58,8 @@ def labels(run: str | Path, /, *, seed: int = 0, steps: int = STEPS, device: str
         of_start = found[:, :, index]
         axes.plot(counts, of_start.mean(1), "o-", color=colour, label=name)
         axes.fill_between(counts, of_start.min(1), of_start.max(1), color=colour, alpha=0.2)
-    axes.set(xscale="log", xlabel="labelled images", ylabel=f"accuracy on {len(test):,} test images", ylim=(0, 1.02))
+    axes.set(xscale="log", xlabel="labelled images", ylabel=f"accuracy on {len(test):,} test images")
+    axes.set_ylim(max(0.0, float(found.min()) - 0.05), 1.02)
     axes.set_xticks(counts, [f"{count:,}" for count in counts], minor=False)
     axes.minorticks_off()
     axes.legend(loc="lower right")

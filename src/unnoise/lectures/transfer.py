@@ -76,7 +76,7 @@ def transfer(
     axes.legend()
     for panel, name in zip(right.subplots(2, 1), STARTS, strict=True):
         model = require(runs[name].load(device), CanSample, "unnoise show transfer")
-        panel.imshow(np.asarray(image_grid(model.sample(range(DRAWN)).cpu(), columns=8)), cmap="gray")
+        panel.imshow(np.asarray(image_grid(model.sample(range(DRAWN)).cpu(), columns=4)), cmap="gray")
         panel.set_axis_off()
         panel.set_title(name)
     return Drawn(figure, _numbers(base, source, minutes, curves))
