@@ -144,7 +144,7 @@ def test_a_run_keeps_its_codec_when_the_published_folder_is_gone(tmp_path: Path)
     [
         ({"_class_name": "VQModel"}, "holds a VQModel"),
         ({"down_block_types": ["AttnDownEncoderBlock2D"]}, "AttnDownEncoderBlock2D"),
-        ({"block_out_channels": [10**6]}, "out of bounds"),
+        ({"block_out_channels": [10**6]}, "at least 1 and at most 4096"),
     ],
 )
 def test_what_cannot_be_read_is_named(config: dict[str, Any], words: str, tmp_path: Path) -> None:
