@@ -12,6 +12,7 @@ from unnoise.lectures.spoiled import noisy
 from unnoise.samplers import DDIM
 
 CONSTANTS: dict[str, Mapping[str, Any]] = {
+    "labels": {"COUNTS": (10,), "SEEDS": 1},
     "divergences": {"FRAMES": 2},
     "marginals": {"FRAMES": 2},
     "trajectories": {"STEPS": (1, 2, 5), "IMAGES": 2},
@@ -32,6 +33,5 @@ CONSTANTS: dict[str, Mapping[str, Any]] = {
 
 def shorten(monkeypatch: pytest.MonkeyPatch, figure: str) -> None:
     """Sets them, until the test is over."""
-    module = import_module(f"unnoise.lectures.{figure}")
     for name, value in CONSTANTS.get(figure, {}).items():
-        monkeypatch.setattr(module, name, value)
+        monkeypatch.setattr(import_module(f"unnoise.lectures.{figure}"), name, value)

@@ -59,7 +59,7 @@ image_grid(torch.cat([x, noisy, dae.decode(dae.encode(noisy))]), columns=8)
 # reconstruction, samples' mean, samples drawn from p(x | z), pixel by pixel.
 
 # %%
-vae = trained("vae", 1200, **NARROW, model__latent=8, model__likelihood="diagonal-gaussian")
+vae = trained("vae", 1200, **NARROW, model__latent=8, model__likelihood="gaussian")
 z = vae.prior(range(8))
 with torch.no_grad():
     rows = [vae.decode(vae.encode(x)), vae.decode(z), vae.draw(z, StepNoise(0))]
