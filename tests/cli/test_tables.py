@@ -37,7 +37,7 @@ def test_recipes_are_the_built_in_ones() -> None:
 
 
 def test_a_list_reads_as_a_sentence() -> None:
-    assert listed("precision") == "auto, fp32 or bf16"
+    assert listed("precision") == "auto, fp32, tf32, bf16 or fp16"
 
 
 @pytest.mark.parametrize(

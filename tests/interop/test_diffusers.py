@@ -241,7 +241,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"network": {"kind": "unet", "channels": 64, "heads": 4}}, "it has 4 heads"),
     ({"network": {"kind": "unet", "channels": 64}, "schedule": {"kind": "linear-betas", "T": 500}}, "1000 steps"),
     ({"network": {"kind": "unet", "channels": 64, "time_features": "fourier"}}, "sinusoidal"),
-    ({"network": OURS["recipe"]["network"], "schedule": {"kind": "ve"}}, "which the schedule VE has not"),
+    ({"network": OURS["recipe"]["network"], "schedule": {"kind": "ve"}}, "which VE has not"),
     ({"network": OURS["recipe"]["network"], "schedule": {"kind": "linear-betas", "T": 10}}, "timesteps=10"),
     ({"network": OURS["recipe"]["network"], "parametrization": "edm"}, "no prediction type for EDM"),
     ({"network": OURS["recipe"]["network"], "conditioner": {"kind": "map"}}, "no spatial conditioning"),

@@ -73,7 +73,7 @@ class OfTime(nn.Module):
         self.schedule, self.factor = schedule, factor
         self.scale = nn.Parameter(torch.ones((), dtype=torch.float64))
 
-    def forward(self, x: Tensor, level: Tensor, told: Any) -> Tensor:
+    def forward(self, x: Tensor, level: Tensor, told: Any = None) -> Tensor:
         t = level * (self.schedule.t_max / 1000)
         alpha, sigma = (f(t).reshape(-1, 1, 1, 1) for f in (self.schedule.alpha, self.schedule.sigma))
         return self.scale * self.factor(alpha, sigma) * x * (alpha**2 + sigma**2).sqrt()

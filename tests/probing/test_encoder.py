@@ -55,6 +55,7 @@ def test_labels_are_drawn_evenly_over_the_classes_and_by_the_seed() -> None:
 
 def test_a_classifier_that_begins_with_an_encoder_learns_and_changes_it() -> None:
     torch.manual_seed(0)
+    torch.manual_seed(0)
     model = build_model(SMALL["autoencoder"], (1, 8, 8), 0).requires_grad_(False).eval()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     train, test = digits("train", 300), digits("test", 100)

@@ -96,6 +96,13 @@ def load(ref: FileRef, least: int | None = None) -> Image.Image:
         return ImageOps.exif_transpose(picture)
 
 
+def through_jpeg(picture: Image.Image, quality: int) -> Image.Image:
+    """The picture as it is after it was written as JPEG."""
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=quality)
+    return Image.open(stream)
+
+
 def _reduce(picture: Image.Image, least: int) -> None:
     if picture.format == "JPEG":
         picture.draft(None, (least, least))  # decodes at 1/2, 1/4 or 1/8, never below `least`

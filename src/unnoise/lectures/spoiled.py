@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from unnoise.data import Images
+from unnoise.io.picture_reader import through_jpeg
 
 NOISE = 0.25
 """The standard deviation of pixel noise, as a fraction of the range from black to white."""
@@ -41,9 +41,7 @@ def jpeg(images: Images, seed: int) -> Images:
 def compressed(pixels: np.ndarray) -> np.ndarray:
     """One image (C, H, W), written as JPEG and read again."""
     picture = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
-    stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=QUALITY)
-    return np.atleast_3d(np.asarray(Image.open(stream))).transpose(2, 0, 1)
+    return np.atleast_3d(np.asarray(through_jpeg(picture, QUALITY))).transpose(2, 0, 1)
 
 
 def wrong_labels(images: Images, seed: int) -> Images:

@@ -65,6 +65,7 @@ class Session:
         self.loss = math.nan
         self._sound: Saved = saved or Snapshot(trainer)
         self._saved_step = trainer.step if saved else None
+        self._saved_end = trainer.finished_minutes
         self._begun = clock() if begun is None else begun
         self._begun_seconds = trainer.seconds
         self._saved = self._drawn = clock()
@@ -186,7 +187,7 @@ class Session:
             OSError: where the run's folder is gone, or cannot be written.
         """
         step = self.trainer.step
-        if step == self._saved_step:
+        if step == self._saved_step and self.trainer.finished_minutes == self._saved_end:
             return True
         begun = self.clock()
         (unsound,) = self.world.agree(self.world.is_first and not self._write())
@@ -194,27 +195,35 @@ class Session:
             self._go_back("the weights are not finite")
             return False
         self._sound, self._saved_step = Checkpoint(self.folder / CHECKPOINTS / str(step)), step
+        self._saved_end = self.trainer.finished_minutes
         self._saved = self.clock()
         self._saving = self._saved - begun
         return True
 
     def _write(self) -> bool:
-        """Validates and writes a checkpoint; False where a weight is not finite."""
+        """Validates and writes a checkpoint; False where a weight is not finite. One of this step that does not know yet
+        that the run is at its end is written again, and not validated again."""
         trainer, root = self.trainer, self.folder / CHECKPOINTS
         if not is_run(self.folder):
             raise OSError(f"{self.folder} has been moved or removed while it was trained; step {trainer.step} is lost")
-        with self.log.phase("validating"):
-            value = trainer.validate(self.validation) if self.validation else math.inf
-        if value < trainer.best[0]:
-            trainer.best = (value, trainer.step)
+        if trainer.step != self._saved_step:
+            self._validate()
         try:
             with self.log.phase("saving"):
                 save_checkpoint(root, trainer.tensors(), trainer.optimizer_states(), trainer.state())
         except UnsoundCheckpoint:
             return False
-        self.log.record(trainer.step, {"validation_loss": round(value, 6)})
         prune(root, self.settings.keep, trainer.best[1])
         return True
+
+    def _validate(self) -> None:
+        """Measures and records the loss of the averaged weights on held-out batches."""
+        trainer = self.trainer
+        with self.log.phase("validating"):
+            value = trainer.validate(self.validation) if self.validation else math.inf
+        if value < trainer.best[0]:
+            trainer.best = (value, trainer.step)
+        self.log.record(trainer.step, {"validation_loss": round(value, 6)})
 
     def _go_back(self, reason: str) -> None:
         """To where the run was last sound, from where it goes on at a lower rate."""
