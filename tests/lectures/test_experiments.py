@@ -20,6 +20,7 @@ from unnoise.lectures.spoiled import RARER, WRONG, few, imbalanced, jpeg, noisy,
 from unnoise.lectures.stacked import mode_of, stack
 from unnoise.process.analytic import GaussianMixture
 from unnoise.process.schedule import Cosine
+from unnoise.runs.run import Run
 from unnoise.samplers import DDIM
 from unnoise.sources import open_source
 from unnoise.training.train import train
@@ -112,6 +113,16 @@ def test_robustness_in_short_goes_on_cell_by_cell(tmp_path: Path, monkeypatch: p
     assert set(drawn["cells"]["wrong labels"]) == {"right labels", "wrong labels"}
     monkeypatch.setattr(robustness, "train_family", None)  # nothing is trained again
     assert show("robustness", "digits", **options)["cells"] == drawn["cells"]
+
+
+def test_a_training_that_is_stopped_is_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped = Run(tmp_path, {})
+    stopped.summary = {"stopped": "SIGINT"}
+    monkeypatch.setattr("unnoise.lectures.trained.train", lambda *_, **__: stopped)
+    shorten(monkeypatch, "robustness")
+    with pytest.raises(KeyboardInterrupt):
+        show("robustness", "digits", steps=1, n=20, device="cpu", out=tmp_path / "robustness.png")
+    assert not list(tmp_path.rglob("cell.json"))
 
 
 def test_stacked_in_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

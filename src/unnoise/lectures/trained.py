@@ -73,7 +73,7 @@ class Budget(NamedTuple):
 
 
 def train_family(family: str, images: Images, folder: Path, budget: Budget, changes: Spec | None = None) -> Run:
-    """A family trained on images; goes on where it stopped.
+    """A family trained on images, to its end; goes on where it stopped.
 
     Args:
         family: of FAMILIES, or CONDITIONAL.
@@ -81,11 +81,18 @@ def train_family(family: str, images: Images, folder: Path, budget: Budget, chan
         folder: the run's.
         budget: how long, and the seed.
         changes: to the recipe, by dotted keys.
+
+    Raises:
+        KeyboardInterrupt: where the training was stopped before its end, so that nothing half trained is measured.
     """
     recipe, own = recipe_of(family, images.shape)
     overrides = {**own, **(changes or {})}
     minutes = budget.minutes if budget.steps is None else None
-    return train(images, recipe, folder, budget.steps, minutes, budget.seed, overrides, device=budget.device)
+    run = train(images, recipe, folder, budget.steps, minutes, budget.seed, overrides, device=budget.device)
+    assert run.summary is not None
+    if run.summary["stopped"] != "done":
+        raise KeyboardInterrupt
+    return run
 
 
 def drawn_by(
