@@ -201,8 +201,8 @@ class Session:
         return True
 
     def _write(self) -> bool:
-        """Validates and writes a checkpoint; False where a weight is not finite. One of this step that does not know yet
-        that the run is at its end is written again, and not validated again."""
+        """Validates and writes a checkpoint; False where a weight is not finite. One of this step that does not know
+        yet that the run is at its end is written again, and not validated again."""
         trainer, root = self.trainer, self.folder / CHECKPOINTS
         if not is_run(self.folder):
             raise OSError(f"{self.folder} has been moved or removed while it was trained; step {trainer.step} is lost")
