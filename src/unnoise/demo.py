@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import io
-from importlib import resources
 from pathlib import Path
 
-import jinja2
 import numpy as np
 from PIL import Image as images
 from PIL.Image import Image
@@ -16,6 +13,7 @@ from unnoise.aliases import Record
 from unnoise.data import image_grid, save_png, to_uint8
 from unnoise.files import write_atomic
 from unnoise.models.diffusion import Diffusion
+from unnoise.runs.html import render
 from unnoise.runs.metrics_file import read_metrics
 from unnoise.runs.run import Run
 from unnoise.samplers import DDIM, Ancestral, Sampler
@@ -43,12 +41,7 @@ def run_demo(out: Path, minutes: float = 2.0, seed: int = 0) -> Record:
     }
     for name, picture in pictures.items():
         save_png(picture, out / "samples" / f"{name}.png")
-    page = _template().render(
-        summary=run.summary,
-        plan=run.plan,
-        samples=SAMPLES,
-        pictures={name: _data_url(picture) for name, picture in pictures.items()},
-    )
+    page = render("demo.html", summary=run.summary, plan=run.plan, samples=SAMPLES, pictures=pictures)
     write_atomic(out / "index.html", page)
     return {**run.summary, "page": str(out / "index.html")}
 
@@ -106,14 +99,3 @@ def _samples(model: Diffusion, sampler: Sampler) -> np.ndarray:
 def _real_images() -> np.ndarray:
     digits = open_source("builtin:digits", progress=False)
     return digits.pixels[np.random.default_rng(0).permutation(len(digits))[:SAMPLES]]
-
-
-def _template() -> jinja2.Template:
-    text = resources.files("unnoise.templates").joinpath("demo.html").read_text()
-    return jinja2.Environment(autoescape=True).from_string(text)
-
-
-def _data_url(picture: Image) -> str:
-    stream = io.BytesIO()
-    picture.save(stream, format="PNG")
-    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"

@@ -6,6 +6,7 @@ They need playwright, a Chromium (STUDIO_CHROMIUM, by default Debian's), and for
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -140,6 +141,16 @@ def test_a_page_that_is_closed_stops_its_sampling(page: Any, server: Server) -> 
     page.get_by_text("Sampling digits").wait_for()
     other.close()
     page.get_by_text("Device is free").wait_for()
+
+
+def test_the_loss_by_noise_level_has_a_line_for_each_level(page: Any, server: Server) -> None:
+    with (server.folder / "other" / "metrics.jsonl").open("a") as stream:
+        for step in (4, 5):
+            stream.write(json.dumps({"step": step, "held_out_losses": [0.1, 0.2, 0.4]}) + "\n")
+    opened(page, server, "/run?run=other")
+    page.get_by_role("combobox", name="What").select_option("held_out_losses")
+    assert page.locator(".chart path.line").count() == 3
+    page.get_by_text("level 1, the least noise").wait_for()
 
 
 def test_a_mask_is_painted_and_filled(page: Any, server: Server) -> None:

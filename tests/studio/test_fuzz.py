@@ -55,7 +55,7 @@ def test_hostile_requests_get_4xx_and_change_nothing(settings: Settings, unknown
 def hostile(draw: random.Random, settings: Settings) -> tuple[str, str, dict[str, object]]:
     """A request that no page makes: without the right token, or with it and a name, a value or a body that is wrong."""
     known = {"authorization": f"Bearer {settings.token}"}
-    kind = draw.choice(("token", "name", "body", "raw", "host", "method"))
+    kind = draw.choice(("token", "name", "body", "raw", "host", "method", "file"))
     if kind == "token":
         wrong = draw.choice(["", "x", settings.token[:-1], settings.token.swapcase(), "\x01", "a" * 9000])
         headers = draw.choice([{"authorization": f"Bearer {wrong}"}, {"cookie": f"{settings.cookie}={wrong}"}, {}])
@@ -74,6 +74,8 @@ def hostile(draw: random.Random, settings: Settings) -> tuple[str, str, dict[str
         return "GET", "/api/runs", {"headers": {**known, **draw.choice(changes)}}
     if kind == "method":
         return draw.choice(("PATCH", "TRACE", "PUT", "DELETE")), "/api/runs", {"headers": known}
+    if kind == "file":
+        return "POST", draw.choice(("/api/pictures", "/api/vectors")), {"headers": known, "content": draw.choice(RAW)}
     if kind == "name":
         named = [endpoint for endpoint in ENDPOINTS if "{" in endpoint.path]
         endpoint = draw.choice(named)

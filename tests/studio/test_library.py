@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,9 +14,9 @@ import pytest
 from filelock import FileLock
 from starlette.testclient import TestClient
 
+from unnoise.runs.curves import curves, newest, read_from
 from unnoise.studio.holders import LOCKS, holder, locked_files
 from unnoise.studio.library import Library
-from unnoise.studio.metrics_file import curves, newest, read_from
 
 
 def test_all_runs_are_listed_newest_first(client: TestClient, runs: Path) -> None:
@@ -83,6 +85,31 @@ def test_histograms_are_read_beside_the_curves(tmp_path: Path) -> None:
     found, histograms, _ = curves(file, 10)
     assert histograms == [line]
     assert found == {"loss": [(1, 1.0)], "classes_vanished": [(2, 1.0)]}
+
+
+def test_lists_and_tables_of_numbers_are_a_curve_for_each_entry(tmp_path: Path) -> None:
+    file = tmp_path / "metrics.jsonl"
+    lines = [
+        {"step": 1, "held_out_losses": [0.5, 0.25], "by_class": {"a": 1, "b": None}, "warning": "x", "on": True},
+        {"step": 2, "held_out_losses": [0.4, "x"], "changed": {"train.clip": [1, 2]}},
+    ]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    levels = {"held_out_losses.1": [(1, 0.5), (2, 0.4)], "held_out_losses.2": [(1, 0.25)]}
+    assert curves(file, 10)[0] == {**levels, "by_class.a": [(1, 1.0)]}
+
+
+def test_the_newest_values_are_read_from_the_end_of_a_long_file(tmp_path: Path) -> None:
+    """A thousand runs of a day each are listed without reading their logs whole."""
+    file = tmp_path / "metrics.jsonl"
+    lines = [{"step": step, "loss": 1.0, **({"early": 1} if step == 0 else {})} for step in range(10_000)]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert newest(file) == {"step": 9999, "loss": 1.0}
+
+
+def test_the_page_is_served_without_torch() -> None:
+    heavy = ("torch", "scipy", "matplotlib", "safetensors")
+    script = f"import sys, unnoise.studio.app; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout.strip() == "[]"
 
 
 def test_new_lines_are_read_from_where_the_last_look_ended(tmp_path: Path) -> None:

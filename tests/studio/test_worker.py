@@ -127,6 +127,9 @@ def test_the_other_tasks(worker: Worker, run: str, tmp_path: Path) -> None:
     moments = do(worker, "flow", flow)[0]["steps"]
     assert [len(moment["x"]) for moment in moments] == [5] * 4
     game = {"mixture": "ring", "penalty": 1.0, "rate": 0.002, "steps": 10, "seed": 0}
-    assert [event["step"] for event in do(worker, "collapse", game)[1]] == [0, 10]
+    moments = do(worker, "collapse", game)[1]
+    assert [event["step"] for event in moments] == [0, 10]
+    assert [len(event.get("data", ())) for event in moments] == [400, 0]
+    assert [len(event["x"]) for event in moments] == [256, 256]
     report = do(worker, "inspect", {"source": "digits"})[0]["report"]
     assert report["count"] == 1498

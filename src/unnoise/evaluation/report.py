@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib import resources
 from pathlib import Path
 
-import jinja2
 import numpy as np
 
 from unnoise.data import image_grid
@@ -18,13 +14,14 @@ from unnoise.evaluation.metrics import METRICS
 from unnoise.evaluation.plots import curves, loss_curve
 from unnoise.evaluation.table import brief_names, shown
 from unnoise.files import write_atomic
+from unnoise.runs.html import picture_url, render
 
 CONDITIONS = ("features", "feature_space", "n", "reference", "samples", "step", "checkpoint", "seed", "likelihood")
 
 
 def write_report(entries: Sequence[Entry], path: Path, real: np.ndarray | None = None) -> Path:
     """Writes the page and returns where. real: images of the data (S, C, H, W), shown before the samples."""
-    write_atomic(path, _template().render(**_content(entries, real)))
+    write_atomic(path, render("report.html", picture=_picture, **_content(entries, real)))
     return path
 
 
@@ -85,13 +82,4 @@ def _conditions(result: Result) -> Result:
 
 def _picture(card: Card) -> str:
     """The card's images as a data URI."""
-    stream = io.BytesIO()
-    image_grid(np.ascontiguousarray(card.pixels), card.columns).save(stream, format="PNG")
-    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
-
-
-def _template() -> jinja2.Template:
-    text = resources.files("unnoise.templates").joinpath("report.html").read_text()
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["picture"] = _picture
-    return environment.from_string(text)
+    return picture_url(image_grid(np.ascontiguousarray(card.pixels), card.columns))

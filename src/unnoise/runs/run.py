@@ -50,6 +50,12 @@ class Run:
         trained = f"{steps[-1]} steps" if steps else "untrained"
         return f"Run('{self.folder}', {self.config['recipe']}, {width}x{height}x{channels}, {trained})"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the newest grid and the newest numbers."""
+        from unnoise.runs.card import card
+
+        return card(self)
+
     @classmethod
     def open(cls, folder: Run | str | Path) -> Run:
         """An existing run: the folder of one, or one that is open already.

@@ -38,11 +38,11 @@ class FlowBody:
 
 @dataclass(frozen=True)
 class CollapseBody:
-    """penalty: weight of R1 on data, 0 for the classical game. rate: learning rate."""
+    """penalty: weight of R1 on data, 0 for none. rate: the generator's learning rate."""
 
     mixture: str = "ring"
     penalty: float = 0.0
-    rate: float = 0.002
+    rate: float = 0.001
     steps: int = 2000
     seed: int = 0
 

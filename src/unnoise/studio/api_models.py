@@ -12,6 +12,7 @@ from unnoise.studio.checks import bounded
 from unnoise.studio.endpoints import Endpoint
 from unnoise.studio.studio import Studio, studio_of
 from unnoise.studio.uploads import picture_file
+from unnoise.studio.vectors import vector_file
 
 MOST_IMAGES, MOST_VERSIONS, MOST_BETWEEN = 256, 16, 33
 EDITS = ("inpaint", "outpaint", "upscale", "colourise", "deblur", "vary")
@@ -21,7 +22,8 @@ GIVENS = {"interpolate": 2, "arithmetic": 3, "invert": 1}
 
 @dataclass(frozen=True)
 class SampleBody:
-    """sampler: {kind, ...} or null for the run's own. map, image: pictures. guidance: 1 is none."""
+    """sampler: {kind, ...} or null for the run's own. map, image: pictures.
+    vector: of /api/vectors. guidance: 1 is none."""
 
     run: str
     seed: int = 0
@@ -31,6 +33,7 @@ class SampleBody:
     prompt: str | None = None
     map: str | None = None
     image: str | None = None
+    vector: str | None = None
     guidance: float = 1.0
 
 
@@ -92,6 +95,7 @@ async def sample(request: Request, body: SampleBody) -> Record:
         "prompt": body.prompt,
         "map": _picture(studio, body.map),
         "image": _picture(studio, body.image),
+        "vector": None if body.vector is None else str(vector_file(studio.settings.vectors, body.vector)),
     }
     wanted = {
         "run": _run(studio, body.run),

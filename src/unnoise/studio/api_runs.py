@@ -9,10 +9,10 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from unnoise.aliases import Record
+from unnoise.runs.curves import curves, read_from
 from unnoise.studio.endpoints import Endpoint, number
 from unnoise.studio.events import ALIVE, event, event_stream
 from unnoise.studio.library import METRICS_FILE, checkpoints, evaluations, grids, read_config, updated
-from unnoise.studio.metrics_file import curves, read_from
 from unnoise.studio.studio import Studio, studio_of
 
 TICK = 0.7

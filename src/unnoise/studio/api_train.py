@@ -13,12 +13,12 @@ from starlette.responses import PlainTextResponse, Response
 
 from unnoise.errors import UserError
 from unnoise.runs.config import parse_overrides, recipe_names, recipe_text
+from unnoise.runs.curves import TAIL
 from unnoise.studio.commands import Command
 from unnoise.studio.endpoints import Endpoint
 from unnoise.studio.holders import holder, locked_files
 from unnoise.studio.jobs import FINISHED
 from unnoise.studio.library import CONFIG_FILE, read_config
-from unnoise.studio.metrics_file import TAIL
 from unnoise.studio.paths import NotFound, inside, new_name
 from unnoise.studio.sources import list_sources, resolve
 from unnoise.studio.studio import Studio, studio_of

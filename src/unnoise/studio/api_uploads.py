@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -15,6 +16,7 @@ from unnoise.studio.paths import new_name
 from unnoise.studio.sources import UPLOADS, resolve
 from unnoise.studio.studio import Studio, studio_of
 from unnoise.studio.uploads import PICTURE_BYTES, decode, keep_picture, picture_file, receive, set_file, used_bytes
+from unnoise.studio.vectors import VECTOR_BYTES, decode_vectors, keep_vectors
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,17 @@ async def show_picture(request: Request) -> Response:
     return FileResponse(file, media_type="image/png")
 
 
+async def add_vector(request: Request) -> Record:
+    folder = studio_of(request).settings.vectors
+    data = await bounded_body(request, VECTOR_BYTES)
+    return await asyncio.to_thread(_kept_vectors, folder, data)
+
+
+def _kept_vectors(folder: Path, data: bytes) -> Record:
+    rows = decode_vectors(data)
+    return {"vector": keep_vectors(folder, rows), "rows": len(rows), "features": rows.shape[1]}
+
+
 async def add_file(request: Request) -> Record:
     studio, name = studio_of(request), new_name(request.path_params["name"])
     file = set_file(studio.settings.uploads, name, request.path_params["file"])
@@ -90,6 +103,13 @@ UPLOAD_ENDPOINTS = [
         takes="application/octet-stream",
     ),
     Endpoint("GET", "/pictures/{picture}.png", show_picture, "A kept picture.", gives="image/png"),
+    Endpoint(
+        "POST",
+        "/vectors",
+        add_vector,
+        "Keeps a row of numbers, or a row per image; the body is an .npy file, or numbers as text.",
+        takes="application/octet-stream",
+    ),
     Endpoint(
         "PUT",
         "/uploads/{name}/{file:path}",

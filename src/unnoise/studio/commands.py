@@ -16,8 +16,8 @@ from typing import Any
 
 from unnoise.errors import UserError
 from unnoise.files import write_atomic
+from unnoise.runs.curves import TAIL
 from unnoise.studio.jobs import FINISHED, Job
-from unnoise.studio.metrics_file import TAIL
 
 EVERY = 0.3
 """Seconds between looks at a process."""

@@ -12,10 +12,11 @@ from pathlib import Path
 from unnoise.aliases import Record, Spec
 from unnoise.errors import UserError
 from unnoise.runs.config import Config, read_toml
+from unnoise.runs.curves import head, newest
 from unnoise.runs.metrics_file import METRICS_FILE
+from unnoise.runs.pictures import drawn
 from unnoise.runs.state import STATE_FILE, StateError, read_state
 from unnoise.studio.holders import holder, locked_files
-from unnoise.studio.metrics_file import head, newest
 from unnoise.studio.paths import NotFound, inside
 
 CONFIG_FILE = "config.toml"
@@ -86,13 +87,13 @@ def updated(folder: Path) -> float:
 
 def grids(folder: Path) -> list[int]:
     """The steps at which a picture was drawn."""
-    return _numbers(folder / "samples", ".png")
+    return drawn(folder)
 
 
 def checkpoints(folder: Path) -> list[Record]:
     """Step, bytes and the state that was saved, oldest first."""
     found = []
-    for step in _numbers(folder / "checkpoints", ""):
+    for step in _steps(folder / "checkpoints"):
         checkpoint = folder / "checkpoints" / str(step)
         size = sum(file.stat().st_size for file in checkpoint.iterdir() if file.is_file())
         found.append({"step": step, "bytes": size, **_state(checkpoint)})
@@ -135,9 +136,9 @@ def _conditions(model: Spec) -> list[str]:
 
 
 def _progress(folder: Path, config: Config, locked: Mapping[int, int]) -> Record:
-    values, drawn = newest(folder / METRICS_FILE), grids(folder)
+    values, steps = newest(folder / METRICS_FILE), grids(folder)
     process = holder(folder, locked)
-    saved = _numbers(folder / "checkpoints", "")
+    saved = _steps(folder / "checkpoints")
     seconds = _seconds(folder, saved, values)
     step = int(values.get("step", saved[-1] if saved else 0))
     left = _left(config, step, seconds, values)
@@ -148,7 +149,7 @@ def _progress(folder: Path, config: Config, locked: Mapping[int, int]) -> Record
         "step": step,
         "seconds": seconds,
         "left": left,
-        "grid": drawn[-1] if drawn else None,
+        "grid": steps[-1] if steps else None,
         "checkpoint": saved[-1] if saved else None,
         **{name: values.get(name) for name in ("loss", "validation_loss", "images_per_second", "copies")},
     }
@@ -194,14 +195,13 @@ def _runs(root: Path, folder: Path, depth: int) -> Iterator[Path]:
             yield from _runs(root, path, depth - 1)
 
 
-def _numbers(folder: Path, suffix: str) -> list[int]:
-    """The numbers that files in a folder are called by, rising."""
+def _steps(folder: Path) -> list[int]:
+    """The numbers that the entries of a folder are called by, rising."""
     try:
         names = os.listdir(folder)
     except OSError:
         return []
-    stems = [name.removesuffix(suffix) for name in names if name.endswith(suffix)]
-    return sorted(int(stem) for stem in stems if stem.isascii() and stem.isdigit() and len(stem) < 16)
+    return sorted(int(name) for name in names if name.isascii() and name.isdigit() and len(name) < 16)
 
 
 def _state(checkpoint: Path) -> Record:

@@ -35,6 +35,10 @@ class Settings:
         return self.state / "pictures"
 
     @property
+    def vectors(self) -> Path:
+        return self.state / "vectors"
+
+    @property
     def results(self) -> Path:
         return self.state / "results"
 

@@ -24,7 +24,7 @@ PICTURE_PIXELS = 40_000_000
 SET_BYTES = 2 << 30
 """Of a data set, all its files together."""
 KEPT = 400
-"""Pictures that are kept; the oldest go."""
+"""Pictures, and vectors, that are kept; the oldest go."""
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".npz", ".npy")
 
 
@@ -51,18 +51,29 @@ def keep_picture(folder: Path, picture: Image.Image, size: tuple[int, int] | Non
         fitted = fit(picture, *size, resample=Image.Resampling.NEAREST if mask else Image.Resampling.LANCZOS)
     if mask:
         fitted = Image.fromarray(np.where(np.asarray(fitted.convert("L")) >= 128, 255, 0).astype(np.uint8))
-    stream, name = io.BytesIO(), secrets.token_hex(8)
+    stream = io.BytesIO()
     fitted.save(stream, format="PNG")
-    write_atomic(folder / f"{name}.png", stream.getvalue())
-    _forget(folder)
-    return name
+    return keep(folder, stream.getvalue(), ".png")
 
 
 def picture_file(folder: Path, name: str) -> Path:
     """The file of a kept picture."""
+    return kept_file(folder, name, ".png", "picture")
+
+
+def keep(folder: Path, data: bytes, ending: str) -> str:
+    """Writes a file under a name that is drawn for it, which is returned; the oldest files of the folder go."""
+    name = secrets.token_hex(8)
+    write_atomic(folder / f"{name}{ending}", data)
+    _forget(folder, ending)
+    return name
+
+
+def kept_file(folder: Path, name: str, ending: str, what: str) -> Path:
+    """The file that was kept under a name; NotFound where there is none."""
     if not (name.isalnum() and name.isascii() and len(name) == 16):
-        raise NotFound(f"there is no picture {name[:40]!r}; upload it again")
-    return inside(folder, f"{name}.png")
+        raise NotFound(f"there is no {what} {name[:40]!r}; upload it again")
+    return inside(folder, f"{name}{ending}")
 
 
 def set_file(folder: Path, name: str, relative: str) -> Path:
@@ -103,7 +114,7 @@ def used_bytes(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else 0
 
 
-def _forget(folder: Path) -> None:
-    files = sorted(folder.glob("*.png"), key=lambda file: file.stat().st_mtime)
+def _forget(folder: Path, ending: str) -> None:
+    files = sorted(folder.glob(f"*{ending}"), key=lambda file: file.stat().st_mtime)
     for file in files[:-KEPT]:
         file.unlink(missing_ok=True)

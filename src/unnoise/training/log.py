@@ -69,6 +69,11 @@ class TrainLog:
         for tracker in self._trackers:
             tracker.log(step, numbers)
 
+    def warn(self, step: int, message: str) -> None:
+        """One line for people, which the run's page shows too."""
+        self.say(f"step {step}: {message}")
+        self.record(step, {"warning": message})
+
     def drop_after(self, step: int) -> None:
         """Forgets the lines after `step`, from where the training goes on."""
         self._metrics.close()

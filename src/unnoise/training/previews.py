@@ -18,6 +18,7 @@ from unnoise.data import Batch, Images, image_grid, save_png
 from unnoise.metrics.copies import copies
 from unnoise.models import CanReconstruct, CanSample, ImageModel
 from unnoise.progress import duration
+from unnoise.runs.pictures import picture_file, real_images_file
 from unnoise.samplers import Sampler
 from unnoise.training.log import TrainLog
 from unnoise.training.parts import rows_of
@@ -113,6 +114,7 @@ class Painter:
         self.variety = variety
         self._noted = self._warned = ""
         self._looking = 0.0
+        self._beside = 0
 
     @property
     def steps(self) -> int:
@@ -140,7 +142,10 @@ class Painter:
                 drawn = preview(self.model, rows_of(self.shown, slice(images)), sampler)
             finally:
                 hook.remove()
-        save_png(drawn.picture, self.folder / "samples" / f"{step}.png")
+        save_png(drawn.picture, picture_file(self.folder, step))
+        if drawn.samples is not None and images != self._beside:
+            save_png(image_grid(self.shown.image[:images]), real_images_file(self.folder))
+            self._beside = images
         self.seconds_each = (self.clock() - begun) / (images * steps)
         self._look(step, drawn.samples)
         self._look_for_variety(step, allowed - (self.clock() - begun))
@@ -160,7 +165,7 @@ class Painter:
             return
         self.log.record(step, {"copies": round(fraction, 6)})
         if fraction >= ALARM:
-            self.log.say(f"step {step}: {warning(fraction)}")
+            self.log.warn(step, warning(fraction))
 
     def _look_for_variety(self, step: int, allowed: float) -> None:
         """Draws as many samples as `allowed` seconds hold, records what they leave out, and warns when that changes."""
@@ -177,7 +182,7 @@ class Painter:
         found = self.variety.look(torch.cat(drawn))
         self.log.record(step, found.values)
         if found.warning is not None and found.warning != self._warned:
-            self.log.say(f"step {step}: {found.warning}")
+            self.log.warn(step, found.warning)
         self._warned = found.warning or ""
         self._looking = self.clock() - begun
 
@@ -185,7 +190,7 @@ class Painter:
         """Says something of a grid, once for as long as it is the same."""
         kind = text.split(":")[0].split()[0]
         if kind != self._noted:
-            self.log.say(f"step {step}: {text}; grids take at most {self.FRACTION:.0%} of the time")
+            self.log.warn(step, f"{text}; grids take at most {self.FRACTION:.0%} of the time")
         self._noted = kind
 
 

@@ -22,6 +22,8 @@ from unnoise.runs.run import CHECKPOINTS, is_run
 from unnoise.runtime.device import cuda_index
 from unnoise.training.interrupt import Interrupt
 from unnoise.training.log import TrainLog, peak_memory_gib
+from unnoise.training.page import LivePage
+from unnoise.training.page_content import Standing
 from unnoise.training.previews import Painter
 from unnoise.training.trainer import Saved, Snapshot, StepResult, Trainer
 
@@ -43,6 +45,7 @@ class Session:
         log: where progress is shown and recorded.
         validation: fixed batches that decide which checkpoint is best.
         painter: draws the sample grids; None for a model that draws nothing.
+        page: the run's page; None where none is kept.
         saved: the checkpoint that the trainer was restored from.
         begun: when the sitting began, by `clock`: what came before the first step counts as well.
         clock: seconds.
@@ -56,11 +59,13 @@ class Session:
         validation: list[Batch],
         painter: Painter | None = None,
         *,
+        page: LivePage | None = None,
         saved: Checkpoint | None = None,
         begun: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.trainer, self.folder, self.log, self.validation, self.painter = trainer, folder, log, validation, painter
+        self.page = page
         self.settings, self.clock, self.world = trainer.settings, clock, trainer.world
         self.loss = math.nan
         self._sound: Saved = saved or Snapshot(trainer)
@@ -79,7 +84,19 @@ class Session:
         Raises:
             TrainingDiverged: where numbers stop being finite again and again.
         """
+        try:
+            stopped = self._train()
+        except BaseException as error:
+            self._show("failed", str(error).rstrip(".") or type(error).__name__)
+            raise
+        self._show("done" if stopped == DONE else "stopped", "" if stopped == DONE else stopped)
+        self._tick()
+        return self._summary(stopped)
+
+    def _train(self) -> str:
+        """Steps until a limit, DONE, or a signal, whose name is returned."""
         with Interrupt() as interrupt, torch.random.fork_rng(cuda_index(self.trainer.engine.device)):
+            self._show()
             while True:
                 while not (stopped := self._stops(interrupt)):
                     self._one_step()
@@ -92,7 +109,7 @@ class Session:
             if self._steps and stopped == DONE:
                 self._draw()
         self._tick()
-        return self._summary(stopped)
+        return stopped
 
     def _stops(self, interrupt: Interrupt) -> str:
         """Why all processes stop: the name of a signal that one of them got, DONE, or '' where they go on."""
@@ -122,6 +139,8 @@ class Session:
             self._save()
         if self._due(self._drawn, self.settings.draw_every):
             self._draw()
+        if self.page is not None and self.page.due():
+            self._show()
 
     def _finished(self) -> bool:
         if self.trainer.step >= self.settings.steps:
@@ -134,9 +153,9 @@ class Session:
         return self.trainer.seconds + step + self._closing() > self.settings.minutes * 60
 
     def _closing(self) -> float:
-        """Seconds that the last checkpoint and the last grid will take."""
+        """Seconds that the last checkpoint, the last grid and the last page will take."""
         drawing = 0.0 if self.painter is None else self.painter.expected(self._allowed())
-        return self._saving + drawing
+        return self._saving + drawing + (0.0 if self.page is None else self.page.cost)
 
     def _allowed(self) -> float:
         """Seconds that the grid at the end may take."""
@@ -157,9 +176,10 @@ class Session:
         if len(norms) > 1:
             values |= {f"grad_norm_{name}": norm for name, norm in norms.items()}
         self.loss = values["loss"] = next(iter(values.values()))
+        values["learning_rate"] = self.trainer.learning_rate
         values["images_per_second"] = self._rate() * self.settings.batch_size
         values["memory_gib"] = peak_memory_gib(self.trainer.engine.device)
-        self.log.record(self.trainer.step, {name: round(value, 6) for name, value in values.items()})
+        self.log.record(self.trainer.step, {name: float(f"{value:.6g}") for name, value in values.items()})
         self._warn(values)
         self.log.progress(self.trainer.step, self.trainer.seconds / 60, self._left(), values)
 
@@ -168,7 +188,7 @@ class Session:
         found = self.trainer.objective.diagnose(values)
         kind = None if found is None else found.split(":")[0]
         if found is not None and kind != self._warned:
-            self.log.say(f"step {self.trainer.step}: {found}")
+            self.log.warn(self.trainer.step, found)
         self._warned = kind
 
     def _rate(self) -> float:
@@ -214,6 +234,7 @@ class Session:
         except UnsoundCheckpoint:
             return False
         prune(root, self.settings.keep, trainer.best[1])
+        self._announce()
         return True
 
     def _validate(self) -> None:
@@ -240,7 +261,8 @@ class Session:
         trainer.rate_factor = SLOWER * factor
         self.log.drop_after(trainer.step)
         self.log.record(trainer.step, {"went_back_from": here, "rate_factor": trainer.rate_factor})
-        self.log.say(f"step {here}: {reason}; back to {where}, at {trainer.rate_factor:g} times the learning rate")
+        text = f"{reason}; back from step {here} to {where}, at {trainer.rate_factor:g} times the learning rate"
+        self.log.warn(trainer.step, text)
 
     def _draw(self) -> None:
         since, self._drawn = self.clock() - self._drawn, self.clock()
@@ -251,6 +273,30 @@ class Session:
         with self.trainer.ema.applied(), self.trainer.engine.autocast():
             self.painter.draw(self.trainer.step, allowed)
         self._drawn = self.clock()
+        self._announce()
+
+    def _announce(self) -> None:
+        if self.page is not None:
+            self.page.announce()
+
+    def _show(self, state: str = "training", why: str = "") -> None:
+        """Writes the run's page."""
+        if self.page is None:
+            return
+        trainer = self.trainer
+        self.page.write(
+            Standing(
+                state=state,
+                why=why,
+                step=trainer.step,
+                steps=self.settings.steps,
+                fraction=min(1.0, trainer.progress),
+                seconds=trainer.seconds,
+                left=self._left() if self._steps else None,
+                learning_rate=trainer.learning_rate,
+                best=trainer.best[1],
+            )
+        )
 
     def _summary(self, stopped: str) -> Record:
         trainer = self.trainer

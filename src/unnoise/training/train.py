@@ -28,6 +28,7 @@ from unnoise.sources.open import BUILT_IN, EXPLICIT
 from unnoise.training.estimate import estimated
 from unnoise.training.identity import check_same
 from unnoise.training.log import SilentLog, TrainLog
+from unnoise.training.page import LivePage, page_file
 from unnoise.training.plan import known_plan, measure
 from unnoise.training.previews import CopyWatch, Painter, draws, preview_rows
 from unnoise.training.session import Session
@@ -162,11 +163,13 @@ def _sit(run: Run, setup: Setup, base: Run | None, world: World, begun: float) -
             write_config(run.folder / CONFIG_FILE, run.config)
         log.drop_after(trainer.step)
         _note_changes(changes, trainer, log)
+        log.say(f"page    {page_file(run.folder)}: open it in a browser to watch")
         summary = _session(run, setup, trainer, log, checkpoint, begun).run()
         for command in run.next_commands():
             log.say(f"next    {command}")
     resumed_from = None if checkpoint is None else checkpoint.step
-    run.summary = {"run": str(run.folder), **summary, "resumed_from": resumed_from}
+    page = str(page_file(run.folder))
+    run.summary = {"run": str(run.folder), **summary, "resumed_from": resumed_from, "page": page}
 
 
 def _log(run: Run, settings: TrainSettings, world: World) -> TrainLog:
@@ -216,7 +219,8 @@ def _session(
         more = {"variety": variety, "seconds_each": seconds_each}
         painter = Painter(setup.model, setup.sampler, shown, watch, run.folder, log, **more)
     validation = setup.validation(held_out)
-    return Session(trainer, run.folder, log, validation, painter, saved=checkpoint, begun=begun)
+    page = LivePage(run, log)
+    return Session(trainer, run.folder, log, validation, painter, page=page, saved=checkpoint, begun=begun)
 
 
 def _note_changes(changes: Mapping[str, list[Any]], trainer: Trainer, log: TrainLog) -> None:

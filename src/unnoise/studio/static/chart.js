@@ -2,7 +2,7 @@
 import { h, s, short } from '/static/dom.js'
 
 export const COLOURS = [1, 2, 3, 4, 5, 6, 7, 8].map((index) => `var(--c${index})`)
-const LEFT = 52, RIGHT = 12, TOP = 10, BOTTOM = 30
+const LEFT = 52, RIGHT = 12, TOP = 18, BOTTOM = 30
 
 export function chart({ label, x = 'step', y = '', height = 260, markers = false }) {
   const box = h('div', { class: 'chart', tabIndex: 0, role: 'img', 'aria-label': label })
@@ -21,8 +21,10 @@ export function chart({ label, x = 'step', y = '', height = 260, markers = false
     let ys = extent(visible.map((point) => point[1]))
     if (view.line !== null) ys = [Math.min(ys[0], view.line), Math.max(ys[1], view.line)]
     if (ys[0] === ys[1]) ys = view.log ? [ys[0] / 2, ys[1] * 2] : [ys[0] - 0.5, ys[1] + 0.5]
-    else if (!view.log) { const room = 0.06 * (ys[1] - ys[0]); ys = [ys[0] - room, ys[1] + room] }
-    return { xs: xs[0] === xs[1] ? [xs[0] - 0.5, xs[1] + 0.5] : xs, ys }
+    else if (view.log) { const room = (ys[1] / ys[0]) ** 0.04; ys = [ys[0] / room, ys[1] * room] }
+    else { const room = 0.06 * (ys[1] - ys[0]); ys = [ys[0] - room, ys[1] + room] }
+    if (xs[0] === xs[1]) return { xs: view.logX ? [xs[0] / 2, xs[1] * 2] : [xs[0] - 0.5, xs[1] + 0.5], ys }
+    return { xs, ys }
   }
 
   function draw() {
@@ -149,7 +151,7 @@ function ticks([low, high], log, count) {
     return found.filter((tick) => tick >= low && tick <= high)
   }
   const rough = (high - low) / count, power = 10 ** Math.floor(Math.log10(rough))
-  const step = [1, 2, 5, 10].map((digit) => digit * power).find((size) => size >= rough)
+  const step = [1, 2, 2.5, 5, 10].map((digit) => digit * power).find((size) => size >= rough)
   const found = []
   for (let tick = Math.ceil(low / step) * step; tick <= high + 1e-9 * step; tick += step) found.push(Math.abs(tick) < step * 1e-9 ? 0 : Number(tick.toPrecision(12)))
   return found

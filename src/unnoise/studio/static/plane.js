@@ -29,11 +29,12 @@ export function plane(label) {
       })
     },
     values(list, side) {
-      const cell = 900 / side
+      const edge = (index) => Math.round(index * 900 / side) // whole pixels: no seams, no overlaps
       list.forEach((value, index) => {
         pen.fillStyle = resolve(canvas, value > 0.5 ? 'var(--c3)' : 'var(--c6)')
         pen.globalAlpha = 0.55 * Math.abs(value - 0.5)
-        pen.fillRect(Math.floor(index / side) * cell, 900 - (index % side + 1) * cell, cell + 1, cell + 1)
+        const across = Math.floor(index / side), up = index % side
+        pen.fillRect(edge(across), 900 - edge(up + 1), edge(across + 1) - edge(across), edge(up + 1) - edge(up))
       })
       pen.globalAlpha = 1
     },

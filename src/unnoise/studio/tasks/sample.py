@@ -7,7 +7,6 @@ import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -18,6 +17,7 @@ from unnoise.registry import build, spec_of
 from unnoise.runtime.precision import chosen_precision, computing_in
 from unnoise.samplers import SAMPLERS, Point, Sampler
 from unnoise.samplers.spec import sampler_text
+from unnoise.sampling.conditions import rows_of
 from unnoise.studio.tasks.models import asked_of, open_run
 from unnoise.studio.tasks.pictures import sheet, tiles
 from unnoise.studio.worker import Emit
@@ -40,7 +40,7 @@ def sample(request: Record, emit: Emit) -> Record:
     shown.noise(drawing, seeds)
     x = torch.empty(0)
     with computing_in(model.device, chosen_precision(model.device)):
-        rows = None if cond is None else {name: _repeated(value, len(seeds)) for name, value in cond.items()}
+        rows = rows_of(cond, 0, len(seeds))
         for point in drawing.stream(seeds, rows, sampler, guide):
             shown.step(drawing, point)
             x = point.x
@@ -89,10 +89,6 @@ class _Shown:
 
 def _look(drawing: CanSample, x: torch.Tensor) -> str:
     return tiles(drawing.decode_point(x))
-
-
-def _repeated(value: Any, count: int) -> Any:
-    return list(value) * count if isinstance(value, list) else value.expand(count, *value.shape[1:])
 
 
 def _python(request: Record, sampler: Sampler | None) -> str:

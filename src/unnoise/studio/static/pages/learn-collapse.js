@@ -5,7 +5,7 @@ import { player } from '/static/player.js'
 
 export async function show(main, signal) {
   const mixture = select([['ring', 'eight on a ring'], ['three', 'three, unequal'], ['two', 'two']], 'ring')
-  const penalty = select([['0', 'none: the classical game'], ['1', 'R1 on data, weight 1'], ['10', 'R1 on data, weight 10']], '0')
+  const penalty = select([['0', 'none'], ['1', 'R1 on data, weight 1'], ['3', 'R1 on data, weight 3']], '0')
   const steps = h('input', { type: 'number', min: 100, max: 20000, step: 100, value: 2000 }), seed = h('input', { type: 'number', min: 0, value: 0 })
   const view = plane('Samples of the generator, data, and what the discriminator thinks')
   const bar = progress(0, 'Steps of the game')
@@ -13,8 +13,8 @@ export async function show(main, signal) {
   let found = [], job = null
   const go = h('button', { class: 'primary' }, 'Play the game'), cancel = h('button', { type: 'button', onclick: () => job && api(`/jobs/${job.id}`, { method: 'DELETE' }) }, 'Stop')
   main.append(h('div', { class: 'split' }, h('form', { class: 'card', onsubmit: (event) => { event.preventDefault(); play() } },
-    h('p', { class: 'formula' }, 'min', h('sub', {}, 'G'), ' max', h('sub', {}, 'D'), ' E log D(x) + E log(1 − D(G(z)))'),
-    h('p', { class: 'muted small' }, 'Points are what the generator makes; green is where the discriminator believes in data, red where it does not. Without a penalty the generator chases one mode and then another; R1 (Mescheder et al. 2018) calms it. Computed by ', h('code', {}, 'unnoise.studio.tasks.collapse'), '.'),
+    h('p', { class: 'formula' }, 'max', h('sub', {}, 'D'), ' E log D(x) + E log(1 − D(G(z))),  max', h('sub', {}, 'G'), ' E log D(G(z))'),
+    h('p', { class: 'muted small' }, 'Grey points are data, blue ones what the generator makes; green is where the discriminator believes in data, red where it does not. The generator learns faster than its opponent: without a penalty it leaves most modes out and chases the few that the discriminator believes in; R1 (Mescheder et al. 2018) cures that. Computed by ', h('code', {}, 'unnoise.lectures.plane.Game'), '.'),
     field('Mixture', mixture), field('Gradient penalty', penalty), h('div', { class: 'fields' }, field('Steps', steps), field('Seed', seed)), h('div', { class: 'actions' }, go, cancel), bar),
   card(null, view.element, moments.element)))
   async function play() {
@@ -31,6 +31,7 @@ export async function show(main, signal) {
     if (!moment) return ''
     view.clear(2.4)
     view.values(moment.values, 25)
+    view.points(found[0].data, 'var(--ink)', 3, 0.35)
     view.points(moment.x, 'var(--accent)', 6, 0.8)
     return `step ${moment.step}`
   }

@@ -1,11 +1,13 @@
 import { api, follow, logOf, news, post, runPath, state } from '/static/api.js'
-import { chart } from '/static/chart.js'
+import { chart, COLOURS } from '/static/chart.js'
 import { ago, card, command, duration, facts, field, h, head, pill, progress, replace, segments, select, short, table, toast, whole } from '/static/dom.js'
 import { game } from '/static/pages/game.js'
 import { fraction } from '/static/pages/runs.js'
 import { words } from '/static/forms.js'
 
-const FIRST = ['loss', 'validation_loss', 'copies', 'images_per_second']
+const FIRST = ['loss', 'validation_loss', 'held_out_losses', 'copies', 'images_per_second']
+const BY_LEVEL = { held_out_losses: 'Held-out loss by noise level', training_losses: 'Training loss by noise level' }
+const title = (key) => BY_LEVEL[key] ?? words(key)
 const MEASURES = ['fid', 'kid', 'inception_score', 'precision', 'recall', 'density', 'coverage', 'memorised']
 
 export async function show(main, query, signal) {
@@ -156,27 +158,26 @@ function curves(name, run, signal) {
   api('/runs?limit=200').then(({ runs }) => overlay.append(...runs.filter((other) => other.run !== name && !other.error).map((other) => h('option', { value: other.run }, other.run))))
 
   function draw() {
-    const series = [{ name, points: own[picked.key] ?? [] }]
+    const series = linesOf(own, picked.key, name)
     if (picked.key === 'loss' && own.validation_loss) series.push({ name: 'held-out', points: own.validation_loss, dash: '5 4' })
-    if (picked.other) series.push({ name: picked.other, points: others[picked.other]?.[picked.key] ?? [] })
+    if (picked.other) series.push(...linesOf(others[picked.other] ?? {}, picked.key, picked.other).map((line, index) => series.length > 2 ? { ...line, colour: COLOURS[index % COLOURS.length], dash: '2 3' } : line))
     const positive = series.every((line) => line.points.every(([, value]) => value > 0)) // a generator's loss may not be
     plot.set(series, { log: picked.log && positive && picked.key !== 'copies' })
     players.set(own, histograms)
   }
   function choices() {
-    const names = [...FIRST.filter((key) => key in own), ...Object.keys(own).filter((key) => !FIRST.includes(key))]
+    const found = [...new Set(Object.keys(own).map((key) => key.split('.')[0]))]
+    const names = [...FIRST.filter((key) => found.includes(key)), ...found.filter((key) => !FIRST.includes(key))]
     replace(keys, names.length > 4
-      ? field('What', select(names.map((key) => [key, words(key)]), picked.key, { onchange: (event) => { picked.key = event.target.value; draw() } }))
-      : segments('What is drawn', names.map((key) => [key, words(key)]), picked.key, (key) => { picked.key = key; draw() }))
+      ? field('What', select(names.map((key) => [key, title(key)]), picked.key, { onchange: (event) => { picked.key = event.target.value; draw() } }))
+      : segments('What is drawn', names.map((key) => [key, title(key)]), picked.key, (key) => { picked.key = key; draw() }))
   }
   const loaded = api(`${runPath(name)}/metrics`).then((found) => { own = found.curves; histograms = found.histograms; choices(); draw(); return found.offset })
   document.getElementById('main').addEventListener('metrics', (event) => {
     const known = Object.keys(own).length
     for (const line of event.detail) {
       if (line.class_fractions) histograms = [...histograms, line]
-      for (const [key, value] of Object.entries(line)) {
-        if (key !== 'step' && key !== 'time' && typeof value === 'number') (own[key] ??= []).push([line.step, value])
-      }
+      for (const [key, value] of numbers(line)) (own[key] ??= []).push([line.step, value])
     }
     if (Object.keys(own).length !== known) choices()
     draw()
@@ -185,6 +186,25 @@ function curves(name, run, signal) {
     segments('Scale', [['log', 'log'], ['linear', 'linear']], 'log', (scale) => { picked.log = scale === 'log'; draw() }))),
   plot, field('Over it', overlay))
   return { element, loaded, game: players.element }
+}
+
+// What a line of metrics.jsonl measures; a list or a table of numbers gives one value per entry: 'key.entry'.
+function numbers(line) {
+  const { step, time, class_fractions, class_fractions_data, ...values } = line // the histograms of `game`
+  return Object.entries(values).flatMap(([key, value]) => {
+    if (value === null || typeof value !== 'object') return [[key, value]]
+    const entries = Array.isArray(value) ? value.map((item, index) => [index + 1, item]) : Object.entries(value)
+    return entries.map(([name, item]) => [`${key}.${name}`, item])
+  }).filter(([, value]) => typeof value === 'number')
+}
+
+// The lines of a key: its own, or one for each noise level.
+function linesOf(curves, key, name) {
+  if (key in curves) return [{ name, points: curves[key] }]
+  return Object.keys(curves).filter((own) => own.startsWith(`${key}.`)).map((own, index) => {
+    const entry = own.slice(key.length + 1)
+    return { name: key in BY_LEVEL ? `level ${entry}${index ? '' : ', the least noise'}` : entry, points: curves[own] }
+  })
 }
 
 function measured(run) {

@@ -51,6 +51,8 @@ export async function show(main, query, signal) {
         const body = { run: run.value, seed: Number(seed.value), number: Number(number.value), sampler: part.spec(), guidance }
         for (const name of ['label', 'prompt']) if (asked[name]?.value) body[name] = asked[name].value
         for (const name of ['map', 'image']) if (asked[name]?.files[0]) body[name] = (await api(`/pictures?${name === 'map' ? `run=${encodeURIComponent(run.value)}` : ''}`, { method: 'POST', body: asked[name].files[0] })).picture
+        const vector = asked.vector?.()
+        if (vector) body.vector = (await api('/vectors', { method: 'POST', body: vector })).vector
         const job = await post('/sample', body)
         stop = () => { cancelled = true; api(`/jobs/${job.id}`, { method: 'DELETE' }).catch((error) => toast(error.message)) }
         await stages[index].run(job, body.number, chosen(), signal)
@@ -94,9 +96,18 @@ function conditionFields(run, asked) {
   if (of('text')) fields.push(field('Prompt', asked.prompt = h('input', {})))
   if (of('map')) fields.push(field('Map of classes', asked.map = h('input', { type: 'file', accept: 'image/*' })))
   if (of('image')) fields.push(field('Small picture', asked.image = h('input', { type: 'file', accept: 'image/*' })))
+  if (of('vector')) fields.push(...vectorFields(asked))
   if (run.conditions.length) fields.push(field('Guidance', asked.guidance = h('input', { type: 'number', step: 'any', min: 0, value: 1 }), '1 is none; higher is more typical and less various.'))
   if (asked.label) asked.label.options[0].textContent = 'none'
   return fields
+}
+
+// Numbers, pasted or in a file; a file wins.
+function vectorFields(asked) {
+  const numbers = h('textarea', { rows: 3, placeholder: '0.12, -1.5, 3, …', spellcheck: false })
+  const file = h('input', { type: 'file', accept: '.npy,.txt,.csv,.json' })
+  asked.vector = () => file.files[0] ?? (numbers.value.trim() || null)
+  return [field('Vector', numbers, 'One row of numbers for all images, or a line for each.'), field('Or a file of them', file, '.npy, or text')]
 }
 
 // Where one sampling is seen: x_t beside x_0, the steps as a slider afterwards, downloads.

@@ -1,8 +1,8 @@
-"""Reading metrics.jsonl: the newest values for a card, curves for a page, new lines for a stream."""
+"""Reading metrics.jsonl without torch: the newest values for a card, curves for a page, new lines for a stream."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ TAIL = 1 << 14
 """Bytes read from the end: some eighty lines."""
 MOST = 1 << 26
 """Bytes read for curves."""
-
 HISTOGRAM = ("class_fractions", "class_fractions_data")
 """Of a line that counts the classes among samples (`training.variety`)."""
+NO_CURVES = ("step", "time", *HISTOGRAM)
 
 Curve = list[tuple[float, float]]
 
@@ -56,24 +56,42 @@ def read_from(file: Path, start: int) -> tuple[list[dict[str, Any]], int]:
 
 def curves(file: Path, points: int) -> tuple[dict[str, Curve], list[Record], int]:
     """Key -> (step, value), averaged to at most `points`; the histograms of classes; and where the next line begins."""
-    found: dict[str, Curve] = {}
     lines, offset = read_from(file, 0)
+    histograms = [{key: line[key] for key in ("step", *HISTOGRAM)} for line in lines if _counts_classes(line)]
+    return curves_of(lines, points), histograms, offset
+
+
+def curves_of(lines: Iterable[Record], points: int) -> dict[str, Curve]:
+    """Key -> (step, value) of lines, averaged to at most `points`."""
+    found: dict[str, Curve] = {}
     for line in lines:
         for key, value in numbers(line):
             found.setdefault(key, []).append((line["step"], value))
-    histograms = [{key: line[key] for key in ("step", *HISTOGRAM)} for line in lines if _counts_classes(line)]
-    return {key: list(_thinned(curve, points)) for key, curve in found.items()}, histograms, offset
+    return {key: list(_thinned(curve, points)) for key, curve in found.items()}
 
 
 def _counts_classes(line: Record) -> bool:
     return all(isinstance(line.get(key), list) for key in HISTOGRAM)
 
 
-def numbers(line: Record) -> Iterable[tuple[str, float]]:
-    """What a line measures."""
+def numbers(line: Record) -> Iterator[tuple[str, float]]:
+    """What a line measures; a table of numbers, or a list of them, gives one value per entry: 'key.entry'."""
     for key, value in line.items():
-        if key not in ("step", "time") and isinstance(value, (int, float)) and value == value:
-            yield key, float(value)
+        if key in NO_CURVES:
+            continue
+        yield from ((name, float(found)) for name, found in _entries(key, value) if _is_number(found))
+
+
+def _entries(key: str, value: object) -> Iterable[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        return [(f"{key}.{name}", found) for name, found in value.items()]
+    if isinstance(value, list):
+        return [(f"{key}.{index}", found) for index, found in enumerate(value, 1)]
+    return [(key, value)]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
 
 
 def _thinned(curve: Curve, points: int) -> Iterable[tuple[float, float]]:
