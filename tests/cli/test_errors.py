@@ -99,7 +99,7 @@ def test_a_bug_in_a_command_is_reported_by_the_real_program(tmp_path: Path) -> N
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_an_interrupt_is_130(tmp_path: Path) -> None:
-    waits = "import time, sys, unnoise.cli as cli\ndef wait():\n    print('here', flush=True)\n    time.sleep(60)\ncli.app.command(wait)\nsys.argv = ['unnoise', 'wait']\ncli.main()"  # fmt: skip  # noqa: E501
+    waits = "import signal, time, sys, unnoise.cli as cli\nsignal.signal(signal.SIGINT, signal.default_int_handler)\ndef wait():\n    print('here', flush=True)\n    time.sleep(60)\ncli.app.command(wait)\nsys.argv = ['unnoise', 'wait']\ncli.main()"  # fmt: skip  # noqa: E501
     with subprocess.Popen([sys.executable, "-c", waits], stdout=-1, stderr=-1, text=True) as process:
         assert process.stdout is not None
         process.stdout.readline()

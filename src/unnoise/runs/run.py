@@ -22,6 +22,7 @@ from unnoise.models.image_model import CanDenoise, CanSample, ImageModel, requir
 from unnoise.networks.lora import merge_lora
 from unnoise.progress import notice
 from unnoise.registry import build, lookup
+from unnoise.runs.card import card
 from unnoise.runs.checkpoint import Checkpoint, checkpoints, newest_valid
 from unnoise.runs.config import Config, read_config
 from unnoise.runs.data import open_split
@@ -52,8 +53,6 @@ class Run:
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the newest grid and the newest numbers."""
-        from unnoise.runs.card import card
-
         return card(self)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""A GAN on a mixture in the plane, learning before one's eyes: the game of `unnoise show collapse`, moment by moment."""
+"""A GAN on a mixture in the plane as it learns: the game of `unnoise show collapse`, moment by moment."""
 
 from __future__ import annotations
 
