@@ -70,10 +70,11 @@ def stacked(
         coverage = mode_coverage(predicted, labels, classes=modes)
         numbers[name] = {"found": coverage.covered, "kl": coverage.kl, "steps": result.get("steps")}
         sheet = np.asarray(image_grid(cells.kept(name), columns=6, scale=1, padding=1)).transpose(2, 0, 1)
-        picture_axes(axes, sheet, f"{name}\n{coverage.covered:,} modes, KL {coverage.kl:.2f}")
+        picture_axes(axes, sheet, f"{name}\n{coverage.covered:,} modes, KL {coverage.kl:.2f}", fontsize=12)
         _ranked(ranks, predicted, modes, name)
     ranks.axhline(n / modes, color="black", linewidth=1, linestyle=":")
     ranks.set(xlabel="modes, the most frequent first", ylabel="samples of the mode", yscale="symlog", xlim=(0, modes))
+    ranks.set_ylim(bottom=0)
     ranks.legend(ncols=len(found), loc="upper right")
     expected = float(mode_coverage(np.array(found[REAL]["modes"]), labels, classes=modes).kl_baseline)
     return Drawn(figure, {"minutes": minutes, "n": n, "modes": modes, "kl_of_as_many_perfect": expected, **numbers})
