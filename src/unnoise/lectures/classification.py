@@ -47,14 +47,14 @@ def classification(run: str | Path, /, *, n: int = 200, seed: int = 0, device: s
     )
     certainty = {kind: [_mean(found[name][kind]["probability"]) for name in sets] for kind in KINDS}
     _bars(sure, list(sets), certainty, "mean probability of the best class")
-    right.legend(loc="lower center")
+    sure.legend(loc="upper right")
+    sure.set_ylim(0, 1.45)
     for name, colour in zip(sets, COLOURS[2:], strict=False):
         errors.hist(np.log10(found[name]["generative"]["error"]), 25, color=colour, alpha=0.75, label=name)
     errors.axvline(np.log10(classifiers.limit), color="black", linestyle=":")
-    errors.set(
-        title="generative: error under the best class", xlabel=r"$\log_{10}$ of the error in nats", ylabel="images"
-    )
-    errors.legend()
+    errors.set(title="generative error", xlabel=r"$\log_{10}$ nats under the best class", ylabel="images")
+    errors.set_ylim(top=1.5 * errors.get_ylim()[1])
+    errors.legend(loc="upper left")
     panels = lower.subplots(1, SHOWN * len(sets))
     for index, (name, images) in enumerate(sets.items()):
         for row in range(SHOWN):
