@@ -38,7 +38,8 @@ def main(recording: Recording, source: str | None = None, keep: bool = True) -> 
     minutes = {"steps": 4} if small else {"minutes": max(0.5, (recording.left() - AFTERWARDS) / 60)}
     settings = SMALL | {"data.limit": 64} if small else SETTINGS
     run = unnoise.train(source, RECIPE, folder, **minutes, overrides=settings)
-    recording.write("training", {"source": source, "recipe": RECIPE, "settings": settings, **(run.summary or {})})
+    summary = {key: value for key, value in (run.summary or {}).items() if key != "run"}
+    recording.write("training", {"source": source, "recipe": RECIPE, "settings": settings, **summary})
     recording.write("curve", [line for line in read_metrics(folder) if "loss" in line])
     grid = recording.file.parent / "samples.png"
     generate(folder, range(16 if small else 64), options={"steps": 4 if small else 50}, out=grid, overwrite=True)
