@@ -9,7 +9,7 @@ from unnoise.networks.conditioning import ClassConditioner, Conditioning
 from unnoise.networks.embedding import TIME_FEATURES, FourierEmbedding, SinusoidalEmbedding
 from unnoise.networks.flops import count_flops, count_work
 from unnoise.networks.layers import TIME_INJECTIONS, AdaptiveGroupNorm, SelfAttention
-from unnoise.networks.unet import attended_levels
+from unnoise.networks.unet import attended_levels, with_fourier_features
 from unnoise.registry import describe
 
 
@@ -43,6 +43,25 @@ def test_any_channels_and_any_size(injection: str, features: str, channels: int,
     assert output.isfinite().all()
     output.square().mean().backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+def test_fourier_features_separate_neighbouring_levels_of_8_bits_as_far_as_they_can() -> None:
+    levels = torch.arange(256) / 127.5 - 1
+    _, sin_7, cos_7, _, cos_8 = with_fourier_features(levels[None, None, None], (7, 8))[0, :, 0].unbind()
+    torch.testing.assert_close(sin_7, torch.sin(128 * torch.pi * levels))
+    # A step of 2 / 255 is 128 * 2 / 255 of half a turn: the cosine changes its sign from one level to the next.
+    assert (cos_7[1:] * cos_7[:-1] < 0).float().mean() > 0.98
+    assert (cos_8[1:] - cos_8[:-1]).abs().max() < 0.1
+
+
+def test_the_network_sees_fourier_features_and_none_where_none_are_asked_for() -> None:
+    plain, seeing = awake(tiny()), awake(tiny(fourier=(7,)))
+    assert seeing.first.weight.shape[1] == 3 * plain.first.weight.shape[1]
+    x, level = torch.zeros(1, 1, 8, 8), torch.tensor([3.0])
+    a_bit_more = x + 2 / 255
+    assert (plain(x, level) - plain(a_bit_more, level)).abs().max() < 0.1 * (
+        seeing(x, level) - seeing(a_bit_more, level)
+    ).abs().max()
 
 
 @pytest.mark.parametrize("features", TIME_FEATURES)

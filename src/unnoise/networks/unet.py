@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -21,7 +25,9 @@ from unnoise.networks.layers import (
     padded,
     zeroed,
 )
-from unnoise.registry import Count, Fraction, Positive, Sizes, lookup
+from unnoise.registry import Bounds, Count, Fraction, Positive, Sizes, lookup
+
+Exponent = Annotated[int, Bounds(0, 12)]
 
 
 class Stage(nn.Module):
@@ -48,7 +54,8 @@ class UNet(nn.Module):
     level whose shorter side is at most that. time_features: 'sinusoidal' or 'fourier'; time_injection: 'add' or
     'adagn'. Sizes that the levels do not divide are padded and cropped inside; any H and W may be given.
     patch: squares of so many pixels a side are one position of the finest level, their pixels its channels: the same
-    network is then quicker by patch^2.
+    network is then quicker by patch^2. fourier: exponents n of sin(2^n pi x) and cos(2^n pi x), which the network sees
+    beside x: 7 and 8 show it the last bits of 8-bit pixels (Kingma et al. 2021, appendix C).
     vector_dim, token_dim: the widths of conditioning.vector and tokens; spatial_channels: of conditioning.spatial.
     Where there is attention there is cross-attention to the tokens, in heads of the same number.
     """
@@ -68,6 +75,7 @@ class UNet(nn.Module):
         time_features: str = "sinusoidal",
         time_injection: str = "add",
         patch: Positive = 1,
+        fourier: tuple[Exponent, ...] = (),
         level_span: float = 4.0,
         vector_dim: int = 0,
         spatial_channels: int = 0,
@@ -78,7 +86,7 @@ class UNet(nn.Module):
         self.channels, self.multipliers, self.blocks, self.attention = channels, multipliers, blocks, attention
         self.heads, self.dropout = heads, dropout
         self.time_features, self.time_injection = time_features, time_injection
-        self.patch, self.level_span = patch, level_span
+        self.patch, self.fourier, self.level_span = patch, fourier, level_span
         self.vector_dim, self.token_dim, self.spatial_channels = vector_dim, token_dim, spatial_channels
         lookup(TIME_INJECTIONS, time_injection, "time_injection")
 
@@ -90,7 +98,8 @@ class UNet(nn.Module):
             nn.Linear(width, width),
         )
         self.embed_vector = nn.Linear(vector_dim, width) if vector_dim else None
-        self.first = nn.Conv2d((in_channels + spatial_channels) * patch**2, channels, 3, padding=1)
+        seen = in_channels * (1 + 2 * len(fourier)) + spatial_channels
+        self.first = nn.Conv2d(seen * patch**2, channels, 3, padding=1)
         self._build_levels(width)
         self.norm = group_norm(channels * multipliers[0])
         self.last = zeroed(nn.Conv2d(channels * multipliers[0], out_channels * patch**2, 3, padding=1))
@@ -127,7 +136,7 @@ class UNet(nn.Module):
     def forward(self, x: Tensor, noise_level: Tensor, conditioning: Conditioning | None = None) -> Tensor:
         conditioning = conditioning or Conditioning()
         embedding = self._embed(noise_level, conditioning)
-        x = concat_spatial(x, conditioning.spatial, self.spatial_channels)
+        x = concat_spatial(with_fourier_features(x, self.fourier), conditioning.spatial, self.spatial_channels)
         height, width = x.shape[-2:]
         h = self.first(F.pixel_unshuffle(padded(x, self.patch * 2 ** (len(self.multipliers) - 1)), self.patch))
         skips = [h]
@@ -148,6 +157,14 @@ class UNet(nn.Module):
         if self.embed_vector is not None and conditioning.vector is not None:
             embedding = embedding + self.embed_vector(conditioning.vector)
         return F.silu(embedding)
+
+
+def with_fourier_features(x: Tensor, exponents: Sequence[int]) -> Tensor:
+    """x (B, C, H, W), sin(2^n pi x) and cos(2^n pi x) for every exponent: (B, C (1 + 2 exponents), H, W)."""
+    if not exponents:
+        return x
+    angles = [2**n * math.pi * x for n in exponents]
+    return torch.cat([x, *(turn(angle) for angle in angles for turn in (torch.sin, torch.cos))], dim=1)
 
 
 def attended_levels(image_size: tuple[int, int], levels: int, resolutions: tuple[int, ...]) -> set[int]:
