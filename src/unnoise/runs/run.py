@@ -26,6 +26,7 @@ from unnoise.runs.card import card
 from unnoise.runs.checkpoint import Checkpoint, checkpoints, newest_valid
 from unnoise.runs.config import Config, read_config
 from unnoise.runs.data import open_split
+from unnoise.runs.held_out import HeldOut, read_held_out
 from unnoise.runs.plan import Plan
 from unnoise.runtime.device import chosen_device
 from unnoise.runtime.memory import within_memory
@@ -101,7 +102,14 @@ class Run:
     def open_data(self, split: str = "train", source: Source = None, limit: int | None = None) -> tuple[Images, str]:
         """Images as the run's model takes them, of its own source unless another is given, and their split's name:
         the train split stands in for a test split that there is not."""
-        return open_split(self.config["source"] if source is None else source, split, shape=self.shape, limit=limit)
+        return open_split(self._source(source), split, shape=self.shape, limit=limit, held_out=self.held_out())
+
+    def held_out(self) -> HeldOut | None:
+        """The images that were held out of the training, where its source had no test split."""
+        return read_held_out(self.folder)
+
+    def _source(self, source: Source) -> Source:
+        return self.config["source"] if source is None else source
 
     def diffusion(self, purpose: str, device: str | None = None) -> Diffusion:
         """`load` for what only a diffusion model can do; UserError says so for other runs."""
