@@ -29,7 +29,7 @@ FREE_TO_CHANGE = {
     "sampler.grid",  # only drawings depend on it, and what it is by default has changed
     "source",  # the images are compared themselves, by their fingerprint
     *(f"train.{name}" for name in ("steps", "minutes", "save_every", "draw_every", "log_every", "keep", "samples")),
-    *("train.tensorboard", "train.trackers"),
+    *("train.guard", "train.tensorboard", "train.trackers"),
     *RATE_AND_PRECISION,
 }
 """Keys that a resumed run may give other values."""

@@ -44,6 +44,8 @@ SHOWN = ("flip", "hold_out")
 """Keys of [data] that are not about reading."""
 BEFORE: Record = {"hold_out": 0.0}
 """Keys of [data] that older runs do not have, as they were trained."""
+GUARD_BEFORE = "warn"
+"""train.guard of older runs."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ class TrainSettings:
     tenth of the time, with fewer images or steps where the whole ones would take longer.
     keep: how many of the last checkpoints stay, beside the best.
     samples: how many images a grid has.
+    guard: of sets of 5,000 images at most: 'stop' ends a training that begins to copy its images, where there are
+    held-out images to tell by; 'warn' only says it; 'off' does not look.
     trackers: where numbers go beside metrics.jsonl, of 'tensorboard', 'wandb' and 'mlflow', each an extra; tensorboard:
     the first of them by its older name.
     """
@@ -89,6 +93,7 @@ class TrainSettings:
     log_every: Positive = 20
     keep: Positive = 2
     samples: Count = 36
+    guard: Literal["stop", "warn", "off"] = "stop"
     trackers: tuple[str, ...] = ()
     tensorboard: bool = False
 

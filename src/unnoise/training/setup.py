@@ -35,7 +35,7 @@ from unnoise.training.dial import dialled
 from unnoise.training.engine import Engine, choose_engine
 from unnoise.training.hold_out import AUTO, FEWEST, USUAL, hold_out, holds_out_unasked
 from unnoise.training.latents import with_autoencoder, with_latents
-from unnoise.training.settings import BEFORE, DataSettings, TrainSettings, section
+from unnoise.training.settings import BEFORE, GUARD_BEFORE, DataSettings, TrainSettings, section
 from unnoise.training.trainer import Trainer
 
 VALIDATION_IMAGES = 256
@@ -88,10 +88,12 @@ class Setup:
 
     def validation(self, images: Images) -> list[Batch]:
         """The first images, always the same."""
-        count, size = min(VALIDATION_IMAGES, len(images)), self.settings.batch_size
-        return [
-            images.batch(range(start, min(start + size, count)), self.engine.device) for start in range(0, count, size)
-        ]
+        return self.batches(images, np.arange(min(VALIDATION_IMAGES, len(images))))
+
+    def batches(self, images: Images, rows: np.ndarray) -> list[Batch]:
+        """Some images, in batches as the training has them."""
+        size = self.settings.batch_size
+        return [images.batch(rows[start : start + size], self.engine.device) for start in range(0, len(rows), size)]
 
 
 def prepare(
@@ -115,7 +117,7 @@ def prepare(
     data = section(DataSettings, config.get("data", {}), "data")
     images = open_split(source, data, "train")
     data, held = _held_out(source, data, images, seed, stored, held)
-    config, notes = dialled(config, images.shape, device, stored)
+    config, notes = dialled(_guarded_as_before(config, stored), images.shape, device, stored)
     settings = section(TrainSettings, config.get("train", {}), "train")
     engine = choose_engine(settings, device)
     torch.manual_seed(seed)  # of the initial weights
@@ -152,6 +154,14 @@ def build_parts(config: Config, shape: tuple[int, int, int], classes: int) -> tu
 def open_split(source: Source, data: DataSettings, split: str) -> Images:
     """A split of a source, read as [data] says."""
     return open_source(source, split=split, **data.reading())
+
+
+def _guarded_as_before(config: Config, stored: Config | None) -> Config:
+    """The configuration of a run from before there was a guard is told of copies, and goes on."""
+    train = config.get("train", {})
+    if stored is None or "guard" in stored["train"] or "guard" in train:
+        return config
+    return {**config, "train": {**train, "guard": GUARD_BEFORE}}
 
 
 def open_test_split(source: Source, data: DataSettings) -> Images | None:

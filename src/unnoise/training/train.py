@@ -27,24 +27,22 @@ from unnoise.runtime.world import World, join
 from unnoise.sources import stem
 from unnoise.sources.open import BUILT_IN, EXPLICIT
 from unnoise.training.estimate import estimated
+from unnoise.training.guard import ending
 from unnoise.training.identity import check_same
 from unnoise.training.log import SilentLog, TrainLog
 from unnoise.training.page import LivePage, page_file
 from unnoise.training.plan import known_plan, measure
-from unnoise.training.previews import CopyWatch, Painter, draws, preview_rows
 from unnoise.training.session import Session
 from unnoise.training.settings import TrainSettings
 from unnoise.training.setup import Setup, prepare
 from unnoise.training.trackers import open_trackers
 from unnoise.training.trainer import Trainer
 from unnoise.training.transfer import carry_over, recipe_of
-from unnoise.training.variety import VarietyWatch
+from unnoise.training.watchers import Watchers
 
 LARGE = 48
 """Pixels a side from which the recipe auto is advised: ddpm computes 2.0 GFLOP for a 64x64 image, a network on patches
 0.1 to 0.8."""
-FORWARD = 1 / 3
-"""How long a forward pass takes, of a training step."""
 
 
 def train(
@@ -170,6 +168,9 @@ def _sit(run: Run, setup: Setup, base: Run | None, world: World, begun: float) -
         _note_changes(changes, trainer, log)
         log.say(f"page    {page_file(run.folder)}: open it in a browser to watch")
         summary = _session(run, setup, trainer, log, checkpoint, begun).run()
+        if "why" in summary:
+            log.say(f"train.guard=stop ended the training at step {summary['steps']}: {summary['why']}")
+            log.say(f"taken   {ending(summary['best'])}")
         for command in run.next_commands():
             log.say(f"next    {command}")
     resumed_from = None if checkpoint is None else checkpoint.step
@@ -211,20 +212,9 @@ def _session(
     run: Run, setup: Setup, trainer: Trainer, log: TrainLog, checkpoint: Checkpoint | None, begun: float
 ) -> Session:
     if not trainer.world.is_first:
-        return Session(trainer, run.folder, log, [], saved=checkpoint, begun=begun)
-    held_out = setup.held_out() or setup.images
-    assert run.plan is not None
-    assert run.plan.measured is not None
-    painter = None
-    if draws(setup.model) and setup.settings.samples:
-        shown = held_out.batch(preview_rows(held_out, setup.settings.samples), setup.engine.device)
-        watch = CopyWatch(setup.training_images(), setup.data.flip)
-        seconds_each = FORWARD * run.plan.measured.step_seconds / setup.settings.batch_size
-        variety = VarietyWatch(setup.images) if setup.model.default_sampler() is None else None
-        more = {"variety": variety, "seconds_each": seconds_each}
-        painter = Painter(setup.model, setup.sampler, shown, watch, run.folder, log, **more)
-    validation = setup.validation(held_out)
-    page = LivePage(run, log)
+        return Session(trainer, run.folder, log, None, saved=checkpoint, begun=begun)
+    watchers = Watchers(run, setup, trainer, log)
+    painter, validation, page = watchers.painter(), watchers.validation(), LivePage(run, log)
     return Session(trainer, run.folder, log, validation, painter, page=page, saved=checkpoint, begun=begun)
 
 
