@@ -138,3 +138,14 @@ def test_every_field_is_named_as_the_table_names_it() -> None:
     assert all(field.name == name for name, field in FIELDS.items())
     conditions = [field.condition for field in FIELDS.values()]
     assert len(set(conditions)) == len(conditions)
+
+
+def test_groups_come_from_metadata_and_leave_the_fingerprint_as_it_was(folder: Path) -> None:
+    before = opened(folder).fingerprint
+    rows = [{"file_name": "0.png", "group": 7}, {"file_name": "2.png", "group": "seven"}]
+    (folder / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    images = opened(folder)
+    assert images.fields["groups"] == ["7", "", "seven"]
+    assert images.fingerprint == before
+    (folder / "metadata.jsonl").write_text('{"file_name": "0.png", "group": [7]}')
+    assert any("its group is neither text" in broken.reason for broken in opened(folder).broken)

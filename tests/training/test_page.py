@@ -204,7 +204,7 @@ def test_every_number_is_drawn() -> None:
         "By noise level at step 2, 1 the least noise": ["held-out", "training"],
         "By level": ["0.1", "0.9"],
         "Distance to real images": ["fid"],
-        "Copies of training images": ["copies", "among held-out images"],
+        "Copies of training images": ["copies", "among real images"],
         "Novel number": ["novel number"],
     }
 

@@ -25,7 +25,7 @@ from unnoise.errors import UserError
 from unnoise.files import naming
 from unnoise.io.tree import Broken
 
-VERSION = 2  # of the entries' format and of what decoding means; a new one leaves old entries behind
+VERSION = 3  # of the entries' format and of what decoding means; a new one leaves old entries behind
 CHECKED = 64  # blocks of a file that are read to recognise damage: all of a file up to 64 MiB, evenly over a longer one
 CHECK_BLOCK = 1 << 20
 PIXELS = "pixels"

@@ -39,6 +39,7 @@ class Field(ABC):
         batch_dtype: as a batch has it.
         spatial: whether it lies on the image's pixels, and so is cropped, resized and mirrored with them.
         missing: what an image has where others have a value; None where such an image is left out.
+        hashed: whether the fingerprint of a set depends on it.
     """
 
     name: ClassVar[str]
@@ -52,6 +53,7 @@ class Field(ABC):
     batch_dtype: ClassVar[type[np.generic] | None] = None
     spatial: ClassVar[bool] = False
     missing: ClassVar[Any] = None
+    hashed: ClassVar[bool] = True
 
     def from_array(self, raw: np.ndarray, where: str, size: tuple[int, int]) -> Value:
         """The values in an array that has a row per image; `size` (H, W) of the images. Raises UserError."""
@@ -200,7 +202,30 @@ class Vectors(Field):
         return np.stack(values) if len(values) else np.empty((0, 1), np.float32)
 
 
-FIELDS: dict[str, Field] = {field.name: field for field in (Labels(), Captions(), Maps(), Vectors())}
+class Groups(Field):
+    """What an image belongs to, such as a patient or a film: no group is split between training and held-out images.
+    An image without one stands alone."""
+
+    name = "groups"
+    condition = "group"
+    title = "groups"
+    array_keys = ("groups",)
+    metadata_keys = ("group",)
+    missing = ""
+    hashed = False  # what is learned does not depend on it, and runs of before know no groups
+
+    def from_array(self, raw: np.ndarray, where: str, size: tuple[int, int]) -> list[str]:
+        if raw.ndim != 1 or raw.dtype.kind not in "USiu":
+            raise UserError(f"{where} has shape {raw.shape} of {raw.dtype}; groups are one text or number per image")
+        return [str(value) for value in raw.tolist()]
+
+    def from_metadata(self, value: Value) -> str:
+        if not isinstance(value, (str, int)) or isinstance(value, bool):
+            raise UserError("its group is neither text nor a whole number")
+        return str(value)
+
+
+FIELDS: dict[str, Field] = {field.name: field for field in (Labels(), Captions(), Maps(), Vectors(), Groups())}
 """By name, in the order in which fingerprints and reports read them."""
 
 

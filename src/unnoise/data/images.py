@@ -30,7 +30,7 @@ class Images:
         classes: the names of the classes, () without labels.
         names: of the files they come from, relative to the source; () where they come from none.
         latents: (N, c, h, w) float32, what a codec makes of them, kept so that they are not encoded again.
-        fingerprint: hex hash of pixels, fields and classes.
+        fingerprint: hex hash of pixels, classes and the fields that are `Field.hashed`.
         source: what the user called it.
         broken: files that were left out.
         sizes: original (width, height) -> count.
@@ -121,8 +121,8 @@ def _fingerprint(images: Images) -> str:
     for part in (images.pixels, *arrays):
         for block in blocks(len(part), part[:1].nbytes):
             digest.update(np.ascontiguousarray(part[block]).data)
-    texts = [(kind.name, values) for kind, values in present(images.fields) if isinstance(values, list)]
-    for name, values in texts:
-        if name != "captions":
-            digest.update(json.dumps([name, values]).encode())
+    texts = [(kind, values) for kind, values in present(images.fields) if isinstance(values, list)]
+    for kind, values in texts:
+        if kind.name != "captions" and kind.hashed:
+            digest.update(json.dumps([kind.name, values]).encode())
     return digest.hexdigest()

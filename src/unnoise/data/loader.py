@@ -19,7 +19,8 @@ RESIDENT_FRACTION = 0.25  # of the free device memory: a set up to this size is 
 class Loader:
     """Shuffled epochs without replacement, one after the other without a gap: a batch may span two epochs or more.
 
-    flip: each image is mirrored left to right with probability 1/2. The stream is endless; steps count from 0.
+    flip: each image is mirrored left to right with probability 1/2. rows: the images that are shown, of all. The stream
+    is endless; steps count from 0.
     """
 
     def __init__(
@@ -29,12 +30,14 @@ class Loader:
         seed: int,
         device: str | torch.device = "cpu",
         flip: bool = False,
+        rows: np.ndarray | None = None,
     ) -> None:
         if batch_size < 1:
             raise UserError(f"batch_size must be at least 1; got {batch_size}")
         if not len(images):
             raise UserError(f"{images.source} holds no images to train on")
         self.images = images
+        self.rows = np.arange(len(images)) if rows is None else rows
         self.batch_size = batch_size
         self.seed = seed
         self.flip = flip
@@ -44,7 +47,7 @@ class Loader:
 
     def indices(self, step: int) -> np.ndarray:
         """(batch_size,) int64: which images make up the batch of a step."""
-        count = len(self.images)
+        count = len(self.rows)
         start, stop = step * self.batch_size, (step + 1) * self.batch_size
         parts = []
         for epoch in range(start // count, (stop - 1) // count + 1):
@@ -58,7 +61,7 @@ class Loader:
         return self._gather.batch(self.indices(step)[rows], None if flip is None else flip[rows])
 
     def _draw_order(self, epoch: int) -> np.ndarray:
-        return _draws(self.seed, epoch, ORDER).permutation(len(self.images))
+        return _draws(self.seed, epoch, ORDER).permutation(self.rows)
 
 
 def _draws(seed: int, number: int, purpose: int) -> np.random.Generator:

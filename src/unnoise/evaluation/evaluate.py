@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import unnoise
+from unnoise.aliases import Record
 from unnoise.errors import UserError
 from unnoise.evaluation.context import Context, Settings
 from unnoise.evaluation.entry import Result
@@ -142,7 +143,9 @@ def open_context(target: Target, data: Source | None, split: str, settings: Sett
     if source is None:
         raise UserError(f"{target.name} does not say what to measure it against: give --data")
     shape = None if target.model is None else target.model.shape
-    splits = {"train": open_data(source, "train", shape=shape), "test": open_test_split(source, shape=shape)}
+    held_out = None if target.run is None else target.run.held_out()
+    opened: Record = {"shape": shape, "held_out": held_out}
+    splits = {"train": open_data(source, "train", **opened), "test": open_test_split(source, **opened)}
     used = split if splits[split] is not None else "train"
     measured = splits[used]
     assert measured is not None

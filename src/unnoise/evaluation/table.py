@@ -10,7 +10,7 @@ from unnoise.evaluation.entry import Result
 from unnoise.evaluation.metrics import METRICS
 from unnoise.evaluation.target import Target
 from unnoise.progress import duration
-from unnoise.runs.checkpoint import newest_valid
+from unnoise.runs.checkpoint import to_load
 
 IMAGES = 50_000
 """As many as published distances take: how long that is says more than the time for one."""
@@ -59,7 +59,7 @@ def training_seconds(target: Target) -> float | None:
     """How long the measured checkpoint was trained."""
     if target.run is None:
         return None
-    checkpoint, _ = newest_valid(target.run.folder / "checkpoints")
+    checkpoint, _ = to_load(target.run.folder / "checkpoints")
     return None if checkpoint is None else checkpoint.state()["seconds"]
 
 

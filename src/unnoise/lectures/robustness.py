@@ -25,7 +25,7 @@ from unnoise.lectures.trained import (
     open_labelled,
     train_family,
 )
-from unnoise.training.previews import CopyWatch
+from unnoise.training.copy_watch import WATCHED, CopyWatch
 
 FEW = (100, 1000, 10_000)
 SHOWN = 16
@@ -103,8 +103,15 @@ def _cell(cells: Cells, folder: Path, family: str, images: Images, source: str |
     run = train_family(family, images, folder / "run", budget)
     drawn = drawn_by(run.load(budget.device), budget.n, budget.seed)
     cells.keep(folder, drawn[:SHOWN])
-    copied = CopyWatch(images, mirrored=False).fraction(torch.from_numpy(drawn) / 127.5 - 1)
+    copied = _copied(images, torch.from_numpy(drawn) / 127.5 - 1)
     return {**measured(drawn, source, budget.device), "copies": copied, "steps": run.weights()["step"]}
+
+
+def _copied(images: Images, drawn: torch.Tensor) -> float | None:
+    """The share of copies; None for a set too large to be learned by heart."""
+    if len(images) > WATCHED:
+        return None
+    return float(CopyWatch(images, mirrored=False).look(drawn).copies().double().mean())
 
 
 def _labels(panels: np.ndarray, cells: Cells, clean: Images, source: str | Path, budget: Budget) -> dict[str, Record]:

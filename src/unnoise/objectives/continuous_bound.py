@@ -34,6 +34,8 @@ class ContinuousBound(Objective):
     the loss instead: the gradient of E[L^2], which is that of L times 2 L, row by row (appendix I.2).
     """
 
+    denoises = True
+
     def __init__(self, model: Diffusion) -> None:
         self._model = model
         self._variance = Continuous()

@@ -23,6 +23,8 @@ class Denoising(Objective):
     uniform on the native steps, or on (0, t_max] where there are none. weight: by default 1.
     """
 
+    denoises = True
+
     def __init__(
         self, model: Diffusion, timesteps: TimestepDistribution | None = None, weight: Weight | None = None
     ) -> None:

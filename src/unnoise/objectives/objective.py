@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -30,7 +30,12 @@ class Phase:
 
 
 class Objective(ABC):
-    """Turns batches into losses for a model. One phase by default; a GAN has two."""
+    """Turns batches into losses for a model. One phase by default; a GAN has two.
+
+    denoises: whether the network of a diffusion model learns the parametrization's target, at every noise level.
+    """
+
+    denoises: ClassVar[bool] = False
 
     @property
     @abstractmethod

@@ -37,6 +37,8 @@ class Variational(Objective):
     so that the expectation stays and the noise falls (their equation 18).
     """
 
+    denoises = True
+
     def __init__(
         self,
         model: Diffusion,

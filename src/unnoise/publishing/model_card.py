@@ -13,7 +13,7 @@ import unnoise
 from unnoise.aliases import Record
 from unnoise.evaluation.metrics import METRICS
 from unnoise.files import json_text
-from unnoise.runs.checkpoint import newest_valid
+from unnoise.runs.checkpoint import to_load
 from unnoise.runs.paths import public_name, without_paths
 from unnoise.runs.run import CHECKPOINTS, Run
 
@@ -78,7 +78,7 @@ def card(run: Run, name: str, license: str, *, has_samples: bool) -> str:
     numbers = numbers_of(run)
     template = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
     text = resources.files("unnoise.templates").joinpath(TEMPLATE).read_text(encoding="utf-8")
-    checkpoint, _ = newest_valid(run.folder / CHECKPOINTS)
+    checkpoint, _ = to_load(run.folder / CHECKPOINTS)
     assert checkpoint is not None
     return template.from_string(text).render(
         front=_front_matter(run, name, license, numbers),

@@ -13,7 +13,7 @@ from unnoise.errors import UserError
 from unnoise.files import claim, json_text, new_folder
 from unnoise.models.image_model import CanSample
 from unnoise.publishing.model_card import card
-from unnoise.runs.checkpoint import newest_valid
+from unnoise.runs.checkpoint import to_load
 from unnoise.runs.hub import CARD, CONFIG, EXTRA, HUB, SAMPLES, STEP, WEIGHTS, is_hub, repository
 from unnoise.runs.paths import without_paths
 from unnoise.runs.run import CHECKPOINTS, Run
@@ -79,7 +79,7 @@ def _to_hub(run: Run, where: str, license: str, private: bool, device: str | Non
 
 def write_published(run: Run, folder: Path, name: str, license: str, device: str | None) -> list[str]:
     """Writes what is published of a run; the names of the files."""
-    checkpoint, _ = newest_valid(run.folder / CHECKPOINTS)
+    checkpoint, _ = to_load(run.folder / CHECKPOINTS)
     if checkpoint is None:
         raise UserError(f"{run.folder} has no checkpoint to publish; train it first")
     config = {**without_paths(run.config), STEP: checkpoint.step}

@@ -102,6 +102,21 @@ def newest_valid(root: Path) -> tuple[Checkpoint | None, dict[Checkpoint, str]]:
     return None, refused
 
 
+def to_load(root: Path) -> tuple[Checkpoint | None, dict[Checkpoint, str]]:
+    """`newest_valid`, or the one before it that it names: of a training that ended because it began to copy its images,
+    the best one before that."""
+    newest, refused = newest_valid(root)
+    step = None if newest is None else newest.state().get("use")
+    if step is None or not (root / str(step)).is_dir():
+        return newest, refused
+    named = Checkpoint(root / str(step))
+    try:
+        named.verify()
+    except UnsoundCheckpoint as error:
+        return newest, {**refused, named: str(error)}
+    return named, refused
+
+
 def set_aside(refused: Iterable[Checkpoint]) -> None:
     """Renames what is no sound checkpoint, so that it counts as none when old ones are removed."""
     for checkpoint in refused:

@@ -23,9 +23,10 @@ from unnoise.networks.lora import merge_lora
 from unnoise.progress import notice
 from unnoise.registry import build, lookup
 from unnoise.runs.card import card
-from unnoise.runs.checkpoint import Checkpoint, checkpoints, newest_valid
+from unnoise.runs.checkpoint import Checkpoint, checkpoints, to_load
 from unnoise.runs.config import Config, read_config
 from unnoise.runs.data import open_split
+from unnoise.runs.held_out import HeldOut, read_held_out
 from unnoise.runs.plan import Plan
 from unnoise.runtime.device import chosen_device
 from unnoise.runtime.memory import within_memory
@@ -101,7 +102,14 @@ class Run:
     def open_data(self, split: str = "train", source: Source = None, limit: int | None = None) -> tuple[Images, str]:
         """Images as the run's model takes them, of its own source unless another is given, and their split's name:
         the train split stands in for a test split that there is not."""
-        return open_split(self.config["source"] if source is None else source, split, shape=self.shape, limit=limit)
+        return open_split(self._source(source), split, shape=self.shape, limit=limit, held_out=self.held_out())
+
+    def held_out(self) -> HeldOut | None:
+        """The images that were held out of the training, where its source had no test split."""
+        return read_held_out(self.folder)
+
+    def _source(self, source: Source) -> Source:
+        return self.config["source"] if source is None else source
 
     def diffusion(self, purpose: str, device: str | None = None) -> Diffusion:
         """`load` for what only a diffusion model can do; UserError says so for other runs."""
@@ -114,17 +122,19 @@ class Run:
         return [*sample, f"unnoise evaluate {folder}"]
 
     def weights(self) -> Record:
-        """Which weights `load` gives: the step of the newest sound checkpoint and the digest of its averages."""
-        checkpoint = self._newest()
+        """Which weights `load` gives: the step of their checkpoint and the digest of its averages."""
+        checkpoint = self._to_load()
         return {"step": checkpoint.step, "checkpoint": checkpoint.state()["files"]["ema.safetensors"]}
 
     def load(self, device: str | None = None) -> ImageModel:
-        """The model of the newest sound checkpoint: averaged weights, with low-rank adapters added to them, eval mode.
+        """The model of the newest sound checkpoint, or of the one that it says to use in its place (a training that
+        began to copy its images ends with the best one before that): averaged weights, with low-rank adapters added to
+        them, eval mode.
 
         Raises:
             UserError: where there is no sound checkpoint; those that are not are passed over, named on standard error.
         """
-        checkpoint = self._newest()
+        checkpoint = self._to_load()
         model = self.model()
         try:
             model.load_state_dict(checkpoint.tensors("ema"))
@@ -134,8 +144,8 @@ class Run:
         merge_lora(model).requires_grad_(False)
         return model.to(chosen_device(device)).eval()
 
-    def _newest(self) -> Checkpoint:
-        checkpoint, refused = newest_valid(self.folder / CHECKPOINTS)
+    def _to_load(self) -> Checkpoint:
+        checkpoint, refused = to_load(self.folder / CHECKPOINTS)
         if checkpoint is None:
             reason = f": {next(iter(refused.values()))}" if refused else "; train it first"
             raise UserError(f"{self.folder} has no checkpoint to load{reason}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from PIL import Image
 from unnoise.aliases import Record, Source
 from unnoise.data.fields import FIELDS, present
 from unnoise.data.images import Images
+from unnoise.data.near_duplicates import MOST, digests, grouped
 from unnoise.data.pictures import image_grid
 from unnoise.files import write_atomic
 from unnoise.io.tree import Broken
@@ -37,6 +37,8 @@ class Report:
         classes: name -> count.
         carries: field -> whether the images have it.
         duplicates: images whose pixels another image before them has.
+        near_duplicates: groups of two and more images that are nearly the same (`data.near_duplicates`); None for
+            more images than are compared.
         bytes: of the packed pixels.
     """
 
@@ -47,6 +49,7 @@ class Report:
     classes: dict[str, int]
     carries: dict[str, bool]
     duplicates: int
+    near_duplicates: int | None
     broken: tuple[Broken, ...]
     notes: tuple[str, ...]
     bytes: int
@@ -77,11 +80,16 @@ class Report:
             *([f"sizes       {_shortened(sizes)}"] if sizes else []),
             f"classes     {f'{len(classes)}: {_shortened(classes)}' if classes else 'none'}",
             *([f"also        {', '.join(extras)}"] if extras else []),
-            f"duplicates  {self.duplicates}",
+            f"duplicates  {self.duplicates}{self._near()}",
             f"broken      {len(self.broken)}",
             *(f"            {broken.name}: {broken.reason}" for broken in self.broken[:SHOWN]),
             *(f"note        {note}" for note in self.notes),
         ]
+
+    def _near(self) -> str:
+        if self.near_duplicates is None:
+            return f" that are equal; of more than {MOST:,} images no others are looked for"
+        return f", and {self.near_duplicates} groups of images that are nearly the same"
 
 
 def _shortened(items: list[str]) -> str:
@@ -103,6 +111,7 @@ def write_npz(images: Images, path: Path) -> Path:
 def inspect(source: Source, **options: Any) -> Report:
     """Opens a source, with the options of `open_source`, and reports what is in it."""
     images = open_source(source, **options)
+    groups = grouped(images, by_metadata=False)
     return Report(
         source=images.source,
         count=len(images),
@@ -110,8 +119,8 @@ def inspect(source: Source, **options: Any) -> Report:
         sizes=dict(sorted(images.sizes.items(), key=lambda item: -item[1])),
         classes=_class_counts(images),
         carries={name: name in images.fields for name in FIELDS},
-        duplicates=len(images)
-        - len({hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in images.pixels}),
+        duplicates=len(images) - len(set(digests(images.pixels))),
+        near_duplicates=groups.shared if groups.compared else None,
         broken=images.broken,
         notes=(*images.notes, *range_notes(images.pixels)),
         bytes=images.pixels.nbytes,

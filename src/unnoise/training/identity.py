@@ -15,7 +15,7 @@ from unnoise.registry import build, spec_of
 from unnoise.runs.config import Config, difference, plain, read_config
 from unnoise.runs.run import CONFIG_FILE, Run, is_run
 from unnoise.samplers import SAMPLERS
-from unnoise.training.settings import DataSettings, TrainSettings, section
+from unnoise.training.settings import BEFORE, DataSettings, TrainSettings, section
 from unnoise.training.setup import build_parts
 
 RATE_AND_PRECISION = tuple(
@@ -29,7 +29,7 @@ FREE_TO_CHANGE = {
     "sampler.grid",  # only drawings depend on it, and what it is by default has changed
     "source",  # the images are compared themselves, by their fingerprint
     *(f"train.{name}" for name in ("steps", "minutes", "save_every", "draw_every", "log_every", "keep", "samples")),
-    *("train.tensorboard", "train.trackers"),
+    *("train.guard", "train.tensorboard", "train.trackers"),
     *RATE_AND_PRECISION,
 }
 """Keys that a resumed run may give other values."""
@@ -67,7 +67,7 @@ def completed(config: Config, folder: Path) -> Config:
     return plain(
         {
             **config,
-            "data": asdict(section(DataSettings, config["data"], f"data in {folder}")),
+            "data": asdict(section(DataSettings, {**BEFORE, **config["data"]}, f"data in {folder}")),
             "model": model_spec(model),
             "objective": objective_spec(objective),
             "sampler": None if sampler is None else spec_of(SAMPLERS, build(SAMPLERS, sampler, "sampler")),

@@ -47,7 +47,7 @@ NAMES = {
     "validation_loss": "held-out",
     "held_out_loss": "held-out",
     "training_loss": "training",
-    "copies_base_rate": "among held-out images",
+    "copies_base_rate": "among real images",
 }
 BY_LEVEL = {"held_out_losses": "held-out", "training_losses": "training"}
 """Losses by noise level, the least noise first."""

@@ -15,6 +15,7 @@ from unnoise.runs.config import to_toml
 from unnoise.runs.metrics_file import Line, read_metrics
 from unnoise.runs.pictures import COPIES, REAL_IMAGES, SAMPLES, drawn
 from unnoise.runs.run import CHECKPOINTS, Run
+from unnoise.training.guard import ending
 from unnoise.training.page_charts import charts
 
 EARLIER = 6
@@ -28,7 +29,8 @@ SMALL = 64
 class Standing:
     """Where a training stands.
 
-    state: 'training', 'done', 'stopped' or 'failed'; why: of one that stopped or failed.
+    state: 'training', 'done', 'stopped' or 'failed'; why: of one that stopped or failed. copying: whether the guard
+    ended it.
     fraction: of the training that is done; seconds: trained; left: seconds, None while the speed is unknown.
     best: the step of the checkpoint with the least held-out loss.
     """
@@ -42,10 +44,21 @@ class Standing:
     learning_rate: float
     best: int | None = None
     why: str = ""
+    copying: bool = False
 
     @property
     def going_on(self) -> bool:
         return self.state == "training"
+
+    @property
+    def ending(self) -> str:
+        """How it ended and what is next, in sentences; '' while it goes on, and where all is done."""
+        if not self.why:
+            return ""
+        if self.copying:
+            return f"train.guard=stop ended it: {self.why}. Now {ending(self.best)}."
+        how = "Stopped by" if self.state == "stopped" else "It ended with"
+        return f"{how} {self.why}. The same command goes on from the newest checkpoint."
 
 
 def content(run: Run, standing: Standing) -> Record:

@@ -12,10 +12,8 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional as F
 
 from unnoise.data import Batch, Images, image_grid, save_png
-from unnoise.metrics.copies import copies
 from unnoise.models import CanReconstruct, CanSample, ImageModel
 from unnoise.progress import duration
 from unnoise.runs.pictures import picture_file, real_images_file
@@ -24,10 +22,6 @@ from unnoise.training.log import TrainLog
 from unnoise.training.parts import rows_of
 from unnoise.training.variety import FEWEST, SAMPLES, VarietyWatch
 
-WATCHED = 5000
-SIDE = 32
-ALARM = 0.1
-"""The fraction of copies from which on a training warns."""
 FEWEST_IMAGES, FEWEST_STEPS = 4, 10
 """Of a grid that has to be quick: with less it would show nothing."""
 
@@ -89,7 +83,6 @@ class Painter:
         model: in evaluation mode, with the averaged weights, whenever `draw` is called.
         sampler: of a model that draws in steps.
         shown: a row per image of the grid: what it is conditioned on, or is reconstructed.
-        watch: looks for copies of training images among the samples.
         variety: looks for what the samples leave out; None for a model that draws in many steps, which takes too long.
         seconds_each: what an image takes per step, as far as is known; measured at every grid.
     """
@@ -101,7 +94,6 @@ class Painter:
         model: ImageModel,
         sampler: Sampler | None,
         shown: Batch,
-        watch: CopyWatch,
         folder: Path,
         log: TrainLog,
         *,
@@ -109,7 +101,7 @@ class Painter:
         seconds_each: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.model, self.sampler, self.shown, self.watch = model, sampler, shown, watch
+        self.model, self.sampler, self.shown = model, sampler, shown
         self.folder, self.log, self.seconds_each, self.clock = folder, log, seconds_each, clock
         self.variety = variety
         self._noted = self._warned = ""
@@ -147,7 +139,6 @@ class Painter:
             save_png(image_grid(self.shown.image[:images]), real_images_file(self.folder))
             self._beside = images
         self.seconds_each = (self.clock() - begun) / (images * steps)
-        self._look(step, drawn.samples)
         self._look_for_variety(step, allowed - (self.clock() - begun))
 
     @property
@@ -157,15 +148,6 @@ class Painter:
     def _fitted(self, allowed: float) -> tuple[int, int] | None:
         named_grid = self.sampler is not None and isinstance(self.sampler.grid, str)
         return fitted(len(self.shown), self.steps, self.seconds_each, allowed, fewer_steps=named_grid)
-
-    def _look(self, step: int, samples: Tensor | None) -> None:
-        """Records how many samples are copies, and warns."""
-        fraction = None if samples is None else self.watch.fraction(samples)
-        if fraction is None:
-            return
-        self.log.record(step, {"copies": round(fraction, 6)})
-        if fraction >= ALARM:
-            self.log.warn(step, warning(fraction))
 
     def _look_for_variety(self, step: int, allowed: float) -> None:
         """Draws as many samples as `allowed` seconds hold, records what they leave out, and warns when that changes."""
@@ -192,39 +174,6 @@ class Painter:
         if kind != self._noted:
             self.log.warn(step, f"{text}; grids take at most {self.FRACTION:.0%} of the time")
         self._noted = kind
-
-
-class CopyWatch:
-    """Looks for copies of training images among a preview's samples.
-
-    Only small sets are watched, of at most WATCHED images: those are what a model learns by heart, and
-    `unnoise evaluate --metrics memorised` measures larger ones. Pictures are compared at 32 pixels at most.
-    mirrored: whether training shows mirror images.
-    """
-
-    def __init__(self, images: Images, mirrored: bool) -> None:
-        self.mirrored = mirrored
-        self.training = _small(images.batch(range(len(images))).image) if 2 <= len(images) <= WATCHED else None
-
-    def fraction(self, samples: Tensor) -> float | None:
-        """The fraction of the samples that are copies; None for a set that is not watched."""
-        if self.training is None:
-            return None
-        found = copies(_small(samples.float().cpu()), self.training, mirrored=self.mirrored)
-        return float(found.double().mean())
-
-
-def warning(fraction: float) -> str:
-    """The line about a preview with that fraction of copies."""
-    return (
-        f"copying: {fraction:.0%} of the drawn samples are near-copies of a training image (three times as near to it "
-        "as to any other); an earlier checkpoint copies less, more images would help"
-    )
-
-
-def _small(images: Tensor) -> Tensor:
-    height, width = images.shape[-2:]
-    return F.adaptive_avg_pool2d(images, (min(height, SIDE), min(width, SIDE)))
 
 
 def preview_rows(images: Images, count: int) -> np.ndarray:

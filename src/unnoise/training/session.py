@@ -15,7 +15,6 @@ from pathlib import Path
 import torch
 
 from unnoise.aliases import Record
-from unnoise.data.batch import Batch
 from unnoise.errors import TrainingDiverged
 from unnoise.runs.checkpoint import Checkpoint, UnsoundCheckpoint, prune, save_checkpoint
 from unnoise.runs.run import CHECKPOINTS, is_run
@@ -26,8 +25,9 @@ from unnoise.training.page import LivePage
 from unnoise.training.page_content import Standing
 from unnoise.training.previews import Painter
 from unnoise.training.trainer import Saved, Snapshot, StepResult, Trainer
+from unnoise.training.validation import Validation
 
-DONE = "done"
+DONE, COPYING = "done", "copying"
 SETBACKS = 5
 """How often a session goes back from numbers that are not finite before it gives up."""
 SLOWER = 0.5
@@ -43,7 +43,7 @@ class Session:
         trainer: what is trained, at the step where the run stands.
         folder: the run's, with a configuration in it.
         log: where progress is shown and recorded.
-        validation: fixed batches that decide which checkpoint is best.
+        validation: what is measured at every checkpoint; None where another process does it.
         painter: draws the sample grids; None for a model that draws nothing.
         page: the run's page; None where none is kept.
         saved: the checkpoint that the trainer was restored from.
@@ -56,7 +56,7 @@ class Session:
         trainer: Trainer,
         folder: Path,
         log: TrainLog,
-        validation: list[Batch],
+        validation: Validation | None,
         painter: Painter | None = None,
         *,
         page: LivePage | None = None,
@@ -79,7 +79,7 @@ class Session:
         self._warned: str | None = None
 
     def run(self) -> Record:
-        """Trains to the end; returns steps, images, seconds, images_per_second, loss, stopped.
+        """Trains to the end; returns steps, images, seconds, images_per_second, loss, stopped, and why.
 
         Raises:
             TrainingDiverged: where numbers stop being finite again and again.
@@ -89,36 +89,43 @@ class Session:
         except BaseException as error:
             self._show("failed", str(error).rstrip(".") or type(error).__name__)
             raise
-        self._show("done" if stopped == DONE else "stopped", "" if stopped == DONE else stopped)
+        self._show("done" if stopped == DONE else "stopped", self._why() or ("" if stopped == DONE else stopped))
         self._tick()
         return self._summary(stopped)
 
     def _train(self) -> str:
-        """Steps until a limit, DONE, or a signal, whose name is returned."""
+        """Steps until a limit, DONE, the guard, COPYING, or a signal, whose name is returned."""
         with Interrupt() as interrupt, torch.random.fork_rng(cuda_index(self.trainer.engine.device)):
             self._show()
             while True:
                 while not (stopped := self._stops(interrupt)):
                     self._one_step()
-                if stopped != DONE:
+                if stopped not in (DONE, COPYING):
                     self.log.say(f"{stopped}: finished step {self.trainer.step}, saving")
-                elif self._steps:
+                elif self._steps and stopped == DONE:
                     self.trainer.finished_minutes = self.settings.minutes
                 if not self._steps or self._save() or stopped != DONE:
                     break  # otherwise the run went back and is not at its end
-            if self._steps and stopped == DONE:
+            if self._steps and stopped in (DONE, COPYING):
                 self._draw()
         self._tick()
-        return stopped
+        return COPYING if self._why() else stopped
 
     def _stops(self, interrupt: Interrupt) -> str:
-        """Why all processes stop: the name of a signal that one of them got, DONE, or '' where they go on."""
+        """Why all processes stop: the name of a signal that one of them got, DONE, COPYING, or '' where they go on."""
         number = signal.Signals[interrupt.asked] if interrupt.asked else 0
         finished, seconds = (self._finished(), self.trainer.seconds) if self.world.is_first else (False, 0.0)
-        number, finished, microseconds = self.world.agree(number, finished, round(1e6 * seconds))
+        copying = bool(self._why())
+        number, copying, finished, microseconds = self.world.agree(number, copying, finished, round(1e6 * seconds))
         if self.world.size > 1:  # one clock for all: learning rates follow it
             self.trainer.seconds = microseconds / 1e6
-        return signal.Signals(number).name if number else DONE if finished else ""
+        if number:
+            return signal.Signals(number).name
+        return COPYING if copying else DONE if finished else ""
+
+    def _why(self) -> str:
+        """Why the guard ends the training, as the first process knows it."""
+        return "" if self.validation is None else self.validation.why
 
     def _one_step(self) -> None:
         begun = self.clock()
@@ -134,7 +141,9 @@ class Session:
             return
         if logged or self._finished():
             self._report(results)
-        (saving,) = self.world.agree(self.world.is_first and self._due(self._saved, self.settings.save_every))
+        looking = self.validation is not None and self.validation.due() and not self._finished()
+        saving = self.world.is_first and (looking or self._due(self._saved, self.settings.save_every))
+        (saving,) = self.world.agree(saving)
         if saving:
             self._save()
         if self._due(self._drawn, self.settings.draw_every):
@@ -153,9 +162,10 @@ class Session:
         return self.trainer.seconds + step + self._closing() > self.settings.minutes * 60
 
     def _closing(self) -> float:
-        """Seconds that the last checkpoint, the last grid and the last page will take."""
+        """Seconds that the last checkpoint, the last look for copies, the last grid and the last page will take."""
         drawing = 0.0 if self.painter is None else self.painter.expected(self._allowed())
-        return self._saving + drawing + (0.0 if self.page is None else self.page.cost)
+        looking = 0.0 if self.validation is None else self.validation.cost
+        return self._saving + looking + drawing + (0.0 if self.page is None else self.page.cost)
 
     def _allowed(self) -> float:
         """Seconds that the grid at the end may take."""
@@ -227,7 +237,8 @@ class Session:
         if not is_run(self.folder):
             raise OSError(f"{self.folder} has been moved or removed while it was trained; step {trainer.step} is lost")
         if trainer.step != self._saved_step:
-            self._validate()
+            assert self.validation is not None
+            self.validation.measure(trainer, last=self._finished())
         try:
             with self.log.phase("saving"):
                 save_checkpoint(root, trainer.tensors(), trainer.optimizer_states(), trainer.state())
@@ -236,15 +247,6 @@ class Session:
         prune(root, self.settings.keep, trainer.best[1])
         self._announce()
         return True
-
-    def _validate(self) -> None:
-        """Measures and records the loss of the averaged weights on held-out batches."""
-        trainer = self.trainer
-        with self.log.phase("validating"):
-            value = trainer.validate(self.validation) if self.validation else math.inf
-        if value < trainer.best[0]:
-            trainer.best = (value, trainer.step)
-        self.log.record(trainer.step, {"validation_loss": round(value, 6)})
 
     def _go_back(self, reason: str) -> None:
         """To where the run was last sound, from where it goes on at a lower rate."""
@@ -295,6 +297,7 @@ class Session:
                 left=self._left() if self._steps else None,
                 learning_rate=trainer.learning_rate,
                 best=trainer.best[1],
+                copying=bool(self._why()),
             )
         )
 
@@ -307,6 +310,7 @@ class Session:
             "images_per_second": round(self._rate() * self.settings.batch_size, 2),
             "loss": None if math.isnan(self.loss) else round(self.loss, 6),
             "stopped": stopped,
+            **({"why": self._why(), "best": trainer.best[1]} if stopped == COPYING else {}),
         }
 
 

@@ -17,12 +17,18 @@ Section = TypeVar("Section")
 
 @dataclass(frozen=True)
 class DataSettings:
-    """How a source is read (see `unnoise.open_source`), and whether images are mirrored at random in training. Its
-    fields are the keys of `[data]`."""
+    """How a source is read (see `unnoise.open_source`), and how its images are shown in training. Its fields are the
+    keys of `[data]`.
+
+    flip: whether images are mirrored at random.
+    hold_out: the fraction of the training images that is held out; 'auto' for a tenth of a small set without a test
+    split. A run's configuration has the number.
+    """
 
     size: int | tuple[int, int] | None = None
     channels: int | None = None
     flip: bool = False
+    hold_out: Annotated[float, Bounds(0, below=1)] | Literal["auto"] = "auto"
     strict: bool = False
     limit: int | None = None
     max_pixels: int | None = None
@@ -31,7 +37,15 @@ class DataSettings:
 
     def reading(self) -> Record:
         """The options of `unnoise.open_source`."""
-        return {name: value for name, value in vars(self).items() if name != "flip"}
+        return {name: value for name, value in vars(self).items() if name not in SHOWN}
+
+
+SHOWN = ("flip", "hold_out")
+"""Keys of [data] that are not about reading."""
+BEFORE: Record = {"hold_out": 0.0}
+"""Keys of [data] that older runs do not have, as they were trained."""
+GUARD_BEFORE = "warn"
+"""train.guard of older runs."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +67,8 @@ class TrainSettings:
     tenth of the time, with fewer images or steps where the whole ones would take longer.
     keep: how many of the last checkpoints stay, beside the best.
     samples: how many images a grid has.
+    guard: of sets of 5,000 images at most: 'stop' ends a training that begins to copy its images, where there are
+    held-out images to tell by; 'warn' only says it; 'off' does not look.
     trackers: where numbers go beside metrics.jsonl, of 'tensorboard', 'wandb' and 'mlflow', each an extra; tensorboard:
     the first of them by its older name.
     """
@@ -77,6 +93,7 @@ class TrainSettings:
     log_every: Positive = 20
     keep: Positive = 2
     samples: Count = 36
+    guard: Literal["stop", "warn", "off"] = "stop"
     trackers: tuple[str, ...] = ()
     tensorboard: bool = False
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 import unnoise
@@ -24,6 +25,7 @@ from unnoise.registry import build, spec_of
 from unnoise.runs.bounds import check_sizes
 from unnoise.runs.checkpoint import Checkpoint
 from unnoise.runs.config import Config, plain
+from unnoise.runs.held_out import HeldOut
 from unnoise.runs.run import Run
 from unnoise.runtime.memory import within_memory
 from unnoise.runtime.world import ALONE, World
@@ -31,8 +33,9 @@ from unnoise.samplers import SAMPLERS, Sampler
 from unnoise.sources import open_source, resolved
 from unnoise.training.dial import dialled
 from unnoise.training.engine import Engine, choose_engine
+from unnoise.training.hold_out import AUTO, FEWEST, USUAL, hold_out, holds_out_unasked
 from unnoise.training.latents import with_autoencoder, with_latents
-from unnoise.training.settings import DataSettings, TrainSettings, section
+from unnoise.training.settings import BEFORE, GUARD_BEFORE, DataSettings, TrainSettings, section
 from unnoise.training.trainer import Trainer
 
 VALIDATION_IMAGES = 256
@@ -41,7 +44,8 @@ VALIDATION_IMAGES = 256
 @dataclass(frozen=True)
 class Setup:
     """source: as `sources.resolved` names it, where it is a path or a name; config: every default included; sampler: of
-    a model that draws in steps; notes: what was chosen, and what to expect."""
+    a model that draws in steps; notes: what was chosen, and what to expect; held: those of the images that are held
+    out."""
 
     source: Any
     config: Config
@@ -54,31 +58,42 @@ class Setup:
     objective: Objective
     sampler: Sampler | None
     notes: tuple[str, ...] = ()
+    held: HeldOut | None = None
 
     def trainer(self, checkpoint: Checkpoint | None, world: World = ALONE) -> Trainer:
         """What trains them, at the checkpoint's step or at the start."""
         self.engine.prepare(self.model)
         with world.first_goes_ahead():
             images = with_latents(self.model, self.images, self.engine.device, keep=not self.data.flip)
-        loader = Loader(images, self.settings.batch_size, self.seed, self.engine.device, flip=self.data.flip)
+        rows, size = self._training_rows(), self.settings.batch_size
+        loader = Loader(images, size, self.seed, self.engine.device, flip=self.data.flip, rows=rows)
         trainer = Trainer(self.objective, loader, self.settings, self.engine, self.seed, world)
         if checkpoint is not None:
             trainer.restore(checkpoint)
         return trainer
 
-    def held_out(self) -> Images:
-        """The test split where the source has one, else the training set."""
-        try:
-            return open_split(self.source, self.data, "test")
-        except NoSplit:
-            return self.images
+    def _training_rows(self) -> np.ndarray | None:
+        return None if self.held is None else self.held.training_rows(len(self.images))
+
+    def training_images(self) -> Images:
+        """Those that the model is trained on."""
+        rows = self._training_rows()
+        return self.images if rows is None else self.images.subset(rows)
+
+    def held_out(self) -> Images | None:
+        """The held-out images, or else the test split; None where there is neither."""
+        if self.held is not None:
+            return self.images.subset(self.held.rows)
+        return open_test_split(self.source, self.data)
 
     def validation(self, images: Images) -> list[Batch]:
         """The first images, always the same."""
-        count, size = min(VALIDATION_IMAGES, len(images)), self.settings.batch_size
-        return [
-            images.batch(range(start, min(start + size, count)), self.engine.device) for start in range(0, count, size)
-        ]
+        return self.batches(images, np.arange(min(VALIDATION_IMAGES, len(images))))
+
+    def batches(self, images: Images, rows: np.ndarray) -> list[Batch]:
+        """Some images, in batches as the training has them."""
+        size = self.settings.batch_size
+        return [images.batch(rows[start : start + size], self.engine.device) for start in range(0, len(rows), size)]
 
 
 def prepare(
@@ -89,17 +104,20 @@ def prepare(
     base: Run | None,
     device: str | None,
     stored: Config | None = None,
+    held: HeldOut | None = None,
 ) -> Setup:
     """Opens the data, builds what the configuration describes, and resolves the configuration.
 
-    stored: the configuration of the run that goes on.
+    stored: the configuration of the run that goes on. held: what it holds out, or what the run does that this one
+    starts from.
 
     Raises:
         UserError: for what cannot be opened or built, or does not fit together.
     """
     data = section(DataSettings, config.get("data", {}), "data")
     images = open_split(source, data, "train")
-    config, notes = dialled(config, images.shape, device, stored)
+    data, held = _held_out(source, data, images, seed, stored, held)
+    config, notes = dialled(_guarded_as_before(config, stored), images.shape, device, stored)
     settings = section(TrainSettings, config.get("train", {}), "train")
     engine = choose_engine(settings, device)
     torch.manual_seed(seed)  # of the initial weights
@@ -121,7 +139,7 @@ def prepare(
         "sampler": None if sampler is None else spec_of(SAMPLERS, sampler),
         "train": asdict(settings),
     }
-    return Setup(named, plain(complete), seed, data, settings, engine, images, model, objective, sampler, notes)
+    return Setup(named, plain(complete), seed, data, settings, engine, images, model, objective, sampler, notes, held)
 
 
 def build_parts(config: Config, shape: tuple[int, int, int], classes: int) -> tuple[ImageModel, Objective]:
@@ -136,6 +154,45 @@ def build_parts(config: Config, shape: tuple[int, int, int], classes: int) -> tu
 def open_split(source: Source, data: DataSettings, split: str) -> Images:
     """A split of a source, read as [data] says."""
     return open_source(source, split=split, **data.reading())
+
+
+def _guarded_as_before(config: Config, stored: Config | None) -> Config:
+    """The configuration of a run from before there was a guard is told of copies, and goes on."""
+    train = config.get("train", {})
+    if stored is None or "guard" in stored["train"] or "guard" in train:
+        return config
+    return {**config, "train": {**train, "guard": GUARD_BEFORE}}
+
+
+def open_test_split(source: Source, data: DataSettings) -> Images | None:
+    """The test split, read as [data] says; None where the source has none."""
+    try:
+        return open_split(source, data, "test")
+    except NoSplit:
+        return None
+
+
+def _held_out(
+    source: Source, data: DataSettings, images: Images, seed: int, stored: Config | None, known: HeldOut | None
+) -> tuple[DataSettings, HeldOut | None]:
+    """The settings with the fraction that is held out, and the images: those `known` of this set, else chosen anew."""
+    asked = data.hold_out
+    if asked == AUTO and stored is not None:
+        asked = {**BEFORE, **stored["data"]}["hold_out"]
+    if known is not None and known.of(images) and asked != 0:
+        fraction = round(len(known.rows) / len(images), 6) if asked == AUTO else asked
+        return replace(data, hold_out=fraction), known
+    if asked == AUTO:
+        wanted = holds_out_unasked(images) and open_test_split(source, data) is None
+        held = hold_out(images, USUAL, seed) if wanted else None
+        return replace(data, hold_out=0.0 if held is None else USUAL), held
+    held = hold_out(images, asked, seed) if asked else None
+    if asked and held is None:
+        raise UserError(
+            f"data.hold_out={asked:g} of {images.source}: among its {len(images):,} images no {FEWEST} can be held out "
+            "without splitting near-duplicates or groups; give 0 to train on all of them"
+        )
+    return replace(data, hold_out=asked), held
 
 
 def _with_widths(spec: Spec, images: Images) -> Spec:

@@ -19,6 +19,7 @@ from unnoise.errors import UserError
 from unnoise.networks.own import register
 from unnoise.runs.checkpoint import Checkpoint, newest_valid, set_aside
 from unnoise.runs.config import Config, override, read_recipe, write_config
+from unnoise.runs.held_out import HeldOut, read_held_out
 from unnoise.runs.plan import Plan
 from unnoise.runs.run import CHECKPOINTS, CONFIG_FILE, Run, claim_folder, is_run
 from unnoise.runtime.threads import same_threads
@@ -26,24 +27,22 @@ from unnoise.runtime.world import World, join
 from unnoise.sources import stem
 from unnoise.sources.open import BUILT_IN, EXPLICIT
 from unnoise.training.estimate import estimated
+from unnoise.training.guard import ending
 from unnoise.training.identity import check_same
 from unnoise.training.log import SilentLog, TrainLog
 from unnoise.training.page import LivePage, page_file
 from unnoise.training.plan import known_plan, measure
-from unnoise.training.previews import CopyWatch, Painter, draws, preview_rows
 from unnoise.training.session import Session
 from unnoise.training.settings import TrainSettings
 from unnoise.training.setup import Setup, prepare
 from unnoise.training.trackers import open_trackers
 from unnoise.training.trainer import Trainer
 from unnoise.training.transfer import carry_over, recipe_of
-from unnoise.training.variety import VarietyWatch
+from unnoise.training.watchers import Watchers
 
 LARGE = 48
 """Pixels a side from which the recipe auto is advised: ddpm computes 2.0 GFLOP for a 64x64 image, a network on patches
 0.1 to 0.8."""
-FORWARD = 1 / 3
-"""How long a forward pass takes, of a training step."""
 
 
 def train(
@@ -96,10 +95,10 @@ def train(
     folder = Path(out or default_folder(source, name))
     source = _beside(source, folder)
     opened = partial(prepare, source, name, config, seed, base, world.device(device))
-    setup = _prepared_first(opened, folder) if world.is_first else None
+    setup = _prepared_first(opened, folder, base) if world.is_first else None
     # What the first has chosen by its clock and its memory holds for all; what it refuses, the others never see.
-    chosen = world.broadcast(None if setup is None else setup.config)
-    setup = setup or opened(chosen)
+    chosen, held = world.broadcast((None, None) if setup is None else (setup.config, setup.held))
+    setup = setup or opened(chosen, held)
     run = Run(folder, setup.config)
     if dry_run:
         checkpoint, _ = newest_valid(folder / CHECKPOINTS)
@@ -116,9 +115,11 @@ def train(
     return run
 
 
-def _prepared_first(opened: Callable[[Config | None], Setup], folder: Path) -> Setup:
+def _prepared_first(opened: Callable[[Config | None, HeldOut | None], Setup], folder: Path, base: Run | None) -> Setup:
     claim_folder(folder)
-    return opened(Run.open(folder).config if is_run(folder) else None)
+    if is_run(folder):
+        return opened(Run.open(folder).config, read_held_out(folder))
+    return opened(None, None if base is None else read_held_out(base.folder))
 
 
 def default_folder(source: Source, recipe: str) -> Path:
@@ -161,10 +162,15 @@ def _sit(run: Run, setup: Setup, base: Run | None, world: World, begun: float) -
         if world.is_first:
             set_aside(refused)
             write_config(run.folder / CONFIG_FILE, run.config)
+            if setup.held is not None:
+                setup.held.write(run.folder)
         log.drop_after(trainer.step)
         _note_changes(changes, trainer, log)
         log.say(f"page    {page_file(run.folder)}: open it in a browser to watch")
         summary = _session(run, setup, trainer, log, checkpoint, begun).run()
+        if "why" in summary:
+            log.say(f"train.guard=stop ended the training at step {summary['steps']}: {summary['why']}")
+            log.say(f"taken   {ending(summary['best'])}")
         for command in run.next_commands():
             log.say(f"next    {command}")
     resumed_from = None if checkpoint is None else checkpoint.step
@@ -206,20 +212,9 @@ def _session(
     run: Run, setup: Setup, trainer: Trainer, log: TrainLog, checkpoint: Checkpoint | None, begun: float
 ) -> Session:
     if not trainer.world.is_first:
-        return Session(trainer, run.folder, log, [], saved=checkpoint, begun=begun)
-    held_out = setup.held_out()
-    assert run.plan is not None
-    assert run.plan.measured is not None
-    painter = None
-    if draws(setup.model) and setup.settings.samples:
-        shown = held_out.batch(preview_rows(held_out, setup.settings.samples), setup.engine.device)
-        watch = CopyWatch(setup.images, setup.data.flip)
-        seconds_each = FORWARD * run.plan.measured.step_seconds / setup.settings.batch_size
-        variety = VarietyWatch(setup.images) if setup.model.default_sampler() is None else None
-        more = {"variety": variety, "seconds_each": seconds_each}
-        painter = Painter(setup.model, setup.sampler, shown, watch, run.folder, log, **more)
-    validation = setup.validation(held_out)
-    page = LivePage(run, log)
+        return Session(trainer, run.folder, log, None, saved=checkpoint, begun=begun)
+    watchers = Watchers(run, setup, trainer, log)
+    painter, validation, page = watchers.painter(), watchers.validation(), LivePage(run, log)
     return Session(trainer, run.folder, log, validation, painter, page=page, saved=checkpoint, begun=begun)
 
 
@@ -233,9 +228,7 @@ def _note_changes(changes: Mapping[str, list[Any]], trainer: Trainer, log: Train
 
 def _advice(setup: Setup) -> tuple[str, ...]:
     _, height, width = setup.images.shape
+    notes = (*setup.notes, *(() if setup.held is None else (setup.held.note,)))
     if setup.config["recipe"] != "ddpm" or max(height, width) < LARGE:
-        return setup.notes
-    return (
-        *setup.notes,
-        f"at {width}x{height} pixels --recipe auto suits network and batch to the time",
-    )
+        return notes
+    return (*notes, f"at {width}x{height} pixels --recipe auto suits network and batch to the time")

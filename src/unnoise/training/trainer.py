@@ -28,9 +28,10 @@ from unnoise.runtime.world import ALONE, World
 from unnoise.seeding import Noise, RowNoise, StepNoise, fold
 from unnoise.training.ema import EMA
 from unnoise.training.engine import Engine
+from unnoise.training.findings import Findings
 from unnoise.training.optim import learning_rate, make_optimizer
 from unnoise.training.parts import divided, rows_in, split_batch
-from unnoise.training.settings import TrainSettings
+from unnoise.training.settings import TrainSettings, section
 
 DROPOUT, VALIDATION = -1, -2
 """Keys of the draws that belong to no phase."""
@@ -60,6 +61,7 @@ class Trainer:
     rate_factor: of the learning rate, below 1 after a session went back from numbers that were not finite.
     accumulate: the parts in which a batch is computed; as many as the settings ask for, or more where memory is short.
     finished_minutes: the limit in minutes that the run has come to the end of.
+    findings: of the guard.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Trainer:
         self.rate_factor = 1.0
         self.accumulate = settings.accumulate
         self.finished_minutes = 0.0
+        self.findings = Findings()
         self.scaler = engine.scaler()
         check_divisible(objective, loader.batch_size // self.accumulate, world)
         self._losses = [world.replicated(phase.parameters, phase.loss, self._trial(phase)) for phase in self.phases]
@@ -195,8 +198,16 @@ class Trainer:
             "accumulate": self.accumulate,
             "finished_minutes": self.finished_minutes,
             "threads": torch.get_num_threads(),
+            **self._found(),
             **({"scaler": self.scaler.state_dict()} if self.scaler.is_enabled() else {}),
         }
+
+    def _found(self) -> Record:
+        """The guard's findings, and the checkpoint to load in place of those after it where they end the training."""
+        if self.findings == Findings():
+            return {}
+        ended = self.findings.why and self.settings.guard == "stop"
+        return {"guard": self.findings.record(), **({"use": self.best[1]} if ended else {})}
 
     def restore(self, saved: Saved) -> None:
         """Goes back to where `saved` was made. What the settings have changed since, such as the rate, stays theirs."""
@@ -213,6 +224,7 @@ class Trainer:
         self.rate_factor = state.get("rate_factor", 1.0) if same_rate else 1.0
         self.accumulate = max(self.settings.accumulate, state.get("accumulate", 1))
         self.finished_minutes = state.get("finished_minutes", 0.0)
+        self.findings = section(Findings, state.get("guard", {}), "guard of a checkpoint")
         if scale := state.get("scaler"):
             self.scaler.load_state_dict(scale)
 

@@ -11,6 +11,9 @@ from unnoise.models import ImageModel
 from unnoise.runs.config import SECTIONS, Config
 from unnoise.runs.run import Run
 
+FOUND = ("hold_out",)
+"""Keys of [data] whose default depends on the data."""
+
 
 @dataclass(frozen=True)
 class Carried:
@@ -27,8 +30,9 @@ class Carried:
 
 
 def recipe_of(run: Run) -> Config:
-    """The sections of a run's configuration, as a recipe for another run."""
-    return {name: run.config[name] for name in SECTIONS if name in run.config}
+    """The sections of a run's configuration, as a recipe for another run, without what it found of its own data."""
+    data = {name: value for name, value in run.config["data"].items() if name not in FOUND}
+    return {**{name: run.config[name] for name in SECTIONS if name in run.config}, "data": data}
 
 
 @torch.no_grad()

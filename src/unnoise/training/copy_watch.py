@@ -1,0 +1,89 @@
+"""Whether samples are copies of training images, and how often real images look as if they were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from unnoise.data import Images
+from unnoise.data.near_duplicates import grouped, small
+from unnoise.metrics.copies import Likeness, likeness
+from unnoise.seeding import generator
+
+WATCHED = 5000
+"""Images of a set that is watched, at most: those are what a model learns by heart."""
+FINE = 16
+"""Pixels a side from which on images are compared smoothed and moved."""
+REAL = 500
+"""Real images at most whose share of copies is the base rate."""
+MOVES = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
+ROWS = 64
+
+
+class CopyWatch:
+    """Looks for copies of training images among samples (`metrics.copies`), by pixels at 32 a side at most, smoothed
+    over 3 x 3 of them; a sample that is moved by a pixel, or mirrored where training mirrors, is the same image. Of the
+    training images near-duplicates are not told apart.
+
+    Args:
+        images: those trained on, of two groups at least.
+        mirrored: whether training shows mirror images.
+        held_out: images of the same kind that are not trained on; None where there are none.
+    """
+
+    def __init__(self, images: Images, mirrored: bool, held_out: Images | None = None) -> None:
+        self.images, self.mirrored = images, mirrored
+        self._held_out = held_out
+        self._groups = torch.from_numpy(grouped(images).number)
+        self._training = _smoothed(small(images.batch(range(len(images))).image))
+
+    @property
+    def can_tell(self) -> bool:
+        """Whether there are groups enough: one that an image belongs to, and two that it can be compared with."""
+        return int(self._groups.max()) >= 2
+
+    def look(self, samples: Tensor) -> Likeness:
+        """How near images (N, C, H, W) come to the training images."""
+        return _joined([self._near(part) for part in samples.split(ROWS)])
+
+    @cached_property
+    def real(self) -> tuple[int, int]:
+        """(copies, of how many): what the same criterion finds among real images. These are the held-out images, and
+        training images against those of other groups, REAL in all at most."""
+        draws, found = generator(0), []
+        if self._held_out is not None:
+            rows = torch.randperm(len(self._held_out), generator=draws)[:REAL].numpy()
+            found.append(self.look(self._held_out.batch(rows).image).copies())
+        left = REAL - sum(len(part) for part in found)
+        for rows in torch.randperm(len(self.images), generator=draws)[:left].split(ROWS):
+            found.append(self._near(self.images.batch(rows.numpy()).image, self._groups[rows]).copies())
+        copied = torch.cat(found)
+        return int(copied.sum()), len(copied)
+
+    def _near(self, samples: Tensor, without: Tensor | None = None) -> Likeness:
+        return likeness(self._views(small(samples.float().cpu())), self._training, self._groups, without)
+
+    def _views(self, images: Tensor) -> Iterator[Tensor]:
+        height, width = images.shape[-2:]
+        for image in [images, *([images.flip(3)] if self.mirrored else [])]:
+            if min(height, width) <= FINE:
+                yield image.flatten(1)
+                continue
+            padded = F.pad(image, (1, 1, 1, 1), mode="replicate")
+            for down, right in MOVES:
+                yield _smoothed(padded[:, :, 1 + down : 1 + down + height, 1 + right : 1 + right + width])
+
+
+def _smoothed(images: Tensor) -> Tensor:
+    """(N, D): means over 3 x 3 pixels, at every second one; of small images the pixels."""
+    if min(images.shape[-2:]) <= FINE:
+        return images.flatten(1)
+    return F.avg_pool2d(images, 3, 2, 1, count_include_pad=False).flatten(1)
+
+
+def _joined(parts: list[Likeness]) -> Likeness:
+    return Likeness(*(torch.cat([getattr(part, name) for part in parts]) for name in ("first", "second", "index")))

@@ -1,0 +1,80 @@
+"""What watches a training beside its loss: sample grids, losses on held-out images, the guard of small sets."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from unnoise.models import CanSample, Diffusion
+from unnoise.runs.run import Run
+from unnoise.training.copy_watch import WATCHED, CopyWatch
+from unnoise.training.guard import OFF, STOP, Drawing, Guard
+from unnoise.training.levels import LevelLosses, count_within
+from unnoise.training.log import TrainLog
+from unnoise.training.previews import Painter, draws, preview_rows
+from unnoise.training.setup import Setup
+from unnoise.training.trainer import Trainer
+from unnoise.training.validation import Validation
+from unnoise.training.variety import VarietyWatch
+
+FORWARD = 1 / 3
+"""How long a forward pass takes, of a training step."""
+BETWEEN = 20.0
+"""Seconds between two measurements of losses by level that are planned for, at least."""
+
+
+class Watchers:
+    """Makes them for a training whose plan is measured.
+
+    Attributes:
+        seconds_each: of a forward pass of one image, by the plan.
+    """
+
+    def __init__(self, run: Run, setup: Setup, trainer: Trainer, log: TrainLog) -> None:
+        assert run.plan is not None
+        assert run.plan.measured is not None
+        self.setup, self.trainer, self.log, self.folder = setup, trainer, log, run.folder
+        self.seconds_each = FORWARD * run.plan.measured.step_seconds / setup.settings.batch_size
+        self._seconds = trainer.seconds + run.plan.measured.left
+        self._held_out = setup.held_out()
+        self._judged = setup.images if self._held_out is None else self._held_out
+
+    def painter(self) -> Painter | None:
+        """None for a model that draws nothing, and where no samples are wanted."""
+        setup, shown = self.setup, self._judged
+        if not draws(setup.model) or not setup.settings.samples:
+            return None
+        batch = shown.batch(preview_rows(shown, setup.settings.samples), setup.engine.device)
+        variety = VarietyWatch(setup.images) if setup.model.default_sampler() is None else None
+        more = {"variety": variety, "seconds_each": self.seconds_each}
+        return Painter(setup.model, setup.sampler, batch, self.folder, self.log, **more)
+
+    def validation(self) -> Validation:
+        """On the held-out images, or on those of the training where there are none."""
+        return Validation(self.setup.validation(self._judged), self.log, self._levels(), self._guard())
+
+    def _levels(self) -> LevelLosses | None:
+        setup, held_out = self.setup, self._held_out
+        if held_out is None or not setup.objective.denoises or not isinstance(setup.model, Diffusion):
+            return None
+        rows = self.trainer.loader.rows
+        seconds = max(BETWEEN, 60 * setup.settings.save_every)
+        count = count_within(seconds, self.seconds_each, min(len(held_out), len(rows)))
+        chosen = np.random.default_rng(setup.seed).permutation(rows)[:count]
+        return LevelLosses(
+            setup.model, setup.batches(held_out, np.arange(count)), setup.batches(setup.images, np.sort(chosen))
+        )
+
+    def _guard(self) -> Guard | None:
+        setup, held_out = self.setup, self._held_out
+        wanted = setup.settings.guard
+        small = len(self.trainer.loader.rows) <= WATCHED
+        if wanted == OFF or not small or not isinstance(setup.model, CanSample):
+            return None
+        watch = CopyWatch(setup.training_images(), setup.data.flip, held_out)
+        if not watch.can_tell:
+            return None
+        drawing = Drawing(
+            setup.model, setup.sampler, self._judged, self._seconds, self.seconds_each, setup.settings.batch_size
+        )
+        stops = wanted == STOP and held_out is not None
+        return Guard(self.trainer, stops, watch, drawing, self.folder, self.log)
