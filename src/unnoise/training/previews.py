@@ -19,6 +19,7 @@ from unnoise.progress import duration
 from unnoise.runs.pictures import picture_file, real_images_file
 from unnoise.samplers import Sampler
 from unnoise.training.log import TrainLog
+from unnoise.training.noise_watch import NoiseWatch
 from unnoise.training.parts import rows_of
 from unnoise.training.variety import FEWEST, SAMPLES, VarietyWatch
 
@@ -83,6 +84,7 @@ class Painter:
         model: in evaluation mode, with the averaged weights, whenever `draw` is called.
         sampler: of a model that draws in steps.
         shown: a row per image of the grid: what it is conditioned on, or is reconstructed.
+        noise: looks whether the samples are noise.
         variety: looks for what the samples leave out; None for a model that draws in many steps, which takes too long.
         seconds_each: what an image takes per step, as far as is known; measured at every grid.
     """
@@ -97,15 +99,16 @@ class Painter:
         folder: Path,
         log: TrainLog,
         *,
+        noise: NoiseWatch | None = None,
         variety: VarietyWatch | None = None,
         seconds_each: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.model, self.sampler, self.shown = model, sampler, shown
         self.folder, self.log, self.seconds_each, self.clock = folder, log, seconds_each, clock
-        self.variety = variety
+        self.noise, self.variety = noise, variety
         self._noted = self._warned = ""
-        self._looking = 0.0
+        self._looking, self._noisy = 0.0, False
         self._beside = 0
 
     @property
@@ -139,6 +142,7 @@ class Painter:
             save_png(image_grid(self.shown.image[:images]), real_images_file(self.folder))
             self._beside = images
         self.seconds_each = (self.clock() - begun) / (images * steps)
+        self._look_for_noise(step, drawn.samples)
         self._look_for_variety(step, allowed - (self.clock() - begun))
 
     @property
@@ -148,6 +152,13 @@ class Painter:
     def _fitted(self, allowed: float) -> tuple[int, int] | None:
         named_grid = self.sampler is not None and isinstance(self.sampler.grid, str)
         return fitted(len(self.shown), self.steps, self.seconds_each, allowed, fewer_steps=named_grid)
+
+    def _look_for_noise(self, step: int, samples: Tensor | None) -> None:
+        """Warns of samples that are noise, once for as long as they are."""
+        found = None if self.noise is None or samples is None else self.noise.warning(samples, step)
+        if found is not None and not self._noisy:
+            self.log.warn(step, found)
+        self._noisy = found is not None
 
     def _look_for_variety(self, step: int, allowed: float) -> None:
         """Draws as many samples as `allowed` seconds hold, records what they leave out, and warns when that changes."""

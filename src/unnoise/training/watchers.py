@@ -10,6 +10,7 @@ from unnoise.training.copy_watch import WATCHED, CopyWatch
 from unnoise.training.guard import OFF, STOP, Drawing, Guard
 from unnoise.training.levels import LevelLosses, count_within
 from unnoise.training.log import TrainLog
+from unnoise.training.noise_watch import NoiseWatch
 from unnoise.training.previews import Painter, draws, preview_rows
 from unnoise.training.setup import Setup
 from unnoise.training.trainer import Trainer
@@ -18,6 +19,8 @@ from unnoise.training.variety import VarietyWatch
 
 FORWARD = 1 / 3
 """How long a forward pass takes, of a training step."""
+LOOKED_AT = 64
+"""Images that samples are compared with, to tell whether they are noise."""
 BETWEEN = 20.0
 """Seconds between two measurements of losses by level that are planned for, at least."""
 
@@ -45,7 +48,8 @@ class Watchers:
             return None
         batch = shown.batch(preview_rows(shown, setup.settings.samples), setup.engine.device)
         variety = VarietyWatch(setup.images) if setup.model.default_sampler() is None else None
-        more = {"variety": variety, "seconds_each": self.seconds_each}
+        noise = NoiseWatch(setup.images.batch(range(min(LOOKED_AT, len(setup.images)))).image)
+        more = {"noise": noise, "variety": variety, "seconds_each": self.seconds_each}
         return Painter(setup.model, setup.sampler, batch, self.folder, self.log, **more)
 
     def validation(self) -> Validation:
