@@ -32,8 +32,10 @@ FINEST = 16
 """Positions a side of the finest level of a network on patches, about."""
 SEEN = 60_000
 """Images that a training should see for a network to be worth its cost (docs/lab.md, the dial)."""
-SHAPES, CLEAR = 20_000, 150_000
+SHAPES, CLEAR = 10_000, 150_000
 """Images seen from which samples have shapes, and clear ones (docs/lab.md, the dial)."""
+FINE = 2
+"""Pixels a side of patches within which detail is learned with the shapes."""
 NO_LIMIT = 10_000_000
 """Steps in the recipe: minutes end a training, unless other steps are given."""
 PROBE_SECONDS = 0.2
@@ -63,9 +65,9 @@ class Rung:
 
 
 LADDER = (
-    Rung(False, 32, (1, 2), 1),
-    Rung(False, 48, (1, 2), 1),
-    Rung(False, 64, (1, 2), 2),
+    Rung(False, 32, (1, 2, 4), 1),
+    Rung(False, 48, (1, 2, 4), 1),
+    Rung(False, 64, (1, 2, 4), 2),
     Rung(True, 48, (1, 2, 2), 1),
     Rung(True, 64, (1, 2, 2), 2),
     Rung(True, 96, (1, 2, 2), 2),
@@ -180,7 +182,7 @@ def _training(engine: Engine, seen: float) -> dict[str, Any]:
 def _notes(
     config: Config, shape: tuple[int, int, int], rate: float, minutes: float, flops: float, seen: float
 ) -> tuple[str, ...]:
-    """What was chosen and why, and what to expect, at this size and at half of it."""
+    """What was chosen and why, and what to expect."""
     network, train = config["model"]["network"], config["train"]
     _, height, width = shape
     chosen = (
@@ -188,17 +190,19 @@ def _notes(
         f"of {network.get('patch', 1)}, batches of {train['batch_size']}, so about {seen:,.0f} images are seen"
     )
     expected = f"expect at {width}x{height} {_expectation(seen)}"
-    cheapest = min(forward_flops(shape, rung) for rung in LADDER)
-    clear = CLEAR * BACKWARD * cheapest / rate
-    if seen >= CLEAR or clear <= 60 * minutes:
-        return chosen, expected
-    half = (shape[0], max(8, height // 2), max(8, width // 2))
-    sooner = CLEAR * BACKWARD * min(forward_flops(half, rung) for rung in LADDER) / rate
-    return (
-        chosen,
-        f"{expected}; clear shapes need about {duration(clear)} here, and {duration(sooner)} with "
-        f"--set data.size={max(half[1:])}",
-    )
+    clear = CLEAR * BACKWARD * min(forward_flops(shape, rung) for rung in LADDER) / rate
+    if seen < CLEAR and clear > 60 * minutes:
+        expected += f"; clear shapes need about {_about(clear)} here"
+    patch = network.get("patch", 1)
+    if patch > FINE:
+        half = max(height, width) // 2
+        expected += f"; fine detail comes last on patches of {patch}: --set data.size={half} halves them"
+    return chosen, expected
+
+
+def _about(seconds: float) -> str:
+    """A duration by two digits: more would promise too much."""
+    return duration(float(f"{seconds:.2g}"))
 
 
 def _expectation(seen: float) -> str:
