@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from unnoise.process.gaussian import perturb, posterior
-from unnoise.process.parametrization import EDM, PARAMETRIZATIONS, X0, Mean, Parametrization, V, Velocity, X0Skip
+from unnoise.process.parametrization import EDM, PARAMETRIZATIONS, Mean, Parametrization, V, Velocity
 from unnoise.process.schedule import VE, VP, Cosine, CosineBetas, LinearBetas, RectifiedFlow, Schedule
 from unnoise.process.weight import WEIGHTS, EDMWeight, Flat, MinSNR
 
@@ -81,40 +81,6 @@ def test_edm_row_is_karras_et_als_denoiser() -> None:
     torch.testing.assert_close(EDM(data).invert(VE(), output, x_t, sigma).x_0, expected, rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(EDM(data).input_scale(VE(), sigma), (sigma**2 + data**2).rsqrt())
     torch.testing.assert_close(EDM(data).noise_level(VE(), sigma), sigma.log() / 4)
-
-
-@pytest.mark.parametrize("schedule", [CosineBetas(), VE()], ids=repr)
-def test_x_0_with_a_skip_is_edms_denoiser_for_data_of_that_deviation(schedule: Schedule) -> None:
-    """The same denoiser, if the network's answer has its scale: unit variance for data of unit variance."""
-    x_0, eps, t = draw(schedule)
-    x_t = perturb(schedule, x_0, eps, t)
-    edm, skip = EDM(0.3), X0Skip(0.3)
-    of_edm, of_skip = (one.target(schedule, x_0, eps, t).flatten(1) for one in (edm, skip))
-    ratio = of_edm / of_skip
-    torch.testing.assert_close(ratio, ratio[:, :1].expand_as(ratio))
-    a, b = skip.row(schedule, t)
-    torch.testing.assert_close(a**2 + b**2, torch.ones_like(t))
-    found = skip.invert(schedule, skip.target(schedule, x_0, eps, t), x_t, t).x_0
-    torch.testing.assert_close(found, edm.invert(schedule, edm.target(schedule, x_0, eps, t), x_t, t).x_0)
-
-
-def test_x_0_with_a_skip_lies_between_x_0_and_v() -> None:
-    schedule = CosineBetas()
-    _, _, t = draw(schedule)
-    for one, other, sign in ((X0Skip(0.0), X0(), 1), (X0Skip(1.0), V(), -1)):
-        torch.testing.assert_close(
-            torch.stack(one.row(schedule, t)), sign * torch.stack(other.row(schedule, t)), rtol=0, atol=1e-12
-        )
-
-
-def test_errors_of_x_0_with_a_skip_vanish_with_the_noise() -> None:
-    """Of a network that errs by 1 everywhere: x_0 itself is then wrong by 1 at every level."""
-    schedule, t = CosineBetas(), torch.tensor([1.0, 50.0, 900.0], dtype=torch.float64)
-    x_t = torch.zeros(3, 1, dtype=torch.float64)
-    wrong = torch.ones(3, 1, dtype=torch.float64)
-    error = X0Skip(0.2).invert(schedule, wrong, x_t, t).x_0.abs().flatten()
-    assert error[0] < 1.05 * schedule.sigma(t[0])
-    assert 0.9 < error[2] < 1.1
 
 
 @every_pair

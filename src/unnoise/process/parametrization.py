@@ -20,7 +20,6 @@ from unnoise.process.denoiser import Denoised
 from unnoise.process.gaussian import per_row, posterior
 from unnoise.process.level import Number, is_one_time, mix
 from unnoise.process.schedule_base import Schedule, Time
-from unnoise.registry import Amount
 
 Row = tuple[Tensor, Tensor]
 
@@ -164,25 +163,6 @@ class EDM(Parametrization):
         return -schedule.log_snr(t) / 8
 
 
-@dataclass(frozen=True)
-class X0Skip(Parametrization):
-    """The clean image, but for the little noise below which a network would have to copy its input:
-    (sigma, -sigma_skip^2 alpha) / sqrt(sigma^2 + sigma_skip^4 alpha^2).
-
-    It is the target of `EDM` for data of standard deviation `sigma_skip`, scaled to unit variance: x_0 where sigma /
-    alpha is far above sigma_skip^2, -eps far below, so that errors of x_0 vanish with sigma. A network on patches of
-    pixels need not carry their noise to its end to answer x_0 (Li & He 2025).
-    """
-
-    sigma_skip: Amount = 0.2
-
-    def row(self, schedule: Schedule, t: Tensor) -> Row:
-        alpha, sigma = schedule.alpha(t), schedule.sigma(t)
-        skipped = self.sigma_skip**2 * alpha
-        scale = (sigma**2 + skipped**2).rsqrt()
-        return sigma * scale, -skipped * scale
-
-
 PARAMETRIZATIONS: dict[str, type[Parametrization]] = {
     "x0": X0,
     "eps": Eps,
@@ -190,5 +170,4 @@ PARAMETRIZATIONS: dict[str, type[Parametrization]] = {
     "v": V,
     "velocity": Velocity,
     "edm": EDM,
-    "x0-skip": X0Skip,
 }
