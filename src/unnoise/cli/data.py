@@ -9,10 +9,11 @@ from cyclopts import Parameter
 
 from unnoise.cli.options import Json, Overwrite
 from unnoise.cli.output import command, show
+from unnoise.errors import UserError
 
 
 def data(
-    source: str,
+    source: str | None = None,
     /,
     *,
     split: str = "train",
@@ -24,6 +25,8 @@ def data(
     levels: tuple[float, float] | None = None,
     max_pixels: int | None = None,
     strict: Annotated[bool, Parameter(negative="")] = False,
+    cache: Annotated[bool, Parameter(negative="")] = False,
+    clear_cache: str | None = None,
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:
@@ -40,7 +43,14 @@ def data(
         levels: LOW HIGH: the fractions of the full range that become black and white, for data that uses little of it.
         max_pixels: The most pixels a picture may have, by default 89 million.
         strict: Refuse a source with broken files.
+        cache: Tell what the cache holds: sources, sizes, last use. Without a source.
+        clear_cache: Remove from the cache what was not used for so many days, or 'all'. Without a source.
     """
+    if cache or clear_cache is not None:
+        _cache(source, clear_cache, json)
+        return
+    if source is None:
+        raise UserError("name a source, such as a folder of images, or ask for --cache")
     from unnoise.data.pictures import save_png
     from unnoise.files import claim, ends_in
     from unnoise.sources.inspect import contact_sheet, inspect, write_npz
@@ -64,3 +74,30 @@ def data(
     packed = {} if pack is None else {"pack": str(write_npz(images, pack))}
     lines = [*report.lines(), f"sheet       {out}"]
     show({**report.to_dict(), "sheet": str(out), **packed}, json, lines, then=command("train", source))
+
+
+def _cache(source: str | None, older_than: str | None, json: bool) -> None:
+    """Shows what the cache holds, or clears it."""
+    from unnoise.data.cache import cache_folder
+    from unnoise.data.cache_entries import cache_entries, clear_cache, entry_lines
+
+    if source is not None:
+        raise UserError(f"--cache and --clear-cache are about the whole cache: leave {source!r} out")
+    folder = cache_folder()
+    if older_than is None:
+        entries = cache_entries(folder)
+        found = {"entries": [entry.to_dict() for entry in entries], "bytes": sum(entry.bytes for entry in entries)}
+        show({"cache": str(folder), **found}, json, entry_lines(entries, folder))
+        return
+    cleared = clear_cache(folder, older_than)
+    left = cache_entries(folder)
+    result = {
+        "cache": str(folder),
+        "removed": [entry.to_dict() for entry in cleared.removed],
+        "busy": [entry.to_dict() for entry in cleared.busy],
+        "freed": sum(entry.bytes for entry in cleared.removed),
+        "bytes": sum(entry.bytes for entry in left),
+    }
+    busy = [f"left, for it is being made: {entry.source}" for entry in cleared.busy]
+    removed = [f"removed     {entry.kind} {entry.source}" for entry in cleared.removed]
+    show(result, json, [*removed, *busy, *entry_lines(left, folder)[-1:]])

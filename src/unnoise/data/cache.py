@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from filelock import FileLock
 from unnoise.aliases import Record
 from unnoise.data.fields import FIELDS
 from unnoise.data.images import Images
+from unnoise.data.room import check_room
 from unnoise.errors import UserError
 from unnoise.files import naming
 from unnoise.io.tree import Broken
@@ -29,6 +31,8 @@ VERSION = 3  # of the entries' format and of what decoding means; a new one leav
 CHECKED = 64  # blocks of a file that are read to recognise damage: all of a file up to 64 MiB, evenly over a longer one
 CHECK_BLOCK = 1 << 20
 PIXELS = "pixels"
+PACKED, META, LOCK, UNFINISHED = "packed", "meta.json", ".lock", ".partial"
+"""The folder of the entries, the file that describes one, and how the names beside an entry end."""
 
 
 def cache_folder(cache: str | Path | None = None) -> Path:
@@ -46,10 +50,10 @@ def cached(key: Any, folder: Path, make: Callable[[Path], Images]) -> Images:
     Raises UserError when the cache folder cannot be written.
     """
     name = hashlib.sha256(json.dumps([VERSION, key]).encode()).hexdigest()[:32]
-    entry = folder / "packed" / name
+    entry = folder / PACKED / name
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(str(entry) + ".lock")
+        lock = FileLock(str(entry) + LOCK)
         lock.acquire()
     except OSError as error:
         raise UserError(f"cannot write the cache {folder}: {error.strerror}; set UNNOISE_CACHE to a folder") from None
@@ -61,7 +65,7 @@ def cached(key: Any, folder: Path, make: Callable[[Path], Images]) -> Images:
 
 
 def _build(entry: Path, make: Callable[[Path], Images]) -> Images:
-    work = entry.with_suffix(".partial")
+    work = entry.with_suffix(UNFINISHED)
     shutil.rmtree(work, ignore_errors=True)
     shutil.rmtree(entry, ignore_errors=True)
     work.mkdir()
@@ -81,7 +85,7 @@ def _save(images: Images, folder: Path) -> None:
     for name, array in parts.items():
         if isinstance(array, np.ndarray):
             path = folder / f"{name}.npy"
-            _save_array(array, path)
+            _save_array(array, path, images.source)
             digests[name] = _digest(path)
     for stray in set(os.listdir(folder)) - {f"{name}.npy" for name in digests}:
         (folder / stray).unlink()
@@ -96,16 +100,17 @@ def _save(images: Images, folder: Path) -> None:
         "sizes": [[*size, count] for size, count in images.sizes.items()],
         "notes": images.notes,
     }
-    text, file = json.dumps(meta), folder / "meta.json"
+    text, file = json.dumps(meta), folder / META
     with naming(file):
         file.write_text(json.dumps({"digest": _text_digest(text), "meta": text}), "utf-8")
 
 
-def _save_array(array: np.ndarray, path: Path) -> None:
+def _save_array(array: np.ndarray, path: Path, source: str) -> None:
     # a memory map of a packed file shows in `base` or by itself: what lies there already is not written again
     owner = array if isinstance(array, np.memmap) else array.base
     if isinstance(owner, np.memmap) and Path(str(owner.filename)) == path:
         return
+    check_room(path.parent, array.nbytes, source)
     with naming(path), path.open("wb") as file:
         np.save(file, array)
 
@@ -113,16 +118,23 @@ def _save_array(array: np.ndarray, path: Path) -> None:
 def _load(entry: Path) -> Images | None:
     """The set of an entry, or None when it is missing or damaged."""
     try:
-        outer = json.loads((entry / "meta.json").read_text("utf-8"))
+        outer = json.loads((entry / META).read_text("utf-8"))
         if outer["digest"] != _text_digest(outer["meta"]):
             return None
         meta = json.loads(outer["meta"])
         if any(_digest(entry / f"{name}.npy") != digest for name, digest in meta["digests"].items()):
             return None
         arrays = {name: np.load(entry / f"{name}.npy", mmap_mode="r") for name in meta["digests"]}
+        _mark_used(entry)
         return _images(meta, arrays)
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _mark_used(entry: Path) -> None:
+    """Notes that an entry is read now, whatever the file system makes of times of access."""
+    with suppress(OSError):  # of a cache that this user may only read
+        os.utime(entry / META)
 
 
 def _images(meta: Record, arrays: dict[str, np.ndarray]) -> Images:

@@ -14,6 +14,7 @@ from unnoise.data.decode import Target, decode_chunk, probe_chunk
 from unnoise.data.images import Images
 from unnoise.data.listing import Listing
 from unnoise.data.pool import Workers
+from unnoise.data.room import check_room
 from unnoise.data.settings import Settings
 from unnoise.errors import DamagedSource
 from unnoise.io.geometry import plan_size
@@ -60,7 +61,9 @@ def _pack(listing: Listing, source: str, settings: Settings, work: Path, workers
     while True:
         _refuse_empty(listing, source)
         height, width = plan_size(sizes, settings.size)
-        target = _prepare(work, len(sizes), (settings.channels or 3, height, width), listing)
+        shape = (settings.channels or 3, height, width)
+        check_room(work, _bytes(len(sizes), shape, settings, listing), source, shown)
+        target = _prepare(work, len(sizes), shape, listing)
         with progress(f"packing {source}", len(sizes), shown) as advance:
             results = _in_chunks(workers, decode_chunk, _decode_tasks(listing, target, settings.rules), advance)
         lost = {row: reason for row, reason in enumerate(results) if isinstance(reason, str)}
@@ -102,6 +105,13 @@ def _in_chunks(workers: Workers, function: Callable[..., list], tasks: list[tupl
         results += part
         advance(len(part))
     return results
+
+
+def _bytes(count: int, shape: tuple[int, int, int], settings: Settings, listing: Listing) -> int:
+    """What packing takes on the disk, with the copy that is made where all turn out grey."""
+    channels, height, width = shape
+    planes = channels + (settings.channels is None) + len(listing.beside)
+    return count * planes * height * width
 
 
 def _prepare(work: Path, count: int, shape: tuple[int, int, int], listing: Listing) -> Target:
