@@ -20,6 +20,7 @@ JOINERS = "\u200c\u200d"
 Advance = Callable[[int], None]
 
 LINE_EVERY = 2.0  # seconds between two plain lines
+WORTH_TELLING = 10.0  # seconds left from which on they are told
 _shows = True
 BAR_AFTER = 1.0  # seconds of work before `late_bar` shows one
 
@@ -62,15 +63,15 @@ def progress_bar() -> Progress:
 
 
 @contextmanager
-def progress(title: str, total: int, shown: bool, unit: str = "images") -> Iterator[Advance]:
-    """Gives the function to call with the number of items done since its last call."""
+def progress(title: str, total: int, shown: bool, unit: str = "images", done: int = 0) -> Iterator[Advance]:
+    """Gives the function to call with the number of items done since its last call. done: before the first."""
     if not (shown and _shows):
         yield lambda count: None
     elif sys.stderr.isatty():
-        with _bar(title, total) as advance:
+        with _bar(title, total, done) as advance:
             yield advance
     else:
-        yield _lines(title, total, unit)
+        yield _lines(title, total, unit, done)
 
 
 @contextmanager
@@ -105,24 +106,32 @@ def duration(seconds: float) -> str:
 
 
 @contextmanager
-def _bar(title: str, total: int) -> Iterator[Advance]:
+def _bar(title: str, total: int, done: int = 0) -> Iterator[Advance]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=total)
+        task = bar.add_task(title, total=total, completed=done)
         yield lambda count: bar.advance(task, count)
 
 
-def _lines(title: str, total: int, unit: str) -> Advance:
-    done, last = 0, time.monotonic()
+def _lines(title: str, total: int, unit: str, before: int) -> Advance:
+    done, begun = before, time.monotonic()
+    last = begun
 
     def advance(count: int) -> None:
         nonlocal done, last
         done += count
-        if time.monotonic() - last >= LINE_EVERY:
-            last = time.monotonic()
-            notice(f"{title}: {done} of {total} {unit}")
+        now = time.monotonic()
+        if now - last >= LINE_EVERY:
+            last = now
+            notice(f"{title}: {done} of {total} {unit}{_left(done - before, total - done, now - begun)}")
 
     return advance
+
+
+def _left(done: int, left: int, seconds: float) -> str:
+    """The time that is left, where it is worth telling."""
+    rest = seconds * left / max(1, done)
+    return f", {duration(rest)} left" if rest >= WORTH_TELLING else ""

@@ -72,13 +72,13 @@ def test_damaged_entries_are_built_again(name: str, damage: str, folder: Path, o
     assert [path.name for path in entries(own_cache)] == [entry.name]
 
 
-def test_an_interrupted_build_leaves_nothing_behind(folder: Path, own_cache: Path, monkeypatch) -> None:
-    def interrupted(*arguments: object) -> None:
-        raise KeyboardInterrupt
+def test_a_build_that_fails_leaves_nothing_behind(folder: Path, own_cache: Path, monkeypatch) -> None:
+    def failing(*arguments: object) -> None:
+        raise OSError(errno.EIO, "broken")
 
     with monkeypatch.context() as patch:
-        patch.setattr(pack, "_kept", interrupted)
-        with pytest.raises(KeyboardInterrupt):
+        patch.setattr(pack, "_kept", failing)
+        with pytest.raises(OSError, match="broken"):
             open_source(folder, progress=False)
     assert entries(own_cache) == []
     assert len(open_source(folder, progress=False)) == 6

@@ -16,6 +16,8 @@ from unnoise.cli import app
 from unnoise.data import cache_entries as module
 from unnoise.data import room
 from unnoise.data.cache_entries import DAY, cache_entries, clear_cache, entry_lines
+from unnoise.data.journal import Journal
+from unnoise.data.pack import PROBED
 from unnoise.errors import UserError
 from unnoise.sources import open_source
 
@@ -98,9 +100,10 @@ def test_a_set_that_is_being_packed_stays(sets: Path, own_cache: Path) -> None:
 def test_unfinished_and_damaged_sets_are_named(sets: Path, own_cache: Path) -> None:
     first, second = (path for path in (own_cache / "packed").iterdir() if path.is_dir())
     first.rename(first.with_suffix(".partial"))
+    Journal(first.with_suffix(".partial") / PROBED, {"source": "photos"}).__enter__()
     (second / "meta.json").write_text("{")
     named = {entry.source for entry in cache_entries(own_cache) if entry.kind == "packed"}
-    assert named == {f"{first.name} (unfinished)", f"{second.name} (damaged)"}
+    assert named == {"photos (unfinished)", f"{second.name} (damaged)"}
 
 
 @pytest.mark.parametrize("given", ["", "-3", "week", "1.5", "٣"])

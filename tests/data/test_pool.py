@@ -17,7 +17,7 @@ def square(number: int) -> tuple[int, int]:
 
 def test_few_chunks_stay_in_this_process() -> None:
     with Workers(few=8) as workers:
-        assert list(workers.map(square, [(3,), (4,)])) == [(9, os.getpid()), (16, os.getpid())]
+        assert list(workers.map(square, [(3,), (4,)], 2)) == [(9, os.getpid()), (16, os.getpid())]
 
 
 def test_a_script_without_a_main_guard_runs_once(tmp_path: Path, draw) -> None:

@@ -1,7 +1,8 @@
 """Packed sets on disk: one folder per source and settings, complete or not there at all.
 
-An entry is built in a folder of its own and renamed when it is whole. `meta.json` holds the digests of the arrays; an
-entry that does not match them is built again. A lock lets several processes ask for one set.
+An entry is built in a folder of its own and renamed when it is whole; one that was interrupted is gone on with.
+`meta.json` holds the digests of the arrays; an entry that does not match them is built again. A lock lets several
+processes ask for one set.
 """
 
 from __future__ import annotations
@@ -66,14 +67,14 @@ def cached(key: Any, folder: Path, make: Callable[[Path], Images]) -> Images:
 
 def _build(entry: Path, make: Callable[[Path], Images]) -> Images:
     work = entry.with_suffix(UNFINISHED)
-    shutil.rmtree(work, ignore_errors=True)
     shutil.rmtree(entry, ignore_errors=True)
-    work.mkdir()
+    work.mkdir(exist_ok=True)
     try:
         _save(make(work), work)
         work.rename(entry)
-    finally:
+    except Exception:  # not an interruption: what is done then counts the next time
         shutil.rmtree(work, ignore_errors=True)
+        raise
     images = _load(entry)
     assert images is not None, f"{entry} does not match its own digests"
     return images

@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from unnoise.aliases import Record
 from unnoise.data.cache import LOCK, META, PACKED, PIXELS, UNFINISHED
+from unnoise.data.pack import PROBED
 from unnoise.data.room import free_bytes, gigabytes
 from unnoise.errors import UserError
 from unnoise.progress import duration
@@ -119,9 +120,10 @@ def _source(kind: str, path: Path) -> str:
     """What an entry was made from, as far as it tells."""
     if kind != PACKED:
         return path.name
-    if path.suffix == UNFINISHED:
-        return f"{path.stem} (unfinished)"
     try:
+        if path.suffix == UNFINISHED:
+            with (path / PROBED).open("r", encoding="utf-8") as journal:
+                return f"{json.loads(journal.readline())['source']} (unfinished)"
         source = json.loads(json.loads((path / META).read_text("utf-8"))["meta"])["source"]
         count, _, height, width = np.load(path / f"{PIXELS}.npy", mmap_mode="r").shape
         return f"{source} ({count:,} images of {width}x{height})"

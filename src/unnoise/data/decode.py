@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -25,6 +26,10 @@ class Target:
     pixels: NpyFile
     maps: Mapping[str, NpyFile]
 
+    def crc(self, rows: slice) -> int:
+        """The check sum of rows that were written."""
+        return _crc([file.read(rows.start, rows.stop) for file in (self.pixels, *self.maps.values())])
+
 
 @dataclass(frozen=True)
 class ImageFile:
@@ -40,10 +45,13 @@ def probe_chunk(files: list[FileRef], rules: Rules = PLAIN) -> list[tuple[int, i
         return [_attempt(size_of, file) for file in files]
 
 
-def decode_chunk(first: int, files: list[ImageFile], target: Target, rules: Rules = PLAIN) -> list[bool | str]:
+def decode_chunk(
+    first: int, files: list[ImageFile], target: Target, rules: Rules = PLAIN
+) -> tuple[int, list[bool | str]]:
     """Decodes pictures, and what lies on them, into the rows from `first` on of the packed files.
 
-    Gives for each picture whether it is grey, or the reason why it could not be read; its row is then undefined.
+    Gives the check sum of what it wrote, and for each picture whether it is grey, or the reason why it could not be
+    read; its row is then undefined.
     """
     pixels = np.zeros((len(files), *target.pixels.shape[1:]), np.uint8)
     maps = {name: np.zeros((len(files), *file.shape[1:]), np.uint8) for name, file in target.maps.items()}
@@ -55,6 +63,13 @@ def decode_chunk(first: int, files: list[ImageFile], target: Target, rules: Rule
     target.pixels.write(first, pixels)
     for name, part in maps.items():
         target.maps[name].write(first, part)
+    return _crc([pixels, *maps.values()]), found
+
+
+def _crc(parts: Iterable[np.ndarray]) -> int:
+    found = 0
+    for part in parts:
+        found = zlib.crc32(np.ascontiguousarray(part).data, found)
     return found
 
 

@@ -47,9 +47,10 @@ class Listing:
         kept = self.take([row for row in range(len(self.names)) if row not in reasons])
         return replace(kept, broken=self.broken + lost)
 
-    def image_files(self) -> list[ImageFile]:
-        """What is decoded, in order."""
+    def image_files(self, rows: slice) -> list[ImageFile]:
+        """What is decoded for some rows, in order."""
+        beside = {name: files[rows] for name, files in self.beside.items()}
         return [
-            ImageFile(file, {name: files[row] for name, files in self.beside.items()})
-            for row, file in enumerate(self.files)
+            ImageFile(file, {name: files[row] for name, files in beside.items()})
+            for row, file in enumerate(self.files[rows])
         ]

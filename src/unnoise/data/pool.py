@@ -5,8 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from types import ModuleType, TracebackType
@@ -17,6 +18,7 @@ from unnoise.errors import UserError
 T = TypeVar("T")
 
 MAX_WORKERS = 16
+AHEAD = 4  # tasks under way for each process
 
 
 class Workers:
@@ -36,22 +38,36 @@ class Workers:
         if self._pool:
             self._pool.shutdown(cancel_futures=True)
 
-    def map(self, function: Callable[..., T], chunks: Sequence[tuple[Any, ...]]) -> Iterator[T]:
-        """The results in order; raises UserError when a process dies."""
-        count = min(_cores(), MAX_WORKERS, len(chunks))
-        if count < 2 or len(chunks) < self.few or multiprocessing.current_process().daemon:
+    def map(self, function: Callable[..., T], chunks: Iterable[tuple[Any, ...]], count: int) -> Iterator[T]:
+        """The results in order, of `count` chunks, which are made as they are needed.
+
+        Raises UserError when a process dies.
+        """
+        workers = min(_cores(), MAX_WORKERS, count)
+        if workers < 2 or count < self.few or multiprocessing.current_process().daemon:
             yield from (function(*chunk) for chunk in chunks)
             return
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"))
-        with _no_main():
-            futures = [self._pool.submit(function, *chunk) for chunk in chunks]
+            self._pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
         try:
-            yield from (future.result() for future in futures)
+            yield from _ahead(self._pool, function, chunks, AHEAD * workers)
         except BrokenProcessPool as error:
             raise UserError(
                 "a decoding process was killed, most likely for want of memory; close other programs, or set data.size"
             ) from error
+
+
+def _ahead(
+    pool: ProcessPoolExecutor, function: Callable[..., T], chunks: Iterable[tuple[Any, ...]], most: int
+) -> Iterator[T]:
+    """The results in order, with `most` tasks under way."""
+    under_way: deque[Future[T]] = deque()
+    for chunk in chunks:
+        with _no_main():
+            under_way.append(pool.submit(function, *chunk))
+        if len(under_way) >= most:
+            yield under_way.popleft().result()
+    yield from (task.result() for task in under_way)
 
 
 def _cores() -> int:

@@ -31,9 +31,9 @@ def check_room(folder: Path, size: int, source: str, shown: bool = False) -> Non
     free = free_bytes(folder)
     if size > SHARE * free:
         raise UserError(
-            f"packing {source} takes {gigabytes(size)}, and a set may take {SHARE:.0%} of the {gigabytes(free)} that are "
-            f"free at {folder}: free some with `unnoise data --clear-cache 30`, set UNNOISE_CACHE to a folder of another "
-            "disk, or take less with data.size or data.limit"
+            f"packing {source} takes {gigabytes(size)}, and a set may take {SHARE:.0%} of the {gigabytes(free)} that "
+            f"are free at {folder}: free some with `unnoise data --clear-cache 30`, set UNNOISE_CACHE to a folder of "
+            "another disk, or take less with data.size or data.limit"
         )
     if shown and (size >= WORTH_A_LINE or size > LARGE_SHARE * free):
         notice(
