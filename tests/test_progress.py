@@ -19,6 +19,22 @@ def test_a_pipe_gets_plain_lines_on_standard_error(monkeypatch: pytest.MonkeyPat
     assert err == "packing x: 4 of 10 images\npacking x: 10 of 10 images\n"
 
 
+def test_lines_tell_the_time_left_by_the_rate_since_the_first_items(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    """10 in the first 100 s, when processes start, then 10 in 5 s: the last 60 take 30 s. What was done before, and the
+    first items, say nothing about the rate."""
+    clock = iter([0.0, 100.0, 105.0, 135.0])
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
+    with progress("packing x", 100, shown=True, done=20) as advance:
+        advance(10)
+        advance(10)
+        advance(60)
+    assert capsys.readouterr().err.splitlines() == [
+        "packing x: 30 of 100 images",
+        "packing x: 40 of 100 images, 30 s left",
+        "packing x: 100 of 100 images",
+    ]
+
+
 def test_switched_off_is_silent(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.setattr(module, "LINE_EVERY", 0.0)
     with progress("packing x", 10, shown=False) as advance:

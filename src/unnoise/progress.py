@@ -116,22 +116,24 @@ def _bar(title: str, total: int, done: int = 0) -> Iterator[Advance]:
         yield lambda count: bar.advance(task, count)
 
 
-def _lines(title: str, total: int, unit: str, before: int) -> Advance:
-    done, begun = before, time.monotonic()
-    last = begun
+def _lines(title: str, total: int, unit: str, done: int) -> Advance:
+    last = time.monotonic()
+    timed: tuple[float, int] | None = None  # from the first items on: what came before them was the start of processes
 
     def advance(count: int) -> None:
-        nonlocal done, last
+        nonlocal done, last, timed
         done += count
         now = time.monotonic()
+        if timed is None:
+            timed = now, done
         if now - last >= LINE_EVERY:
             last = now
-            notice(f"{title}: {done} of {total} {unit}{_left(done - before, total - done, now - begun)}")
+            notice(f"{title}: {done} of {total} {unit}{_left(done - timed[1], total - done, now - timed[0])}")
 
     return advance
 
 
 def _left(done: int, left: int, seconds: float) -> str:
     """The time that is left, where it is worth telling."""
-    rest = seconds * left / max(1, done)
+    rest = seconds * left / done if done else 0.0
     return f", {duration(rest)} left" if rest >= WORTH_TELLING else ""

@@ -100,7 +100,8 @@ def test_a_set_that_is_being_packed_stays(sets: Path, own_cache: Path) -> None:
 def test_unfinished_and_damaged_sets_are_named(sets: Path, own_cache: Path) -> None:
     first, second = (path for path in (own_cache / "packed").iterdir() if path.is_dir())
     first.rename(first.with_suffix(".partial"))
-    Journal(first.with_suffix(".partial") / PROBED, {"source": "photos"}).__enter__()
+    with Journal(first.with_suffix(".partial") / PROBED, {"source": "photos"}):
+        pass
     (second / "meta.json").write_text("{")
     named = {entry.source for entry in cache_entries(own_cache) if entry.kind == "packed"}
     assert named == {"photos (unfinished)", f"{second.name} (damaged)"}

@@ -29,7 +29,7 @@ def test_a_script_without_a_main_guard_runs_once(tmp_path: Path, draw) -> None:
         "from unnoise.data import pack, pool\n"
         "from unnoise.sources import open_source\n"
         "pack.CHUNK = 4\n"
-        "pool._cores = lambda: 2\n"
+        "pool.cores = lambda: 2\n"
         f"images = open_source({str(tmp_path / 'set')!r}, progress=False)\n"
         "print(len(images), images.fingerprint)\n"
     )
@@ -49,7 +49,7 @@ def test_processes_and_one_process_give_the_same_bits(
     (tmp_path / "set" / "033.png").write_text("broken")
     alone = open_source(tmp_path / "set", progress=False)
     monkeypatch.setattr(pack, "CHUNK", 4)
-    monkeypatch.setattr(pool, "_cores", lambda: 2)
+    monkeypatch.setattr(pool, "cores", lambda: 2)
     together = open_source(tmp_path / "set", progress=False, cache=own_cache / "other")
     assert together.fingerprint == alone.fingerprint
     assert together.broken == alone.broken

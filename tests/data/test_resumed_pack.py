@@ -23,7 +23,7 @@ COUNT = 40
 @pytest.fixture
 def folder(tmp_path: Path, draw, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(pack, "CHUNK", 4)
-    monkeypatch.setattr(pool, "_cores", lambda: 1)  # what counts calls stays in this process
+    monkeypatch.setattr(pool, "cores", lambda: 1)  # what counts calls stays in this process
     for i in range(COUNT):
         draw(f"{'ab'[i % 2]}/{i:03d}.png", 16, 12, 3, seed=i)
     (tmp_path / "set" / "a" / "010.png").write_text("broken")
@@ -126,7 +126,7 @@ def test_a_packing_that_was_killed_goes_on(folder: Path, own_cache: Path, tmp_pa
         "    time.sleep(0.2)\n"
         "    return real(*arguments)\n"
         "pack.CHUNK, pack.decode_chunk = 4, slow\n"
-        "pool._cores = lambda: 1\n"
+        "pool.cores = lambda: 1\n"
         f"open_source({str(folder)!r}, progress=False)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,8 +13,10 @@ from torch import Tensor
 from unnoise.aliases import Record
 from unnoise.data.blocks import blocks
 from unnoise.data.fields import FIELDS, Values, present
+from unnoise.data.streamed import Streamed
 from unnoise.host import sent
 
+Rows = dict[str, np.ndarray]
 IMAGE = "image"
 LATENTS = "latents"
 TYPES: dict[type[np.generic], torch.dtype] = {np.int64: torch.int64, np.float32: torch.float32, np.uint8: torch.uint8}
@@ -69,7 +71,9 @@ class Gather:
         found = present(images.fields)
         arrays = {kind.name: values for kind, values in found if isinstance(values, np.ndarray)}
         latents = {} if images.latents is None else {LATENTS: images.latents}
-        self._arrays = {IMAGE: images.pixels, **arrays, **latents}
+        self._streamed = images.pixels if isinstance(images.pixels, Streamed) else None
+        whole = {IMAGE: images.pixels} if self._streamed is None else {}
+        self._arrays = {**whole, **arrays, **latents}
         self._texts = {kind.condition: values for kind, values in found if isinstance(values, list)}
         self._mirrored = {IMAGE, *(kind.name for kind, _ in found if kind.spatial)}
         self._tensors = {name: _upload(array, self.device) for name, array in self._arrays.items()} if resident else {}
@@ -77,7 +81,12 @@ class Gather:
     def batch(self, indices: np.ndarray, flip: np.ndarray | None = None) -> Batch:
         """The images at `indices` (B,); those where `flip` (B,) is true are mirrored left to right, and with them what
         lies on their pixels. Latents are of the images as they are, so a batch that flips brings none."""
-        parts = self._on_device(indices, flip) if self._tensors else self._from_arrays(indices, flip)
+        pixels: Rows = {}
+        if (
+            self._streamed is not None
+        ):  # a picture that is damaged has another in its place, with all that belongs to it
+            indices, pixels[IMAGE] = self._streamed.read(indices)
+        parts = self._on_device(indices, flip) if self._tensors else self._from_arrays(pixels, indices, flip)
         image, latents = from_uint8(parts.pop(IMAGE)), parts.pop(LATENTS, None)
         cond: Record = {
             FIELDS[name].condition: part.to(TYPES[FIELDS[name].batch_dtype or np.int64]) for name, part in parts.items()
@@ -85,8 +94,13 @@ class Gather:
         texts = {name: [values[index] for index in indices] for name, values in self._texts.items()}
         return Batch(image, {**cond, **texts}, latents if flip is None else None)
 
-    def _from_arrays(self, indices: np.ndarray, flip: np.ndarray | None) -> dict[str, Tensor]:
-        rows = {name: array[indices] for name, array in self._arrays.items()}
+    def expect(self, batches: Sequence[np.ndarray]) -> None:
+        """Begins to read what will be asked for, where pictures are decoded on the way."""
+        if self._streamed is not None:
+            self._streamed.expect(batches)
+
+    def _from_arrays(self, pixels: Rows, indices: np.ndarray, flip: np.ndarray | None) -> dict[str, Tensor]:
+        rows = {**pixels, **{name: array[indices] for name, array in self._arrays.items()}}
         if flip is not None:
             for name in rows.keys() & self._mirrored:
                 rows[name][flip] = rows[name][flip][..., ::-1]

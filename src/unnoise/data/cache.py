@@ -32,6 +32,8 @@ VERSION = 3  # of the entries' format and of what decoding means; a new one leav
 CHECKED = 64  # blocks of a file that are read to recognise damage: all of a file up to 64 MiB, evenly over a longer one
 CHECK_BLOCK = 1 << 20
 PIXELS = "pixels"
+SHARDS = "shards"
+"""The folder of the indexes of tar shards."""
 PACKED, META, LOCK, UNFINISHED = "packed", "meta.json", ".lock", ".partial"
 """The folder of the entries, the file that describes one, and how the names beside an entry end."""
 
@@ -50,8 +52,7 @@ def cached(key: Any, folder: Path, make: Callable[[Path], Images]) -> Images:
 
     Raises UserError when the cache folder cannot be written.
     """
-    name = hashlib.sha256(json.dumps([VERSION, key]).encode()).hexdigest()[:32]
-    entry = folder / PACKED / name
+    entry = entry_folder(key, folder)
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(str(entry) + LOCK)
@@ -63,6 +64,11 @@ def cached(key: Any, folder: Path, make: Callable[[Path], Images]) -> Images:
         return _build(entry, make) if found is None else found
     finally:
         lock.release()
+
+
+def entry_folder(key: Any, folder: Path) -> Path:
+    """Where the set of a key lies, or would lie."""
+    return folder / PACKED / hashlib.sha256(json.dumps([VERSION, key]).encode()).hexdigest()[:32]
 
 
 def _build(entry: Path, make: Callable[[Path], Images]) -> Images:

@@ -13,13 +13,13 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from unnoise.aliases import Record
-from unnoise.data.cache import LOCK, META, PACKED, PIXELS, UNFINISHED
+from unnoise.data.cache import LOCK, META, PACKED, PIXELS, SHARDS, UNFINISHED
 from unnoise.data.pack import PROBED
 from unnoise.data.room import free_bytes, gigabytes
 from unnoise.errors import UserError
 from unnoise.progress import duration
 
-FOLDERS = (PACKED, "shards", "latents", "features", "classifiers", "downloads", "hub", "bugs")
+FOLDERS = (PACKED, SHARDS, "latents", "features", "classifiers", "downloads", "hub", "bugs")
 """Folders of the cache whose children are its entries."""
 FILES = {"text-*.bin": "texts"}
 """Files of the cache itself -> what they are called."""

@@ -55,15 +55,29 @@ def decode_chunk(
     """
     pixels = np.zeros((len(files), *target.pixels.shape[1:]), np.uint8)
     maps = {name: np.zeros((len(files), *file.shape[1:]), np.uint8) for name, file in target.maps.items()}
-    with bounded(rules.max_pixels):
-        found = [
-            _attempt(_decode_row, file, pixels[i], {name: part[i] for name, part in maps.items()}, rules)
-            for i, file in enumerate(files)
-        ]
+    found = _decode_rows(files, pixels, maps, rules)
     target.pixels.write(first, pixels)
     for name, part in maps.items():
         target.maps[name].write(first, part)
     return _crc([pixels, *maps.values()]), found
+
+
+def decode_batch(
+    files: list[ImageFile], shape: tuple[int, int, int], rules: Rules = PLAIN
+) -> tuple[np.ndarray, list[bool | str]]:
+    """Pictures as (n, C, H, W) uint8, and for each whether it is grey, or why it could not be read."""
+    pixels = np.zeros((len(files), *shape), np.uint8)
+    return pixels, _decode_rows(files, pixels, {}, rules)
+
+
+def _decode_rows(
+    files: list[ImageFile], pixels: np.ndarray, maps: Mapping[str, np.ndarray], rules: Rules
+) -> list[bool | str]:
+    with bounded(rules.max_pixels):
+        return [
+            _attempt(_decode_row, file, pixels[i], {name: part[i] for name, part in maps.items()}, rules)
+            for i, file in enumerate(files)
+        ]
 
 
 def _crc(parts: Iterable[np.ndarray]) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 
 from unnoise.data.blocks import blocks
 from unnoise.data.fields import Values, present, taken
+from unnoise.data.streamed import Streamed
 from unnoise.io.tree import Broken
 
 if TYPE_CHECKING:
@@ -25,10 +26,11 @@ class Images:
     """Images and what is known about them.
 
     Attributes:
-        pixels: (N, C, H, W) uint8.
+        pixels: (N, C, H, W) uint8; or a `Streamed`, which gives batches and blocks of rows as an array does.
         fields: what the images carry, by the names of `fields.FIELDS`, a row or a text for each.
         classes: the names of the classes, () without labels.
         names: of the files they come from, relative to the source; () where they come from none.
+        shards: the first image of each shard, where they are read from shards; () where any order is as good.
         latents: (N, c, h, w) float32, what a codec makes of them, kept so that they are not encoded again.
         fingerprint: hex hash of pixels, classes and the fields that are `Field.hashed`.
         source: what the user called it.
@@ -47,6 +49,7 @@ class Images:
     broken: tuple[Broken, ...] = ()
     sizes: dict[tuple[int, int], int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    shards: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         assert (self.pixels.ndim, self.pixels.dtype) == (4, np.uint8)
@@ -78,6 +81,11 @@ class Images:
         """(channels, height, width)."""
         return self.pixels.shape[1:]
 
+    @property
+    def streams(self) -> bool:
+        """Whether pictures are decoded when they are asked for."""
+        return isinstance(self.pixels, Streamed)
+
     def __len__(self) -> int:
         return len(self.pixels)
 
@@ -94,7 +102,8 @@ class Images:
         chosen = run if np.array_equal(rows, np.arange(len(self))[run]) else rows
         return replace(
             self,
-            pixels=self.pixels[chosen],
+            pixels=self.pixels.taken(rows) if isinstance(self.pixels, Streamed) else self.pixels[chosen],
+            shards=(),
             fields={name: taken(values, chosen) for name, values in self.fields.items()},
             names=tuple(self.names[row] for row in rows) if self.names else (),
             latents=None if self.latents is None else self.latents[chosen],

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import overload
 
 import numpy as np
 
 from unnoise.data.decode import ImageFile
 from unnoise.data.fields import Values, taken
 from unnoise.io.tree import Broken, FileRef
+
+
+@dataclass(frozen=True)
+class Picked(Sequence[FileRef]):
+    """The files at `rows` (N,) of others, looked up when they are asked for."""
+
+    files: Sequence[FileRef]
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> FileRef: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[FileRef]: ...
+    def __getitem__(self, index: int | slice) -> FileRef | list[FileRef]:
+        if isinstance(index, slice):
+            return [self.files[row] for row in self.rows[index].tolist()]
+        return self.files[int(self.rows[index])]
 
 
 @dataclass(frozen=True)
@@ -21,24 +42,28 @@ class Listing:
         files: the pictures.
         fields: field -> one value per image, of the fields that are small.
         beside: field -> the file of each image, of the spatial fields that are there.
+        shards: the first image of each part whose images lie one behind the other on the disk; () where each is a file
+            of its own.
     """
 
     names: tuple[str, ...]
-    files: tuple[FileRef, ...]
+    files: Sequence[FileRef]
     fields: Mapping[str, Values] = field(default_factory=dict)
-    beside: Mapping[str, tuple[FileRef, ...]] = field(default_factory=dict)
+    beside: Mapping[str, Sequence[FileRef]] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
     broken: tuple[Broken, ...] = ()
     notes: tuple[str, ...] = ()
+    shards: tuple[int, ...] = ()
 
     def take(self, rows: Sequence[int] | np.ndarray) -> Listing:
         """The files at `rows`."""
         return replace(
             self,
+            shards=tuple(first for first in np.unique(np.searchsorted(rows, self.shards)).tolist() if first < len(rows)),
             names=tuple(self.names[row] for row in rows),
-            files=tuple(self.files[row] for row in rows),
+            files=Picked(self.files, np.asarray(rows, np.int64)),
             fields={name: taken(values, np.asarray(rows, np.int64)) for name, values in self.fields.items()},
-            beside={name: tuple(files[row] for row in rows) for name, files in self.beside.items()},
+            beside={name: Picked(files, np.asarray(rows, np.int64)) for name, files in self.beside.items()},
         )
 
     def without(self, reasons: Mapping[int, str]) -> Listing:
@@ -47,10 +72,6 @@ class Listing:
         kept = self.take([row for row in range(len(self.names)) if row not in reasons])
         return replace(kept, broken=self.broken + lost)
 
-    def image_files(self, rows: slice) -> list[ImageFile]:
-        """What is decoded for some rows, in order."""
-        beside = {name: files[rows] for name, files in self.beside.items()}
-        return [
-            ImageFile(file, {name: files[row] for name, files in beside.items()})
-            for row, file in enumerate(self.files[rows])
-        ]
+    def files_at(self, rows: Iterable[int]) -> list[ImageFile]:
+        """What is decoded for some rows."""
+        return [ImageFile(self.files[row], {name: files[row] for name, files in self.beside.items()}) for row in rows]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 import torch
 
 from unnoise.data.batch import Batch, Gather
 from unnoise.data.images import Images
+from unnoise.data.order import Order, Shuffled, Windowed, draws
+from unnoise.data.streamed import AHEAD
 from unnoise.errors import UserError
 
-ORDER, FLIP = 1, 2  # what a draw is for: part of its key
+FLIP = 2  # what a draw is for: part of its key
 ALL = slice(None)
 RESIDENT_FRACTION = 0.25  # of the free device memory: a set up to this size is kept on a CUDA device
 
@@ -20,7 +20,8 @@ class Loader:
     """Shuffled epochs without replacement, one after the other without a gap: a batch may span two epochs or more.
 
     flip: each image is mirrored left to right with probability 1/2. rows: the images that are shown, of all. The stream
-    is endless; steps count from 0.
+    is endless; steps count from 0. Images that are streamed from shards are shuffled within windows (`order.Windowed`),
+    all others over the whole set.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Loader:
         self.flip = flip
         self.device = torch.device(device)
         self._gather = Gather(images, self.device, resident=_fits(images, self.device))
-        self._order = lru_cache(maxsize=2)(self._draw_order)
+        self._order = self._chosen_order()
 
     def indices(self, step: int) -> np.ndarray:
         """(batch_size,) int64: which images make up the batch of a step."""
@@ -52,24 +53,25 @@ class Loader:
         parts = []
         for epoch in range(start // count, (stop - 1) // count + 1):
             begin = epoch * count
-            parts.append(self._order(epoch)[max(start - begin, 0) : stop - begin])
-        return np.concatenate(parts)
+            parts.append(self._order.rows(epoch, max(start - begin, 0), min(stop - begin, count)))
+        return self.rows[np.concatenate(parts)]
 
     def batch(self, step: int, rows: np.ndarray | slice = ALL) -> Batch:
         """The batch of a step, on the device; or some rows of it."""
-        flip = _draws(self.seed, step, FLIP).random(self.batch_size) < 0.5 if self.flip else None
+        flip = draws(self.seed, step, FLIP).random(self.batch_size) < 0.5 if self.flip else None
+        if self.images.streams:
+            self._gather.expect([self.indices(step + ahead)[rows] for ahead in range(AHEAD + 1)])
         return self._gather.batch(self.indices(step)[rows], None if flip is None else flip[rows])
 
-    def _draw_order(self, epoch: int) -> np.ndarray:
-        return _draws(self.seed, epoch, ORDER).permutation(self.rows)
-
-
-def _draws(seed: int, number: int, purpose: int) -> np.random.Generator:
-    return np.random.default_rng([seed % 2**64, number, purpose])
+    def _chosen_order(self) -> Order:
+        if not self.images.shards:
+            return Shuffled(len(self.rows), self.seed)
+        firsts = np.unique(np.searchsorted(self.rows, self.images.shards))
+        return Windowed(firsts[firsts < len(self.rows)], len(self.rows), self.seed)
 
 
 def _fits(images: Images, device: torch.device) -> bool:
-    if device.type != "cuda":
+    if device.type != "cuda" or images.streams:
         return False
     free, _ = torch.cuda.mem_get_info(device)
     return images.pixels.nbytes <= RESIDENT_FRACTION * free

@@ -24,6 +24,7 @@ from unnoise.data.listing import Listing
 from unnoise.data.pool import Workers
 from unnoise.data.room import check_room
 from unnoise.data.settings import Settings
+from unnoise.data.stream import stream
 from unnoise.errors import DamagedSource
 from unnoise.io.geometry import plan_size
 from unnoise.io.npy_file import NpyFile
@@ -52,6 +53,10 @@ class Files:
                 return _Packing(source, settings, work, workers, shown).images(listing)
         finally:
             close_archives()
+
+    def stream(self, source: str, content: str, settings: Settings) -> Images:
+        """The files with nothing decoded yet: see `stream.stream`."""
+        return stream(self.listing, source, content, settings)
 
 
 def some(items: Sequence[object]) -> str:
@@ -114,7 +119,10 @@ class _Packing:
         sound = (target.crc(part) == result[0] for part, result in zip(parts, journal.results, strict=False))
         done = next((number for number, same in enumerate(sound) if not same), len(journal.results))
         del journal.results[done:]
-        tasks = ((part.start, listing.image_files(part), target, self.settings.rules) for part in parts[done:])
+        tasks = (
+            (part.start, listing.files_at(range(part.start, part.stop)), target, self.settings.rules)
+            for part in parts[done:]
+        )
         title, before = f"packing {self.source}", min(done * CHUNK, len(listing.names))
         with journal, progress(title, len(listing.names), self.shown, done=before) as advance:
             for crc, results in self.workers.map(decode_chunk, tasks, len(parts) - done):

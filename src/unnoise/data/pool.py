@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from types import ModuleType, TracebackType
 from typing import Any, TypeVar
 
@@ -43,18 +44,41 @@ class Workers:
 
         Raises UserError when a process dies.
         """
-        workers = min(_cores(), MAX_WORKERS, count)
+        workers = min(cores(), MAX_WORKERS, count)
         if workers < 2 or count < self.few or multiprocessing.current_process().daemon:
             yield from (function(*chunk) for chunk in chunks)
             return
+        with _killed_processes_told():
+            yield from _ahead(self._started(workers), function, chunks, AHEAD * workers)
+
+    def begin(self, function: Callable[..., T], *arguments: Any) -> Callable[[], T]:
+        """Begins one task; what it returns waits for the result. In this process where there is one core."""
+        workers = min(cores(), MAX_WORKERS)
+        if workers < 2 or multiprocessing.current_process().daemon:
+            return partial(function, *arguments)
+        with _no_main():
+            task = self._started(workers).submit(function, *arguments)
+        return partial(_result, task)
+
+    def _started(self, workers: int) -> ProcessPoolExecutor:
         if self._pool is None:
             self._pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
-        try:
-            yield from _ahead(self._pool, function, chunks, AHEAD * workers)
-        except BrokenProcessPool as error:
-            raise UserError(
-                "a decoding process was killed, most likely for want of memory; close other programs, or set data.size"
-            ) from error
+        return self._pool
+
+
+def _result(task: Future[T]) -> T:
+    with _killed_processes_told():
+        return task.result()
+
+
+@contextmanager
+def _killed_processes_told() -> Iterator[None]:
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise UserError(
+            "a decoding process was killed, most likely for want of memory; close other programs, or set data.size"
+        ) from error
 
 
 def _ahead(
@@ -70,7 +94,8 @@ def _ahead(
     yield from (task.result() for task in under_way)
 
 
-def _cores() -> int:
+def cores() -> int:
+    """That this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

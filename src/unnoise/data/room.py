@@ -33,13 +33,19 @@ def check_room(folder: Path, size: int, source: str, shown: bool = False) -> Non
         raise UserError(
             f"packing {source} takes {gigabytes(size)}, and a set may take {SHARE:.0%} of the {gigabytes(free)} that "
             f"are free at {folder}: free some with `unnoise data --clear-cache 30`, set UNNOISE_CACHE to a folder of "
-            "another disk, or take less with data.size or data.limit"
+            "another disk, take less with data.size or data.limit, or do without packing with data.stream=true"
         )
     if shown and (size >= WORTH_A_LINE or size > LARGE_SHARE * free):
         notice(
             f"{source}: packing takes {gigabytes(size)} of {gigabytes(free)} free; `unnoise data --cache` shows what "
             "the cache holds"
         )
+
+
+def fits(folder: Path, size: int) -> bool:
+    """Whether something of `size` bytes may be packed into a folder, which need not exist."""
+    there = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
+    return size <= SHARE * free_bytes(there)
 
 
 def free_bytes(folder: Path) -> int:

@@ -51,7 +51,7 @@ class FileRef(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class DiskFile:
     """A file of its own."""
 
@@ -69,7 +69,7 @@ class DiskFile:
         return open(self.path, "rb")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class InMemory:
     """Bytes that are at hand already."""
 
@@ -81,7 +81,7 @@ class InMemory:
         return io.BytesIO(self.data)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Slice:
     """`size` bytes of a file from `offset` on, called `name`."""
 
@@ -97,7 +97,7 @@ class Slice:
             return io.BytesIO(file.read(self.size))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ZipMember:
     """A member of a zip."""
 

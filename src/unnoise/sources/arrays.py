@@ -53,6 +53,10 @@ class Arrays:
             sizes=dict(Counter({(width, height): len(rows)})),
         )
 
+    def stream(self, source: str, content: str, settings: Settings) -> Images:
+        """Refused: an array is read as a whole."""
+        raise UserError(f"{source} is an array and not files of pictures, so it is not streamed: leave data.stream out")
+
 
 def standard(
     raw: np.ndarray, name: str, channels_last: bool = True, levels: tuple[float, float] | None = None
@@ -85,7 +89,7 @@ def standard(
     return raw if raw.dtype == np.uint8 and levels is None else scaled(raw, levels)
 
 
-def read_npy(path: Path, settings: Settings, work: Path) -> Arrays:
+def read_npy(path: Path, settings: Settings, work: Path | None) -> Arrays:
     """The images of an .npy file."""
     if settings.split != "train":
         raise NoSplit(f"{path} has no split of its own, so no 'test'; open it with split='train'")

@@ -42,7 +42,7 @@ def is_idx_file(path: Path) -> bool:
     return head in MAGIC
 
 
-def read_idx_file(path: Path, settings: Settings, work: Path) -> Arrays:
+def read_idx_file(path: Path, settings: Settings, work: Path | None) -> Arrays:
     """One IDX file of images, with the labels that lie beside it under the matching name."""
     label = path.with_name(label_name(path.name))
     names = [path.name, label.name] if label.is_file() and label != path else [path.name]

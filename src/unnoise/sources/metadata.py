@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from unnoise.aliases import Value
+from unnoise.aliases import Record, Value
 from unnoise.data.fields import FIELDS
 from unnoise.errors import UserError
 from unnoise.io.tree import Broken, Tree
@@ -64,13 +64,18 @@ def _read_row(tree: Tree, folder: str, row: Any, found: Metadata) -> None:
     image = posixpath.normpath(posixpath.join(folder, row["file_name"]))
     if image not in tree.files:
         raise UserError(f"there is no file {row['file_name']!r}")
-    given = {}
+    for name, value in values_of(row).items():
+        found.values.setdefault(name, {})[image] = value
+
+
+def values_of(row: Record) -> Record:
+    """field -> value, of those that a row of metadata gives. Raises UserError for what is no value of its field."""
+    given: Record = {}
     for kind in FIELDS.values():
         key = next((key for key in kind.metadata_keys if row.get(key) is not None), None)
         if key is not None:
             given[kind.name] = kind.from_metadata(row[key])
-    for name, value in given.items():
-        found.values.setdefault(name, {})[image] = value
+    return given
 
 
 def json_rows(text: str) -> Iterator[tuple[int, Value]]:

@@ -69,7 +69,7 @@ def is_npz(path: Path) -> bool:
     return bool(names) and all(name.endswith(".npy") for name in names)
 
 
-def read_npz(path: Path, settings: Settings, work: Path) -> Arrays:
+def read_npz(path: Path, settings: Settings, work: Path | None) -> Arrays:
     """The images of an .npz file: `images` (or x, ...), and what `fields.FIELDS` lists. Each name may carry train or
     test in front or behind, and then the file has its own split; classes are numbered over both."""
     file = NpzFile(path)

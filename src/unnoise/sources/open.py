@@ -3,59 +3,35 @@
 from __future__ import annotations
 
 import sys
-import tarfile
-import zipfile
-import zlib
 from collections.abc import Callable
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, replace
 from functools import partial
-from lzma import LZMAError
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from unnoise.aliases import Source
-from unnoise.data.cache import cache_folder, cached
+from unnoise.data.cache import cache_folder, cached, entry_folder
 from unnoise.data.images import Images
-from unnoise.data.pack import Files, some
+from unnoise.data.pack import some
+from unnoise.data.room import fits
 from unnoise.data.settings import Settings
 from unnoise.errors import NoSplit, UserError
+from unnoise.io.geometry import NATIVE_SIDE
 from unnoise.io.picture_reader import WHITE
-from unnoise.io.tree import Tree, Walk, folder_tree, is_run_folder
+from unnoise.io.tree import is_run_folder
 from unnoise.progress import notice
 from unnoise.registry import Table, suggest
-from unnoise.sources.archive import tar_tree, zip_tree
-from unnoise.sources.arrays import Arrays, read_npy, standard
-from unnoise.sources.cifar import is_cifar, read_cifar
+from unnoise.sources.arrays import Arrays, standard
 from unnoise.sources.digits import read_digits
 from unnoise.sources.download import PUBLIC, locate
-from unnoise.sources.folder import list_images
-from unnoise.sources.formats import EXTENSIONS
 from unnoise.sources.glyphs import parse_glyphs
-from unnoise.sources.idx import is_idx_file, is_idx_tree, label_name, read_idx_file, read_idx_tree
-from unnoise.sources.npz import is_npz, read_npz
+from unnoise.sources.paths import Content, Opening, Origin, path_origin, pattern_origin
+from unnoise.sources.shard_set import is_pattern
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-class Content(Protocol):
-    """What a reader finds: files or arrays that can be packed."""
-
-    def pack(self, source: str, settings: Settings, work: Path, shown: bool) -> Images:
-        """The packed set; `work` is an empty folder that becomes the cache's entry."""
-        ...
-
-
-@dataclass(frozen=True)
-class Origin:
-    """key: what tells this source's content from any other, without reading it. read: reads it, given a folder. notes:
-    what the user should know about the choice."""
-
-    key: list[Any]
-    read: Callable[[Path], Content]
-    notes: tuple[str, ...] = ()
 
 
 def open_source(
@@ -71,14 +47,15 @@ def open_source(
     max_pixels: int | None = None,
     background: str = WHITE,
     levels: tuple[float, float] | None = None,
+    stream: bool | None = False,
 ) -> Images:
     """Opens a set of images, packed once and memory-mapped afterwards.
 
     Args:
-        source: a folder, zip or tar of images; .npz, .npy; IDX files; CIFAR-10's binary batches; a built-in name
-            (digits, glyphs, glyphs:64, glyphs:size=64,n=20000, mnist, fashion-mnist, cifar10), with `builtin:` before
-            it where a file or folder has the same name; a uint8 array or tensor (N, H, W[, C]) or (N, C, H, W); or
-            Images, which are returned as they are.
+        source: a folder, zip or tar of images; tar shards (a folder of them, or 'shards-{000..099}.tar'); .npz, .npy;
+            IDX files; CIFAR-10's binary batches; a built-in name (digits, glyphs, glyphs:64, glyphs:size=64,n=20000,
+            mnist, fashion-mnist, cifar10), with `builtin:` before it where a file or folder has the same name; a uint8
+            array or tensor (N, H, W[, C]) or (N, C, H, W); or Images, which are returned as they are.
         split: 'train' or 'test'; sources without a split of their own have 'train' alone.
         size: None (see `geometry.plan_size`), the shorter side, or (height, width).
         channels: None (1 when every image is grey, otherwise 3), 1, 3 or 4.
@@ -89,6 +66,8 @@ def open_source(
         max_pixels: of one picture; None for 89 million.
         background: the colour below transparent pixels.
         levels: (low, high) fractions of the full range that become black and white.
+        stream: decode pictures when they are asked for instead of packing them; None: where the packed set would fill
+            the disk.
 
     Raises:
         NoSplit: where the source has no such split.
@@ -100,12 +79,24 @@ def open_source(
     if not isinstance(source, (str, Path)):
         return _open_array(source, settings)
     folder = cache_folder(cache)
-    origin = _origin(source, settings, folder, progress)
+    origin = _origin(source, Opening(settings, folder, progress))
     key = [origin.key, astuple(settings)]
-    images = cached(key, folder, lambda work: origin.read(work).pack(str(source), settings, work, progress))
+    if stream or (stream is None and not entry_folder(key, folder).is_dir() and _too_large(origin, settings, folder)):
+        images = origin.read(None).stream(str(source), origin.content, settings)
+    else:
+        images = cached(key, folder, lambda work: origin.read(work).pack(str(source), settings, work, progress))
     images = replace(images, source=str(source), notes=(*origin.notes, *images.notes))
     _report(images, strict, progress)
     return images
+
+
+def _too_large(origin: Origin, settings: Settings, cache: Path) -> bool:
+    """Whether a set that can be streamed is likely to take more of the disk than a packed set may."""
+    if origin.count is None:
+        return False
+    size = settings.size
+    area = size[0] * size[1] if isinstance(size, tuple) else LIKELY_ASPECT * (size or NATIVE_SIDE) ** 2
+    return not fits(cache, round(min(origin.count(), settings.limit or sys.maxsize) * area * (settings.channels or 3)))
 
 
 def _open_array(source: Source, settings: Settings) -> Images:
@@ -136,7 +127,7 @@ def resolved(source: str | Path) -> str:
         UserError: where it is neither.
     """
     path = Path(source).expanduser()
-    if _is_data(source, path):
+    if _is_data(source, path) or is_pattern(source):
         return str(path.resolve())
     return f"{EXPLICIT}{_built_in_name(source)}"
 
@@ -147,12 +138,14 @@ def stem(source: str | Path) -> str:
     return Path(named).name.split(".")[0] or "source"
 
 
-def _origin(source: str | Path, settings: Settings, cache: Path, shown: bool) -> Origin:
+def _origin(source: str | Path, opening: Opening) -> Origin:
     path = Path(source).expanduser()
     if not _is_data(source, path):
+        if is_pattern(source):
+            return pattern_origin(str(path.resolve()), opening)
         name, _, options = _built_in_name(source).partition(":")
-        return BUILT_IN[name](options, settings, cache, shown)
-    origin = _path_origin(path.resolve(), settings)
+        return BUILT_IN[name](options, opening)
+    origin = path_origin(path.resolve(), opening)
     if str(source) not in BUILT_IN:
         return origin
     note = f"taken for {path.resolve()}, which goes before the built-in set; that one is {EXPLICIT}{source}"
@@ -183,81 +176,29 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _path_origin(path: Path, settings: Settings) -> Origin:
-    if path.is_dir():
-        stamps = [[name, *_stamp(entry)] for name, entry in Walk(path)]
-        return Origin([str(path), stamps], lambda work: read_tree(folder_tree(path), settings))
-    if not path.is_file():
-        raise UserError(f"{path} is neither a folder nor a regular file")
-    partner = path.with_name(label_name(path.name))
-    stamps = [_stamp(file) for file in (path, partner) if file.exists()]
-    return Origin([str(path), stamps], lambda work: _read_file(path, settings, work))
-
-
-def _stamp(file: Any) -> list[int]:
-    """Changes whenever the file's bytes do; the change time shows even a write that restores the modification time."""
-    status = file.stat()
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
-
-
-def read_tree(tree: Tree, settings: Settings) -> Content:
-    """What a folder or an archive holds: IDX files, CIFAR-10's batches, or else images."""
-    for recognised, read in TREES:
-        if recognised(tree):
-            return read(tree, settings)
-    return Files(list_images(tree, settings.split))
-
-
-def _read_file(path: Path, settings: Settings, work: Path) -> Content:
-    for recognised, read in FILES:
-        if recognised(path):
-            return read(path, settings, work)
-    if path.suffix.lower() in EXTENSIONS:
-        raise UserError(f"{path} is a single file; give the folder that holds the images")
-    raise UserError(f"{path} is none of: zip, tar, npz, npy, IDX images")
-
-
-def _is_npy(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(6) == b"\x93NUMPY"
-
-
-def _read_zip(path: Path, settings: Settings, work: Path) -> Content:
-    return read_tree(zip_tree(path), settings)
-
-
-def _read_tar(path: Path, settings: Settings, work: Path) -> Content:
-    return read_tree(tar_tree(path, work), settings)
-
-
-def _is_tar(path: Path) -> bool:
-    try:
-        return tarfile.is_tarfile(path)
-    except (OSError, EOFError, ValueError, zlib.error, LZMAError):  # what its decompressors raise on damage
-        return False
-
-
-def _digits(options: str, settings: Settings, cache: Path, shown: bool) -> Origin:
+def _digits(options: str, opening: Opening) -> Origin:
     if options:
         raise UserError(f"digits takes no options; got {options!r}")
-    return Origin(["digits"], lambda work: read_digits(settings.split))
+    return Origin(["digits"], lambda work: read_digits(opening.settings.split))
 
 
-def _glyphs(options: str, settings: Settings, cache: Path, shown: bool) -> Origin:
+def _glyphs(options: str, opening: Opening) -> Origin:
     import matplotlib
     import PIL
 
     glyphs = parse_glyphs(options)
+    settings = opening.settings
     if settings.size is not None:
         glyphs = replace(glyphs, size=settings.size)  # drawn at the wanted size, not resized
     drawn_by = [PIL.__version__, matplotlib.__version__]
-    return Origin(["glyphs", repr(glyphs), drawn_by], lambda work: glyphs.read(settings.split, shown))
+    return Origin(["glyphs", repr(glyphs), drawn_by], lambda work: glyphs.read(settings.split, opening.shown))
 
 
-def _public(name: str, options: str, settings: Settings, cache: Path, shown: bool) -> Origin:
+def _public(name: str, options: str, opening: Opening) -> Origin:
     if options:
         raise UserError(f"{name} takes no options; got {options!r}")
-    origin, classes = _path_origin(locate(name, cache, shown).resolve(), settings), PUBLIC[name].classes
+    origin = path_origin(locate(name, opening.cache, opening.shown).resolve(), opening)
+    classes = PUBLIC[name].classes
     return Origin([name, origin.key], lambda work: _named(origin.read(work), classes))
 
 
@@ -265,6 +206,7 @@ def _named(content: Content, classes: tuple[str, ...]) -> Content:
     return replace(content, classes=classes) if classes and isinstance(content, Arrays) else content
 
 
+LIKELY_ASPECT = 2  # at most, of most pictures: the longer side over the shorter
 EXPLICIT = "builtin:"
 """Before a name that means the built-in set even where a file or folder is called so."""
 
@@ -273,27 +215,16 @@ def _plugged(name: str, make: Callable[[str, Path], Path]) -> Opener:
     """A source of another package: a function of what stands behind the colon and a cache folder, which gives the
     path of a folder or a file of images."""
 
-    def opened(options: str, settings: Settings, cache: Path, shown: bool) -> Origin:
-        origin = _path_origin(Path(make(options, cache)).resolve(), settings)
+    def opened(options: str, opening: Opening) -> Origin:
+        origin = path_origin(Path(make(options, opening.cache)).resolve(), opening)
         return Origin([name, options, origin.key], origin.read)
 
     return opened
 
 
-Opener = Callable[[str, Settings, Path, bool], Origin]
+Opener = Callable[[str, Opening], Origin]
 BUILT_IN: Table[Opener] = Table(
     "unnoise.sources",
     {"digits": _digits, "glyphs": _glyphs, **{name: partial(_public, name) for name in PUBLIC}},
     _plugged,
-)
-TREES: tuple[tuple[Callable[[Tree], bool], Callable[[Tree, Settings], Content]], ...] = (
-    (is_idx_tree, read_idx_tree),
-    (is_cifar, read_cifar),
-)
-FILES: tuple[tuple[Callable[[Path], bool], Callable[[Path, Settings, Path], Content]], ...] = (
-    (_is_npy, read_npy),
-    (is_npz, read_npz),
-    (zipfile.is_zipfile, _read_zip),
-    (is_idx_file, read_idx_file),
-    (_is_tar, _read_tar),
 )

@@ -23,6 +23,7 @@ class DataSettings:
     flip: whether images are mirrored at random.
     hold_out: the fraction of the training images that is held out; 'auto' for a tenth of a small set without a test
     split. A run's configuration has the number.
+    stream: whether pictures are decoded when they are needed; None packs them where the disk has room.
     """
 
     size: int | tuple[int, int] | None = None
@@ -34,6 +35,7 @@ class DataSettings:
     max_pixels: int | None = None
     background: str = "white"
     levels: tuple[float, float] | None = None
+    stream: bool | None = None
 
     def reading(self) -> Record:
         """The options of `unnoise.open_source`."""
