@@ -27,6 +27,7 @@ from unnoise.sources.arrays import Arrays, standard
 from unnoise.sources.digits import read_digits
 from unnoise.sources.download import PUBLIC, locate
 from unnoise.sources.glyphs import parse_glyphs
+from unnoise.sources.hub_dataset import downloaded, is_hub_dataset
 from unnoise.sources.paths import Content, Opening, Origin, path_origin, pattern_origin
 from unnoise.sources.shard_set import is_pattern
 
@@ -52,10 +53,11 @@ def open_source(
     """Opens a set of images, packed once and memory-mapped afterwards.
 
     Args:
-        source: a folder, zip or tar of images; tar shards (a folder of them, or 'shards-{000..099}.tar'); .npz, .npy;
-            IDX files; CIFAR-10's binary batches; a built-in name (digits, glyphs, glyphs:64, glyphs:size=64,n=20000,
-            mnist, fashion-mnist, cifar10), with `builtin:` before it where a file or folder has the same name; a uint8
-            array or tensor (N, H, W[, C]) or (N, C, H, W); or Images, which are returned as they are.
+        source: a folder, zip or tar of images; tar shards (a folder of them, or 'shards-{000..099}.tar'); parquet or
+            Arrow files (a folder of them, or hf://datasets/OWNER/NAME); .npz, .npy; IDX files; CIFAR-10's binary
+            batches; a built-in name (digits, glyphs, glyphs:64, glyphs:size=64,n=20000, mnist, fashion-mnist, cifar10),
+            with `builtin:` before it where a file or folder has the same name; a uint8 array or tensor (N, H, W[, C])
+            or (N, C, H, W); or Images, which are returned as they are.
         split: 'train' or 'test'; sources without a split of their own have 'train' alone.
         size: None (see `geometry.plan_size`), the shorter side, or (height, width).
         channels: None (1 when every image is grey, otherwise 3), 1, 3 or 4.
@@ -126,6 +128,8 @@ def resolved(source: str | Path) -> str:
     Raises:
         UserError: where it is neither.
     """
+    if is_hub_dataset(source):
+        return str(source)
     path = Path(source).expanduser()
     if _is_data(source, path) or is_pattern(source):
         return str(path.resolve())
@@ -141,6 +145,8 @@ def stem(source: str | Path) -> str:
 def _origin(source: str | Path, opening: Opening) -> Origin:
     path = Path(source).expanduser()
     if not _is_data(source, path):
+        if is_hub_dataset(source):
+            return path_origin(downloaded(str(source)).resolve(), opening)
         if is_pattern(source):
             return pattern_origin(str(path.resolve()), opening)
         name, _, options = _built_in_name(source).partition(":")

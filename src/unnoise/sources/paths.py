@@ -28,6 +28,7 @@ from unnoise.sources.idx import is_idx_file, is_idx_tree, label_name, read_idx_f
 from unnoise.sources.npz import is_npz, read_npz
 from unnoise.sources.shard_set import Shards, matching
 from unnoise.sources.shards import ENDING, is_shard
+from unnoise.sources.tables import ENDINGS, Tables
 
 
 class Content(Protocol):
@@ -83,6 +84,8 @@ def path_origin(path: Path, opening: Opening) -> Origin:
         raise UserError(f"{path} is neither a folder nor a regular file")
     if is_shard(path):
         return _shards_origin(str(path), [path], opening)
+    if path.suffix.lower() in ENDINGS:
+        return _tables_origin(str(path), [path], opening)
     partner = path.with_name(label_name(path.name))
     stamps = [_stamp(file) for file in (path, partner) if file.exists()]
     return Origin([str(path), stamps], partial(_read_file, path, opening.settings))
@@ -90,7 +93,7 @@ def path_origin(path: Path, opening: Opening) -> Origin:
 
 def _folder_origin(path: Path, opening: Opening) -> Origin:
     where, what = hashlib.sha256(), hashlib.sha256()
-    shards, count, pictures = [], 0, False
+    shards, tables, count, pictures = [], [], 0, False
     for name, entry in Walk(path):
         stamp = _stamp(entry)
         known = name.encode("utf-8", "surrogateescape") + b"\0"
@@ -101,8 +104,12 @@ def _folder_origin(path: Path, opening: Opening) -> Origin:
         pictures = pictures or ending in EXTENSIONS
         if ending == ENDING:
             shards.append(Path(entry.path))
+        elif ending in ENDINGS:
+            tables.append(Path(entry.path))
     if shards and not pictures:
         return _shards_origin(str(path), sorted(shards), opening)
+    if tables and not pictures:
+        return _tables_origin(str(path), sorted(tables), opening)
     settings = opening.settings
     return Origin(
         [str(path), where.hexdigest()],
@@ -122,6 +129,17 @@ def _shards_origin(named: str, paths: list[Path], opening: Opening) -> Origin:
         lambda work: Files(shards.listing(split, cache, shown)),
         content=content.hexdigest(),
         count=lambda: len(shards.listing(split, cache, shown).names),
+    )
+
+
+def _tables_origin(named: str, paths: list[Path], opening: Opening) -> Origin:
+    stamps = [_stamp(path) for path in paths]
+    tables = Tables(named, tuple(map(str, paths)))
+    content = hashlib.sha256(repr([(path.name, stamp[0]) for path, stamp in zip(paths, stamps, strict=True)]).encode())
+    return Origin(
+        [list(tables.paths), stamps],
+        lambda work: tables.content(opening.settings.split, opening.shown),
+        content=content.hexdigest(),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, product
 from pathlib import Path
@@ -15,13 +15,14 @@ import numpy as np
 
 from unnoise.aliases import Value
 from unnoise.data.cache import SHARDS
-from unnoise.data.fields import FIELDS, Field, Values
+from unnoise.data.fields import FIELDS
 from unnoise.data.listing import Listing
 from unnoise.data.pack import some
 from unnoise.data.pool import Workers
 from unnoise.errors import NoSplit, UserError
 from unnoise.io.tree import FileRef, Slice
 from unnoise.progress import progress
+from unnoise.sources.columns import lost_rows, stored
 from unnoise.sources.labels import class_table
 from unnoise.sources.shards import ENDING, ShardIndex, broken_of, indexed, make_index
 from unnoise.sources.splits import TEST_NAMES, TRAIN_NAMES
@@ -170,11 +171,11 @@ def _listing(shards: Shards, names: list[str], indexes: list[ShardIndex], chosen
     beside = _columns([part.beside for part in parts], counts)
     if LABELS in values:
         values[LABELS] = [None if label is None else numbers[label] for label in values[LABELS]]
-    lost = _lost({**values, **beside})
+    lost = lost_rows({**values, **beside})
     listing = Listing(
         names=tuple(own),
         files=_files(shards, own, shard, [place for part in parts for place in part.places]),
-        fields={name: _column(FIELDS[name], column) for name, column in values.items()},
+        fields={name: stored(FIELDS[name], column) for name, column in values.items()},
         beside={name: _files(shards, own, shard, [at or (0, 0) for at in column]) for name, column in beside.items()},
         classes=classes if LABELS in values else (),
         broken=tuple(broken),
@@ -199,23 +200,6 @@ def _numbered(indexes: Sequence[ShardIndex]) -> tuple[dict[Value, int], tuple[st
     labels = sorted(found, key=str)
     numbers, classes = class_table(labels)
     return dict(zip(labels, numbers.tolist(), strict=True)), classes
-
-
-def _lost(columns: Mapping[str, list[Any]]) -> dict[int, str]:
-    """The pictures that lack what others have, and why they are left out."""
-    lost: dict[int, str] = {}
-    for name, column in columns.items():
-        if FIELDS[name].missing is None:
-            lost |= {row: f"no {FIELDS[name].condition}" for row, value in enumerate(column) if value is None}
-    return lost
-
-
-def _column(field: Field, values: list[Value]) -> Values:
-    """The values as they are stored. Pictures that are lost get any: they are left out afterwards."""
-    any_value = next(value for value in values if value is not None)
-    blank = any_value if field.missing is None else field.missing
-    given = [blank if value is None else value for value in values]
-    return field.stacked([np.asarray(value, field.dtype) if isinstance(value, list) else value for value in given])
 
 
 def _files(shards: Shards, names: Sequence[str], shard: np.ndarray, places: Sequence[tuple[int, int]]) -> ShardFiles:
