@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from unnoise.data import Images, Loader
 from unnoise.data.order import Shuffled, Windowed
 
 SHARDS, COUNT = (0, 7, 8, 20, 33), 40
@@ -45,3 +46,11 @@ def test_orders_follow_from_the_seed() -> None:
         np.testing.assert_array_equal(first, again)
         assert (first != other).any()
         assert (make(1).rows(3, 0, COUNT) != first).any()
+
+
+def test_rows_that_are_held_out_are_never_shown() -> None:
+    pixels = np.zeros((COUNT, 1, 2, 2), np.uint8)
+    rows = np.array([0, 3, 5, 6, 9, 21, 22, 30])  # the second and the last shard are empty
+    for shards in ((), SHARDS):
+        loader = Loader(Images(pixels, shards=shards), 4, seed=1, rows=rows)
+        assert sorted(np.concatenate([loader.indices(0), loader.indices(1)])) == rows.tolist()
