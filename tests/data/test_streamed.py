@@ -94,7 +94,7 @@ def test_blocks_and_subsets_are_decoded_and_the_whole_is_not(folder: Path, one_c
         np.asarray(streamed.pixels)
 
 
-def test_the_fingerprint_is_of_what_the_files_are_and_not_of_where(folder: Path, tmp_path: Path, one_core: None) -> None:
+def test_the_fingerprint_is_of_what_files_are_and_not_of_where(folder: Path, tmp_path: Path, one_core: None) -> None:
     first = open_source(folder, progress=False, stream=True)
     folder.rename(tmp_path / "moved")
     moved = open_source(tmp_path / "moved", progress=False, stream=True)
@@ -130,7 +130,7 @@ def test_a_set_of_damaged_pictures_is_refused(tmp_path: Path, one_core: None) ->
 
 
 def test_arrays_are_not_streamed() -> None:
-    with pytest.raises(UserError, match="leave data.stream out"):
+    with pytest.raises(UserError, match=r"leave data\.stream out"):
         open_source("digits", progress=False, stream=True)
 
 

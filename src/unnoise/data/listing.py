@@ -57,9 +57,10 @@ class Listing:
 
     def take(self, rows: Sequence[int] | np.ndarray) -> Listing:
         """The files at `rows`."""
+        firsts = np.unique(np.searchsorted(rows, self.shards))
         return replace(
             self,
-            shards=tuple(first for first in np.unique(np.searchsorted(rows, self.shards)).tolist() if first < len(rows)),
+            shards=tuple(firsts[firsts < len(rows)].tolist()),
             names=tuple(self.names[row] for row in rows),
             files=Picked(self.files, np.asarray(rows, np.int64)),
             fields={name: taken(values, np.asarray(rows, np.int64)) for name, values in self.fields.items()},
