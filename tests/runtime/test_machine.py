@@ -98,3 +98,11 @@ def test_one_of_several_gpus_is_chosen_by_its_number(monkeypatch: pytest.MonkeyP
     assert [chosen_device(asked) for asked in (None, "cuda", "cuda:1")] == ["cuda", "cuda", "cuda:1"]
     with pytest.raises(UserError, match=r"no device .cuda:2. here.*cuda:0, cuda:1"):
         chosen_device("cuda:2")
+
+
+def test_mps_has_what_metal_recommends_less_what_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 5000)
+    monkeypatch.setattr(torch.mps, "driver_allocated_memory", lambda: 2000)
+    assert memory.free_bytes("mps") == 3000
+    monkeypatch.setattr(torch.mps, "driver_allocated_memory", lambda: 9000)
+    assert memory.free_bytes("mps") == 0

@@ -109,10 +109,10 @@ def scored_bits(model: CanScore, x_0: Tensor, *, seed: int = 0) -> Result:
     Bits of 256 levels or of a density are comparable with a diffusion model's; those of binary pixels are not.
     """
     found = model.log_likelihood(x_0, seed=seed)
-    bits = found.bits_per_dim(x_0[0].numel()).double().cpu()
+    bits = found.bits_per_dim(x_0[0].numel()).cpu().double()
     return {
         "bits_per_dim": {"total": float(bits.mean()), "stderr": float(bits.std() / len(bits) ** 0.5)},
-        "nats_per_image": float(-found.nats.double().mean()),
+        "nats_per_image": float(-found.nats.cpu().double().mean()),
         "likelihood": {
             "what": "exact" if found.exact else "upper bound",
             "of": found.of,
@@ -210,7 +210,7 @@ def denoising_errors(model: CanDenoise, x_0: Tensor, seed: int = 0, batch_size: 
         x_t = perturb(model.schedule, x_0, StepNoise(seed, index).normal(x_0), t)
         denoised = torch.cat([denoiser(part, t).x_0 for part in x_t.split(batch_size)])
         weight = per_row((log_snr / 2).exp(), x_0)
-        total += (weight * (x_0 - denoised).square()).flatten(1).mean(1).double().cpu() / SCORE_TIMES
+        total += (weight * (x_0 - denoised).square()).flatten(1).mean(1).cpu().double() / SCORE_TIMES
     return total
 
 

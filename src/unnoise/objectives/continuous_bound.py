@@ -11,6 +11,7 @@ from unnoise.data.batch import Batch
 from unnoise.errors import UserError
 from unnoise.metrics.bound import decoder_nll, prior_kl
 from unnoise.metrics.grids import rising_times
+from unnoise.metrics.rows import wide
 from unnoise.models.diffusion import Diffusion
 from unnoise.objectives.objective import Loss, Objective
 from unnoise.process.denoiser import Denoised
@@ -58,7 +59,7 @@ class ContinuousBound(Objective):
             x_t = perturb(schedule, x_0, eps, t)
             output, _ = self.model.predict(x_t, t, self.model.conditions(batch))
             denoised = parametrization.invert(schedule, output.to(x_0.dtype), x_t, t)
-            errors = (eps - denoised.eps)[decoded:].square().flatten(1).mean(1).double()
+            errors = wide((eps - denoised.eps)[decoded:].square().flatten(1).mean(1))
             terms = (schedule.t_max - first) * half_gamma_rate(schedule, t)[decoded:].to(errors.device) * errors
         weighed.append(torch.cat([torch.zeros(decoded).to(terms), 2 * terms.detach()]).cpu())
         decoder = self._decoder(x_0, denoised, t, decoded)

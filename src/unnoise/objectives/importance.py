@@ -40,6 +40,6 @@ class LossHistory(nn.Module):
 
     def record(self, t: Tensor, losses: Tensor) -> None:
         """Takes in the losses (B,) of the times t (B,), the oldest of each time giving way."""
-        for row, loss in zip((t.long() - 1).tolist(), losses.double().cpu().tolist(), strict=True):
+        for row, loss in zip((t.long() - 1).tolist(), losses.cpu().double().tolist(), strict=True):
             self.losses[row, self.seen[row] % self.kept] = loss
             self.seen[row] += 1

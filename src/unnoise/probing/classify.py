@@ -13,6 +13,7 @@ from unnoise.data import Images
 from unnoise.errors import NotApplicable
 from unnoise.features.classifier import ClassifierFeatures, train_classifier
 from unnoise.metrics.bayes import class_probabilities
+from unnoise.metrics.rows import wide
 from unnoise.models import CanDenoise
 from unnoise.models.image_model import require
 from unnoise.process.denoiser import Denoiser
@@ -151,7 +152,7 @@ def _squared_errors(denoiser: Denoiser, x_t: Tensor, eps: Tensor, t: Tensor, lab
     found = []
     for rows, noise in zip(x_t.split(ROWS), eps.split(ROWS), strict=True):
         cond = {"label": torch.full((len(rows),), label, device=x_t.device)}
-        found.append((noise - denoiser(rows, t, cond).eps).double().square().flatten(1).sum(1).cpu())
+        found.append(wide(noise - denoiser(rows, t, cond).eps).square().flatten(1).sum(1).cpu())
     return torch.cat(found)
 
 

@@ -87,4 +87,4 @@ def _tensors(images: Images, model: ImageModel) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def _accuracy(classifier: nn.Module, image: Tensor, label: Tensor) -> float:
     found = torch.cat([classifier(part).argmax(1) for part in image.split(ROWS)])
-    return float((found == label).double().mean())
+    return float((found == label).cpu().double().mean())

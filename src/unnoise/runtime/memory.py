@@ -23,6 +23,8 @@ def free_bytes(device: str | torch.device) -> int:
     where = torch.device(device)
     if where.type == "cuda":
         return torch.cuda.mem_get_info(where)[0]
+    if where.type == "mps":
+        return max(0, torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
     available = _meminfo("MemAvailable")
     limit, used = _number(CGROUP / "memory.max"), _number(CGROUP / "memory.current")
     return min(available, UNKNOWN if limit is None or used is None else max(0, limit - used))

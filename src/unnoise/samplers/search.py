@@ -149,7 +149,7 @@ class _Race:
         for i, point in enumerate(self.fine):
             reached = alpha[i + 1 :] * point.denoised.x_0 + sigma[i + 1 :] * point.denoised.eps
             gaps = (reached - fine[i + 1 :]).flatten(2).square().mean(2).sqrt().mean(1)
-            costs[i, i + 1 :] = (gaps / std[i + 1 :]).double().cpu()
+            costs[i, i + 1 :] = (gaps / std[i + 1 :]).cpu().double()
         return costs
 
     def refined(self, solver: Sampler, grid: Indices, error: float, sweeps: int) -> tuple[Indices, float]:

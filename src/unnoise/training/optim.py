@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from unnoise.training.muon import Muon
 from unnoise.training.settings import TrainSettings
@@ -28,3 +28,11 @@ def learning_rate(settings: TrainSettings, step: int, progress: float) -> float:
     rising = (step + 1) / max(1, settings.warmup)
     falling = max(0.0, 1 - progress) / settings.decay if settings.decay else 1.0
     return settings.learning_rate * min(1.0, rising, falling)
+
+
+def clip_gradients(parameters: Iterable[nn.Parameter], most: float) -> Tensor:
+    """The norm of all gradients together, which are scaled down where it is more than `most`; 0 does not clip.
+
+    On devices that have operations on lists of tensors it is computed by them; MPS has none.
+    """
+    return torch.nn.utils.clip_grad_norm_(parameters, most or torch.inf)

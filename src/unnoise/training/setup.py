@@ -114,8 +114,9 @@ def prepare(
     Raises:
         UserError: for what cannot be opened or built, or does not fit together.
     """
-    data = section(DataSettings, config.get("data", {}), "data")
+    data = _read_as_before(section(DataSettings, config.get("data", {}), "data"), stored)
     images = open_split(source, data, "train")
+    data = replace(data, stream=images.streams)
     data, held = _held_out(source, data, images, seed, stored, held)
     config, notes = dialled(_guarded_as_before(config, stored), images.shape, device, stored)
     settings = section(TrainSettings, config.get("train", {}), "train")
@@ -154,6 +155,13 @@ def build_parts(config: Config, shape: tuple[int, int, int], classes: int) -> tu
 def open_split(source: Source, data: DataSettings, split: str) -> Images:
     """A split of a source, read as [data] says."""
     return open_source(source, split=split, **data.reading())
+
+
+def _read_as_before(data: DataSettings, stored: Config | None) -> DataSettings:
+    """A run that goes on reads its images as it did, whatever room the disk has by now: the order depends on it."""
+    if stored is None or data.stream is not None:
+        return data
+    return replace(data, stream={**BEFORE, **stored["data"]}["stream"])
 
 
 def _guarded_as_before(config: Config, stored: Config | None) -> Config:

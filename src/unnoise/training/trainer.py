@@ -29,7 +29,7 @@ from unnoise.seeding import Noise, RowNoise, StepNoise, fold
 from unnoise.training.ema import EMA
 from unnoise.training.engine import Engine
 from unnoise.training.findings import Findings
-from unnoise.training.optim import learning_rate, make_optimizer
+from unnoise.training.optim import clip_gradients, learning_rate, make_optimizer
 from unnoise.training.parts import divided, rows_in, split_batch
 from unnoise.training.settings import TrainSettings, section
 
@@ -104,7 +104,7 @@ class Trainer:
             losses = self._backward(index, parts, batch)
             self.scaler.unscale_(optimizer)
             # The norm is wanted even where nothing is clipped: it is the first to show that a training diverges.
-            norm = torch.nn.utils.clip_grad_norm_(phase.parameters, self.settings.clip or torch.inf, foreach=True)
+            norm = clip_gradients(phase.parameters, self.settings.clip)
             if self.scaler.is_enabled():
                 norm = norm.nan_to_num(0, 0, 0)  # an overflow: the scaler leaves this step out, and scales less
             for group in optimizer.param_groups:
