@@ -48,6 +48,7 @@ class Diffusers:
     calls = 1000
 
     def __init__(self, images: np.ndarray, seed: int, minutes: float, tuning: Tuning | None = None) -> None:
+        stand_in_for_torchvision()
         from diffusers import DDIMScheduler, DDPMScheduler, UNet2DModel  # type: ignore[import-not-found]
         from diffusers.training_utils import EMAModel  # type: ignore[import-not-found]
 

@@ -113,9 +113,8 @@ def judges(name: str, images: Images, test: Images | None, out: Path) -> dict[st
     if images.labels is not None and test is not None and test.labels is not None:
         folder = out / f"classifier-{name}"
         if not folder.exists():
-            pixels, labels = np.asarray(images.pixels), np.asarray(images.labels)
-            other = np.asarray(test.pixels), np.asarray(test.labels)
-            train_classifier(pixels.copy(), labels.copy(), len(images.classes), test=other).save(folder)
+            of_train, of_test = ((np.array(part.pixels), np.array(part.labels)) for part in (images, test))
+            train_classifier(*of_train, len(images.classes), test=of_test).save(folder)
         spaces["classifier"] = ClassifierFeatures.load(folder)
     return spaces
 

@@ -173,7 +173,9 @@ def _bytes_of(column: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     import pyarrow as pa  # pyright: ignore[reportMissingImports]
     from pyarrow import compute  # pyright: ignore[reportMissingImports]
 
-    return compute.struct_field(column, BYTES) if pa.types.is_struct(column.type) else column
+    if not pa.types.is_struct(column.type):
+        return column
+    return compute.struct_field(column, BYTES)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _parquet(path: str) -> Any:
