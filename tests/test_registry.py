@@ -154,7 +154,7 @@ def builders() -> dict[str, tuple[type | None, Callable[[dict[str, Any]], object
     for kind, cls in NETWORKS.items():
         found[kind] = cls, lambda given, kind=kind: diffusion(network={"kind": kind, **SMALL[kind], **given})
     for kind, cls in CONDITIONERS.items():
-        needed = {"features": 3} if kind == "vector" else {}
+        needed = {"features": 3} if kind in ("vector", "augment") else {}
         found[kind] = (
             cls,
             lambda given, kind=kind, needed=needed: diffusion(conditioner={"kind": kind, **needed, **given}),

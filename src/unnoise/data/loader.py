@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from unnoise.data.augment import AUGMENT, augmented, drawn
 from unnoise.data.batch import Batch, Gather
 from unnoise.data.images import Images
 from unnoise.data.order import Order, Shuffled, Windowed, draws
 from unnoise.data.streamed import AHEAD
 from unnoise.errors import UserError
+from unnoise.host import sent
 
-FLIP = 2  # what a draw is for: part of its key
+FLIP, CHANGE = 2, 3  # what a draw is for: part of its key; 1 is the order
 ALL = slice(None)
 RESIDENT_FRACTION = 0.25  # of the free device memory: a set up to this size is kept on a CUDA device
 
@@ -19,9 +21,10 @@ RESIDENT_FRACTION = 0.25  # of the free device memory: a set up to this size is 
 class Loader:
     """Shuffled epochs without replacement, one after the other without a gap: a batch may span two epochs or more.
 
-    flip: each image is mirrored left to right with probability 1/2. rows: the images that are shown, of all. The stream
-    is endless; steps count from 0. Images that are streamed from shards are shuffled within windows (`order.Windowed`),
-    all others over the whole set.
+    flip: each image is mirrored left to right with probability 1/2. rows: the images that are shown, of all.
+    augment: the probability of each kind of change (`data.augment`); what was done is the condition 'augment'.
+    The stream is endless; steps count from 0. Images that are streamed from shards are shuffled within windows
+    (`order.Windowed`), all others over the whole set.
     """
 
     def __init__(
@@ -32,6 +35,7 @@ class Loader:
         device: str | torch.device = "cpu",
         flip: bool = False,
         rows: np.ndarray | None = None,
+        augment: float = 0.0,
     ) -> None:
         if batch_size < 1:
             raise UserError(f"batch_size must be at least 1; got {batch_size}")
@@ -41,7 +45,7 @@ class Loader:
         self.rows = np.arange(len(images)) if rows is None else rows
         self.batch_size = batch_size
         self.seed = seed
-        self.flip = flip
+        self.flip, self.augment = flip, augment
         self.device = torch.device(device)
         self._gather = Gather(images, self.device, resident=_fits(images, self.device))
         self._order = self._chosen_order()
@@ -61,7 +65,13 @@ class Loader:
         flip = draws(self.seed, step, FLIP).random(self.batch_size) < 0.5 if self.flip else None
         if self.images.streams:
             self._gather.expect([self.indices(step + ahead)[rows] for ahead in range(AHEAD + 1)])
-        return self._gather.batch(self.indices(step)[rows], None if flip is None else flip[rows])
+        batch = self._gather.batch(self.indices(step)[rows], None if flip is None else flip[rows])
+        return self._augmented(batch, step, rows) if self.augment else batch
+
+    def _augmented(self, batch: Batch, step: int, rows: np.ndarray | slice) -> Batch:
+        done = torch.from_numpy(drawn(draws(self.seed, step, CHANGE), self.batch_size, self.augment)[rows])
+        cond = {**batch.cond, AUGMENT: sent(done, self.device)}
+        return Batch(augmented(batch.image, done), cond)
 
     def _chosen_order(self) -> Order:
         if not self.images.shards:

@@ -216,7 +216,7 @@ class Diffusion(ImageModel, CanDenoise):
         if self.conditioner is None:
             return None
         derived = self.conditioner.derive(batch.image, batch.cond)
-        return {name: derived[name] for name in self.condition_names if name in derived}
+        return {name: derived[name] for name in (*self.condition_names, *self.conditioner.told) if name in derived}
 
     @property
     def counted(self) -> nn.Module:

@@ -38,6 +38,7 @@ class Combined(Conditioner):
             raise UserError(f"combined conditioners need parts, at most one with tokens; got {', '.join(parts)}")
         self.token_dim = sum(tokens)
         self.needs = tuple(key for part in self._parts for key in part.needs)
+        self.told = tuple(key for part in self._parts for key in part.told)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -95,6 +96,19 @@ def build_conditioner(spec: str | Spec, **found: Any) -> Conditioner:
         for name, options in spec.get("parts", {}).items()
     }
     return Combined(parts, **{name: value for name, value in spec.items() if name == "dropout"})
+
+
+def with_part(spec: str | Spec | None, kind: str) -> Spec:
+    """The spec of a conditioner with another one beside it that has only defaults, where it is not there yet."""
+    if spec is None:
+        return {"kind": kind}
+    spec = {"kind": spec} if isinstance(spec, str) else spec
+    if spec.get("kind") == kind:
+        return spec
+    if spec.get("kind") == COMBINED:
+        return {**spec, "parts": {kind: {}, **spec.get("parts", {})}}
+    own = {name: value for name, value in spec.items() if name != "kind"}
+    return {"kind": COMBINED, "dropout": 0.0, "parts": {spec["kind"]: own, kind: {}}}
 
 
 def with_widths(spec: str | Spec, cond: Conditions) -> Spec:

@@ -40,6 +40,7 @@ class Conditioner(nn.Module, ABC):
     Attributes:
         vector_dim, token_dim, spatial_channels: how wide the channels are that it fills, 0 for those it leaves empty.
         needs: the conditions that training data must bring.
+        told: conditions that it reads in training alone, and nobody is asked for.
         widths: keyword of the constructor -> the condition of the data whose last dimension it is.
     """
 
@@ -49,6 +50,7 @@ class Conditioner(nn.Module, ABC):
     token_dim: int = 0
     spatial_channels: int = 0
     needs: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
 
     def __init__(self, dropout: float) -> None:
         super().__init__()

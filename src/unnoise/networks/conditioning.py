@@ -1,4 +1,5 @@
-"""The conditioners: class, text, segmentation map, low-resolution image, any vector, and several together."""
+"""The conditioners: class, text, segmentation map, low-resolution image, any vector, what augmentation did, and several
+together."""
 
 from __future__ import annotations
 
@@ -180,12 +181,41 @@ class VectorConditioner(SingleConditioner):
         return Conditioning(vector=torch.where(dropped[:, None], self.nothing, self.project(value)))
 
 
+class AugmentConditioner(SingleConditioner):
+    """What was done to a training image, by a linear map without a constant: nothing is the zero vector (Karras et al.
+    2022, appendix F.2). It is never dropped: of an image that was changed the network is told.
+
+    Reads cond['augment'] (B, features), of training batches alone; fills `vector`. features comes from the data.
+    """
+
+    key = "augment"
+    told = ("augment",)
+    widths: ClassVar[Mapping[str, str]] = {"features": "augment"}
+
+    def __init__(self, features: Positive, dim: Positive = 64) -> None:
+        super().__init__(dropout=0.0)
+        self.features, self.dim = features, dim
+        self.vector_dim = dim
+        self.project = nn.Linear(features, dim, bias=False)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return ()
+
+    def absent(self, count: int) -> Conditioning:
+        return Conditioning(vector=torch.zeros(count, self.dim, device=self.device))
+
+    def embed(self, value: Tensor, dropped: Tensor, cond: Conditions) -> Conditioning:
+        return Conditioning(vector=self.project(value))
+
+
 CONDITIONERS: dict[str, type[Conditioner]] = {
     "class": ClassConditioner,
     "text": TextConditioner,
     "map": MapConditioner,
     "image": ImageConditioner,
     "vector": VectorConditioner,
+    "augment": AugmentConditioner,
 }
 
 

@@ -164,11 +164,11 @@ class Session:
     def _closing(self) -> float:
         """Seconds that the last checkpoint, the last look for copies, the last grid and the last page will take."""
         drawing = 0.0 if self.painter is None else self.painter.expected(self._allowed())
-        looking = 0.0 if self.validation is None else self.validation.cost
+        looking = 0.0 if self.validation is None else self.validation.closing(self._allowed())
         return self._saving + looking + drawing + (0.0 if self.page is None else self.page.cost)
 
     def _allowed(self) -> float:
-        """Seconds that the grid at the end may take."""
+        """Seconds that the grid at the end may take, and the last look for copies."""
         if self.settings.minutes:
             return Painter.FRACTION * self.settings.minutes * 60
         return max(QUICK, Painter.FRACTION * self.trainer.seconds)
@@ -238,7 +238,7 @@ class Session:
             raise OSError(f"{self.folder} has been moved or removed while it was trained; step {trainer.step} is lost")
         if trainer.step != self._saved_step:
             assert self.validation is not None
-            self.validation.measure(trainer, last=self._finished())
+            self.validation.measure(trainer, self._allowed() if self._finished() else None)
         try:
             with self.log.phase("saving"):
                 save_checkpoint(root, trainer.tensors(), trainer.optimizer_states(), trainer.state())

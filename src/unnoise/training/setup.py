@@ -36,6 +36,7 @@ from unnoise.training.engine import Engine, choose_engine
 from unnoise.training.hold_out import AUTO, FEWEST, USUAL, hold_out, holds_out_unasked
 from unnoise.training.latents import with_autoencoder, with_latents
 from unnoise.training.settings import BEFORE, GUARD_BEFORE, DataSettings, TrainSettings, section
+from unnoise.training.shown import shown, told
 from unnoise.training.trainer import Trainer
 
 VALIDATION_IMAGES = 256
@@ -64,9 +65,16 @@ class Setup:
         """What trains them, at the checkpoint's step or at the start."""
         self.engine.prepare(self.model)
         with world.first_goes_ahead():
-            images = with_latents(self.model, self.images, self.engine.device, keep=not self.data.flip)
-        rows, size = self._training_rows(), self.settings.batch_size
-        loader = Loader(images, size, self.seed, self.engine.device, flip=self.data.flip, rows=rows)
+            images = with_latents(self.model, self.images, self.engine.device, keep=not self.data.mirrors)
+        loader = Loader(
+            images,
+            self.settings.batch_size,
+            self.seed,
+            self.engine.device,
+            flip=self.data.mirrors,
+            rows=self._training_rows(),
+            augment=float(self.data.augment),
+        )
         trainer = Trainer(self.objective, loader, self.settings, self.engine, self.seed, world)
         if checkpoint is not None:
             trainer.restore(checkpoint)
@@ -118,11 +126,12 @@ def prepare(
     images = open_split(source, data, "train")
     data = replace(data, stream=images.streams)
     data, held = _held_out(source, data, images, seed, stored, held)
+    data, config, shown_notes = shown(data, config, images, stored)
     config, notes = dialled(_guarded_as_before(config, stored), images.shape, device, stored)
     settings = section(TrainSettings, config.get("train", {}), "train")
     engine = choose_engine(settings, device)
     torch.manual_seed(seed)  # of the initial weights
-    config = {**config, "model": _with_widths(config.get("model", {}), images)}
+    config = {**config, "model": _with_widths(config.get("model", {}), images, data)}
     model, objective = build_parts(config, images.shape, len(images.classes))
     _prepare_conditions(model, images)
     sampler = _sampler(model, config.get("sampler"))
@@ -140,7 +149,20 @@ def prepare(
         "sampler": None if sampler is None else spec_of(SAMPLERS, sampler),
         "train": asdict(settings),
     }
-    return Setup(named, plain(complete), seed, data, settings, engine, images, model, objective, sampler, notes, held)
+    return Setup(
+        named,
+        plain(complete),
+        seed,
+        data,
+        settings,
+        engine,
+        images,
+        model,
+        objective,
+        sampler,
+        (*notes, *shown_notes),
+        held,
+    )
 
 
 def build_parts(config: Config, shape: tuple[int, int, int], classes: int) -> tuple[ImageModel, Objective]:
@@ -203,11 +225,11 @@ def _held_out(
     return replace(data, hold_out=asked), held
 
 
-def _with_widths(spec: Spec, images: Images) -> Spec:
+def _with_widths(spec: Spec, images: Images, data: DataSettings) -> Spec:
     """The [model] section with what its conditioner takes from the data."""
     if spec.get("conditioner") is None:
         return spec
-    return {**spec, "conditioner": with_widths(spec["conditioner"], images.batch([0]).cond)}
+    return {**spec, "conditioner": with_widths(spec["conditioner"], told(images.batch([0]).cond, data))}
 
 
 def _prepare_conditions(model: ImageModel, images: Images) -> None:

@@ -26,19 +26,21 @@ class Validation:
         """Whether the guard wants to look, whatever else is saved."""
         return self.guard is not None and self.guard.due()
 
-    @property
-    def cost(self) -> float:
-        """Seconds that the guard's look takes at the end."""
-        return 0.0 if self.guard is None else self.guard.cost
+    def closing(self, allowed: float) -> float:
+        """Seconds that the guard's look at the end takes, which is left away where it takes more than allowed."""
+        return self.guard.cost if self.guard is not None and self.guard.cost <= allowed else 0.0
 
     @property
     def why(self) -> str:
         """Why the guard ends the training; '' where it does not."""
         return self.guard.why if self.guard is not None and self.guard.stops else ""
 
-    def measure(self, trainer: Trainer, *, last: bool) -> None:
-        """Validates and records where the training stands. last: whether it is at its end."""
-        looking = self.due() or (last and self.guard is not None)
+    def measure(self, trainer: Trainer, last_allowed: float | None) -> None:
+        """Validates and records where the training stands.
+
+        last_allowed: of a training at its end, the seconds that the guard's last look may take.
+        """
+        looking = self.due() or (last_allowed is not None and self.closing(last_allowed) > 0)
         with self.log.phase("validating"):
             value = trainer.validate(self.batches) if self.batches else math.inf
             wanted = self.levels is not None and (looking or self.levels.due())

@@ -74,7 +74,7 @@ class Watchers:
         small = len(self.trainer.loader.rows) <= WATCHED
         if wanted == OFF or not small or not isinstance(setup.model, CanSample):
             return None
-        watch = CopyWatch(setup.training_images(), setup.data.flip, held_out)
+        watch = CopyWatch(setup.training_images(), setup.data.mirrors, held_out)
         if not watch.can_tell:
             return None
         drawing = Drawing(

@@ -1,0 +1,83 @@
+"""How images are shown in training: mirrored where the data allows it, changed where they are few."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from unnoise.aliases import Spec
+from unnoise.data import Images
+from unnoise.data.augment import AUGMENT, WIDTH
+from unnoise.data.mirror import mirror_images
+from unnoise.errors import UserError
+from unnoise.networks.combined import COMBINED, with_part
+from unnoise.objectives import OBJECTIVES
+from unnoise.registry import lookup
+from unnoise.runs.config import Config
+from unnoise.training.hold_out import AUTO, SMALL
+from unnoise.training.settings import DataSettings
+
+USUAL = 0.12
+"""The probability of a change, as Karras et al. 2022 have it on CIFAR-10."""
+POSITIONS = ("map", "image")
+"""Conditioners whose condition lies on the image, and would have to be changed with it."""
+
+
+def shown(
+    data: DataSettings, config: Config, images: Images, stored: Config | None
+) -> tuple[DataSettings, Config, tuple[str, ...]]:
+    """The settings of [data] without 'auto', the configuration with what the network is told, and notes.
+
+    stored: the configuration of the run that goes on, whose choices stay.
+
+    Raises:
+        UserError: for an augmentation that the model cannot be told of.
+    """
+    before = {} if stored is None else {"flip": False, "augment": 0.0, **stored["data"]}
+    notes: list[str] = []
+    if data.flip == AUTO:
+        data = replace(data, flip=before["flip"]) if before else _flipped(data, images, notes)
+    reason = why_not_augmented(config)
+    if data.augment == AUTO:
+        wanted = USUAL if reason is None and len(images) <= SMALL else 0.0
+        data = replace(data, augment=before.get("augment", wanted))
+    elif data.augment and reason is not None:
+        raise UserError(f"data.augment={data.augment:g} is not possible: {reason}; give 0")
+    if not data.augment:
+        return data, config, tuple(notes)
+    if not before:
+        notes.append(
+            f"images are moved, turned and stretched, each with probability {data.augment:g}, and the network is told "
+            "how; samples are of images as they are (data.augment)"
+        )
+    model = config.get("model", {})
+    return data, {**config, "model": {**model, "conditioner": with_part(model.get("conditioner"), AUGMENT)}}, (*notes,)
+
+
+def why_not_augmented(config: Config) -> str | None:
+    """Why a configuration's network cannot be told what was done to an image; None where it can."""
+    model: Spec = config.get("model", {})
+    kind = config.get("objective", {}).get("kind", "denoising")
+    if model.get("kind", "diffusion") != "diffusion" or not lookup(OBJECTIVES, kind, "objective").denoises:
+        return "only a network that learns to denoise is told what was done to an image"
+    codec = model.get("codec") or "pixels"
+    if (codec if isinstance(codec, str) else codec.get("kind")) != "pixels":
+        return "latents are of images as they are"
+    conditioner = model.get("conditioner") or {}
+    spec = {"kind": conditioner} if isinstance(conditioner, str) else conditioner
+    parts = spec.get("parts", {}) if spec.get("kind") == COMBINED else {spec.get("kind"): {}}
+    placed = [part for part in parts if part in POSITIONS]
+    return f"the condition {placed[0]!r} lies on the image, which would be moved" if placed else None
+
+
+def told(cond: Spec, data: DataSettings) -> Spec:
+    """The conditions of a batch of data, with an example of what augmentation adds to them."""
+    return {**cond, AUGMENT: torch.zeros(1, WIDTH)} if data.augment else cond
+
+
+def _flipped(data: DataSettings, images: Images, notes: list[str]) -> DataSettings:
+    found = mirror_images(images)
+    what = "images are shown mirrored too" if found.allowed else "images are not mirrored"
+    notes.append(f"{what}: {found.reason} (data.flip)")
+    return replace(data, flip=found.allowed)
