@@ -59,8 +59,11 @@ CASES = [
 def test_a_spot_goes_where_the_change_takes_it(
     what: Tensor, where: tuple[float, float], height: int, width: int
 ) -> None:
+    """Far from it there may be reflections, beyond what was an edge."""
     moved = augmented(spot(height, width, 5, 2), what)
-    assert centre_of_mass(moved) == pytest.approx(where, abs=0.05)
+    near = spot(height, width, *where) > 0.01
+    assert centre_of_mass(torch.where(near, moved, 0)) == pytest.approx(where, abs=0.1)
+    assert moved.max() > 0.8
 
 
 @pytest.mark.parametrize(("height", "width"), SIDES)
@@ -85,11 +88,9 @@ def test_from_what_the_network_is_told_the_image_comes_back(seed: int) -> None:
     told[:, 6:] = 0.1 * told[:, 6:].tanh()
     changed = augmented(image, told)
     back = F.grid_sample(changed, inverse(matrices(told, 48, 64), image), align_corners=False)
-    inside = F.grid_sample(
-        F.grid_sample(torch.ones_like(image), F.affine_grid(matrices(told, 48, 64).float(), [1, 1, 48, 64], False)),
-        inverse(matrices(told, 48, 64), image),
-        align_corners=False,
-    )
+    forth = F.affine_grid(matrices(told, 48, 64).float(), [1, 1, 48, 64], align_corners=False)
+    seen = F.grid_sample(torch.ones_like(image), forth, align_corners=False)
+    inside = F.grid_sample(seen, inverse(matrices(told, 48, 64), image), align_corners=False)
     kept = (inside > 0.999)[..., 2:-2, 2:-2]
     assert kept.double().mean() > 0.2
     difference = (back - image)[..., 2:-2, 2:-2][kept]

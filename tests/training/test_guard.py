@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +22,8 @@ from unnoise.training.findings import Findings
 from unnoise.training.guard import CHANCE, IN_A_ROW, Copies, Drawing, compared
 from unnoise.training.train import train
 
-SMALL = {
-    "model.network.channels": 8,
-    "model.network.multipliers": [1],
-    "model.network.attention": [],
-    "model.schedule.T": 10,
-    "sampler.steps": 2,
-    "train.batch_size": 8,
-    "train.samples": 4,
-    "train.keep": 1,
-    "train.precision": "fp32",
-}
-PIXELS = np.random.default_rng(0).integers(0, 256, (100, 1, 8, 8), dtype=np.uint8)
+from . import guarded
+from .guarded import PIXELS, SMALL, known
 
 
 def begun(out: Path, steps: int, **overrides: Any) -> Run:
@@ -54,12 +45,7 @@ def watchful(monkeypatch: pytest.MonkeyPatch) -> None:
 def copying(watchful: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """From its third look on the model draws training images."""
 
-    def draw(self: Drawing, look: int) -> torch.Tensor:
-        rows = np.random.default_rng(1).permutation(100)[:40]
-        known = torch.from_numpy(PIXELS[rows]).float() / 127.5 - 1
-        return known if look >= 2 else torch.randn(40, 1, 8, 8, generator=torch.Generator().manual_seed(look))
-
-    monkeypatch.setattr(Drawing, "draw", draw)
+    monkeypatch.setattr(Drawing, "draw", known)
 
 
 def copies(found: int, of: int) -> Copies:
@@ -233,3 +219,19 @@ def test_a_checkpoint_to_use_that_is_gone_or_damaged_is_done_without(tmp_path: P
     assert run.weights()["step"] == 2
     first.folder.rename(tmp_path / "elsewhere")
     assert run.weights()["step"] == 2
+
+
+def test_two_processes_stop_together(tmp_path: Path, together: Callable[..., None]) -> None:
+    together(2, guarded.__file__, tmp_path / "run")
+    run = Run.open(tmp_path / "run")
+    assert [one.step for one in checkpoints(run.folder / "checkpoints")][-1] == 3
+    assert run.weights()["step"] in (1, 2)
+
+
+def test_a_last_look_that_takes_too_long_is_left_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the plan a look takes an hour, and the training is to take a minute."""
+    monkeypatch.setattr(Drawing, "expected", 3600.0)
+    run = begun(tmp_path / "run", 3, **{"train.minutes": 1.0})
+    assert run.summary is not None
+    assert run.summary["steps"] == 3
+    assert not any("copies" in row for row in lines(run))

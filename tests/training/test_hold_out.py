@@ -143,6 +143,13 @@ def test_a_run_that_starts_from_another_on_the_same_images_holds_out_the_same(tm
     assert after.rows.tolist() == held.rows.tolist()
 
 
+def test_images_in_memory_have_no_test_split(tmp_path: Path) -> None:
+    """Asked for any split, they are opened as they are."""
+    run = begun(tmp_path / "run", Images(drawn(100)))
+    assert run.config["data"]["hold_out"] == 0.1
+    assert run.held_out() is not None
+
+
 def test_a_test_split_is_enough(tmp_path: Path) -> None:
     run = begun(tmp_path / "run", "digits")
     assert run.config["data"]["hold_out"] == 0

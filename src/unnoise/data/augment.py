@@ -18,8 +18,8 @@ from unnoise.host import sent
 AUGMENT = "augment"
 """The condition that says what was done."""
 WIDTH = 8
-"""Numbers that say what was done: mirrored, log2 of the scale, cos - 1 and sin of the turn, log2 of the stretch
-times cos and sin of twice the angle of its axis, and the shift in widths and heights. All are 0 where nothing was done."""
+"""Numbers that say what was done: mirrored, log2 of the scale, cos - 1 and sin of the turn, log2 of the stretch times
+cos and sin of twice the angle of its axis, and the shift in widths and heights. All are 0 where nothing was done."""
 SCALE, STRETCH, SHIFT = 0.2, 0.2, 0.125
 """Standard deviations of log2 of the scale, of log2 of the stretch, and of the shift (Karras et al. 2022, table 6)."""
 
@@ -65,7 +65,7 @@ def matrices(done: Tensor, height: int, width: int) -> Tensor:
 
 
 def augmented(images: Tensor, done: Tensor) -> Tensor:
-    """Images (B, C, H, W) to which `done` (B, WIDTH), on the CPU, is done, bilinearly, with reflections beyond the edges.
+    """Images (B, C, H, W) to which `done` (B, WIDTH), on the CPU, is done, bilinearly, with reflections beyond edges.
     What is only mirrored left to right, or left as it is, keeps its values to the bit."""
     theta = matrices(done, *images.shape[-2:])
     grid = F.affine_grid(sent(theta, images.device, images.dtype), list(images.shape), align_corners=False)

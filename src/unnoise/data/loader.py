@@ -13,7 +13,7 @@ from unnoise.data.streamed import AHEAD
 from unnoise.errors import UserError
 from unnoise.host import sent
 
-FLIP, CHANGE = 2, 3  # what a draw is for: part of its key; 1 is the order
+FLIP, CHANGE = 2, 4  # what a draw is for: part of its key; 1 and 3 are of the order
 ALL = slice(None)
 RESIDENT_FRACTION = 0.25  # of the free device memory: a set up to this size is kept on a CUDA device
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -148,7 +149,7 @@ class Guard:
 
     def look(self, losses: ByLevel | None) -> None:
         """Draws samples, counts copies, compares the losses with the least before, and says what it finds."""
-        begun, trainer = self._clock(), self._trainer
+        trainer = self._trainer
         copies = self._copies()
         copied, real = self._watch.real
         values = {"copies": copies.found / len(copies.samples), "copies_base_rate": copied / real}
@@ -163,6 +164,12 @@ class Guard:
             findings = replace(findings, why=why)
             self._log.warn(trainer.step, f"{why}; pairs: {self._picture_file}")
         trainer.findings = findings
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Around a look and what is measured for it: how long that takes says when the next is due."""
+        begun = self._clock()
+        yield
         now = self._clock()
         self.cost = now - begun
         self._allowed = now + self._pause

@@ -52,7 +52,7 @@ class DataSettings:
 
 SHOWN = ("flip", "augment", "hold_out")
 """Keys of [data] that are not about reading."""
-BEFORE: Record = {"hold_out": 0.0, "stream": False}
+BEFORE: Record = {"hold_out": 0.0, "flip": False, "augment": 0.0, "stream": False}
 """Keys of [data] that older runs do not have, as they were trained."""
 GUARD_BEFORE = "warn"
 """train.guard of older runs."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from unnoise.aliases import Source, Spec
 from unnoise.data import Batch, Images, Loader
 from unnoise.data.cache import cache_folder
 from unnoise.data.fields import present
-from unnoise.errors import NoSplit, UserError
+from unnoise.errors import UserError
 from unnoise.models import CanDenoise, ImageModel
 from unnoise.models.assembly import build_model, model_spec
 from unnoise.networks.combined import with_widths
@@ -30,12 +30,12 @@ from unnoise.runs.run import Run
 from unnoise.runtime.memory import within_memory
 from unnoise.runtime.world import ALONE, World
 from unnoise.samplers import SAMPLERS, Sampler
-from unnoise.sources import open_source, resolved
+from unnoise.sources import resolved
 from unnoise.training.dial import dialled
 from unnoise.training.engine import Engine, choose_engine
-from unnoise.training.hold_out import AUTO, FEWEST, USUAL, hold_out, holds_out_unasked
 from unnoise.training.latents import with_autoencoder, with_latents
-from unnoise.training.settings import BEFORE, GUARD_BEFORE, DataSettings, TrainSettings, section
+from unnoise.training.opening import choose_held_out, open_split, open_test_split
+from unnoise.training.settings import GUARD_BEFORE, DataSettings, TrainSettings, section
 from unnoise.training.shown import shown, told
 from unnoise.training.trainer import Trainer
 
@@ -125,7 +125,7 @@ def prepare(
     data = _read_as_before(section(DataSettings, config.get("data", {}), "data"), stored)
     images = open_split(source, data, "train")
     data = replace(data, stream=images.streams)
-    data, held = _held_out(source, data, images, seed, stored, held)
+    data, held = choose_held_out(source, data, images, seed, stored, held)
     data, config, shown_notes = shown(data, config, images, stored)
     config, notes = dialled(_guarded_as_before(config, stored), images.shape, device, stored)
     settings = section(TrainSettings, config.get("train", {}), "train")
@@ -174,11 +174,6 @@ def build_parts(config: Config, shape: tuple[int, int, int], classes: int) -> tu
         return model, build_objective(config.get("objective", {}), model)
 
 
-def open_split(source: Source, data: DataSettings, split: str) -> Images:
-    """A split of a source, read as [data] says."""
-    return open_source(source, split=split, **data.reading())
-
-
 def _read_as_before(data: DataSettings, stored: Config | None) -> DataSettings:
     """A run that goes on reads its images as it did, whatever room the disk has by now: the order depends on it."""
     if stored is None or data.stream is not None:
@@ -192,37 +187,6 @@ def _guarded_as_before(config: Config, stored: Config | None) -> Config:
     if stored is None or "guard" in stored["train"] or "guard" in train:
         return config
     return {**config, "train": {**train, "guard": GUARD_BEFORE}}
-
-
-def open_test_split(source: Source, data: DataSettings) -> Images | None:
-    """The test split, read as [data] says; None where the source has none."""
-    try:
-        return open_split(source, data, "test")
-    except NoSplit:
-        return None
-
-
-def _held_out(
-    source: Source, data: DataSettings, images: Images, seed: int, stored: Config | None, known: HeldOut | None
-) -> tuple[DataSettings, HeldOut | None]:
-    """The settings with the fraction that is held out, and the images: those `known` of this set, else chosen anew."""
-    asked = data.hold_out
-    if asked == AUTO and stored is not None:
-        asked = {**BEFORE, **stored["data"]}["hold_out"]
-    if known is not None and known.of(images) and asked != 0:
-        fraction = round(len(known.rows) / len(images), 6) if asked == AUTO else asked
-        return replace(data, hold_out=fraction), known
-    if asked == AUTO:
-        wanted = holds_out_unasked(images) and open_test_split(source, data) is None
-        held = hold_out(images, USUAL, seed) if wanted else None
-        return replace(data, hold_out=0.0 if held is None else USUAL), held
-    held = hold_out(images, asked, seed) if asked else None
-    if asked and held is None:
-        raise UserError(
-            f"data.hold_out={asked:g} of {images.source}: among its {len(images):,} images no {FEWEST} can be held out "
-            "without splitting near-duplicates or groups; give 0 to train on all of them"
-        )
-    return replace(data, hold_out=asked), held
 
 
 def _with_widths(spec: Spec, images: Images, data: DataSettings) -> Spec:

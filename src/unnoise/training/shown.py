@@ -16,7 +16,7 @@ from unnoise.objectives import OBJECTIVES
 from unnoise.registry import lookup
 from unnoise.runs.config import Config
 from unnoise.training.hold_out import AUTO, SMALL
-from unnoise.training.settings import DataSettings
+from unnoise.training.settings import BEFORE, DataSettings
 
 USUAL = 0.12
 """The probability of a change, as Karras et al. 2022 have it on CIFAR-10."""
@@ -34,7 +34,7 @@ def shown(
     Raises:
         UserError: for an augmentation that the model cannot be told of.
     """
-    before = {} if stored is None else {"flip": False, "augment": 0.0, **stored["data"]}
+    before = {} if stored is None else {**BEFORE, **stored["data"]}
     notes: list[str] = []
     if data.flip == AUTO:
         data = replace(data, flip=before["flip"]) if before else _flipped(data, images, notes)

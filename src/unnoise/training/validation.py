@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from unnoise.data import Batch
@@ -41,14 +42,15 @@ class Validation:
         last_allowed: of a training at its end, the seconds that the guard's last look may take.
         """
         looking = self.due() or (last_allowed is not None and self.closing(last_allowed) > 0)
-        with self.log.phase("validating"):
-            value = trainer.validate(self.batches) if self.batches else math.inf
-            wanted = self.levels is not None and (looking or self.levels.due())
-            losses = self.levels.measure(trainer) if self.levels is not None and wanted else None
-        by_level = {} if losses is None else losses.record()
-        self.log.record(trainer.step, {"validation_loss": round(value, 6), **by_level})
-        if looking and self.guard is not None:
-            self.guard.look(losses)
+        with self.guard.timed() if self.guard is not None and looking else nullcontext():
+            with self.log.phase("validating"):
+                value = trainer.validate(self.batches) if self.batches else math.inf
+                wanted = self.levels is not None and (looking or self.levels.due())
+                losses = self.levels.measure(trainer) if self.levels is not None and wanted else None
+            by_level = {} if losses is None else losses.record()
+            self.log.record(trainer.step, {"validation_loss": round(value, 6), **by_level})
+            if looking and self.guard is not None:
+                self.guard.look(losses)
         before_copying = self.guard is None or not self.guard.why or trainer.best[1] is None
         if value < trainer.best[0] and before_copying:
             trainer.best = (value, trainer.step)

@@ -7,7 +7,7 @@ import numpy as np
 from unnoise.models import CanSample, Diffusion
 from unnoise.runs.run import Run
 from unnoise.training.copy_watch import WATCHED, CopyWatch
-from unnoise.training.guard import OFF, STOP, Drawing, Guard
+from unnoise.training.guard import EVERY, OFF, STOP, Drawing, Guard
 from unnoise.training.levels import LevelLosses, count_within
 from unnoise.training.log import TrainLog
 from unnoise.training.noise_watch import NoiseWatch
@@ -21,8 +21,6 @@ FORWARD = 1 / 3
 """How long a forward pass takes, of a training step."""
 LOOKED_AT = 64
 """Images that samples are compared with, to tell whether they are noise."""
-BETWEEN = 20.0
-"""Seconds between two measurements of losses by level that are planned for, at least."""
 
 
 class Watchers:
@@ -54,15 +52,17 @@ class Watchers:
 
     def validation(self) -> Validation:
         """On the held-out images, or on those of the training where there are none."""
-        return Validation(self.setup.validation(self._judged), self.log, self._levels(), self._guard())
+        guard = self._guard()
+        between = EVERY if guard is not None else max(EVERY, 60 * self.setup.settings.save_every)
+        return Validation(self.setup.validation(self._judged), self.log, self._levels(between), guard)
 
-    def _levels(self) -> LevelLosses | None:
+    def _levels(self, between: float) -> LevelLosses | None:
+        """between: seconds from one measurement to the next, roughly."""
         setup, held_out = self.setup, self._held_out
         if held_out is None or not setup.objective.denoises or not isinstance(setup.model, Diffusion):
             return None
         rows = self.trainer.loader.rows
-        seconds = max(BETWEEN, 60 * setup.settings.save_every)
-        count = count_within(seconds, self.seconds_each, min(len(held_out), len(rows)))
+        count = count_within(between, self.seconds_each, min(len(held_out), len(rows)))
         chosen = np.random.default_rng(setup.seed).permutation(rows)[:count]
         return LevelLosses(
             setup.model, setup.batches(held_out, np.arange(count)), setup.batches(setup.images, np.sort(chosen))
