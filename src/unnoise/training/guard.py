@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from scipy.stats import hypergeom
+from scipy.stats import t as student
 from torch import Tensor
 
 from unnoise.data import Images, image_grid, save_png
@@ -40,9 +41,9 @@ EVERY = 20.0
 """Seconds between two looks, at least."""
 CHANCE = 1e-3
 """Probability below which the share of copies has left the base rate."""
-RISE, ERRORS, IN_A_ROW = 0.05, 3.0, 3
-"""A held-out loss is clearly above its least by this fraction of it and so many standard errors of the difference,
-image by image; so often in a row shows that images are learned by heart."""
+RISE, DOUBT, IN_A_ROW = 0.05, 0.05, 3
+"""A held-out loss is clearly above its least by this fraction of it, where the difference has this probability by
+Student's t-test, image by image; so often in a row shows that images are learned by heart."""
 PAIRS, PAIRS_IN_A_ROW = 12, 4
 
 
@@ -218,8 +219,8 @@ def compared(findings: Findings, losses: Tensor, step: int) -> Findings:
     if len(least) != len(losses) or losses.mean() < least.mean():
         return replace(findings, rises=0, least=tuple(losses.tolist()), least_step=step)
     difference = losses - least
-    error = difference.std() / len(difference) ** 0.5
-    clear = difference.mean() > max(RISE * float(least.mean()), ERRORS * float(error))
+    error = float(difference.std()) / len(difference) ** 0.5
+    clear = float(difference.mean()) > max(RISE * float(least.mean()), student.isf(DOUBT, len(difference) - 1) * error)
     return replace(findings, rises=findings.rises + 1 if clear else 0)
 
 
