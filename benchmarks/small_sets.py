@@ -87,7 +87,7 @@ def curve(out: Path, count: int, seconds: float, settings: list[str]) -> None:
     found = checkpoints(out / "checkpoints")
     best = found[-1].state()["best"][1]
     steps = {best, *(found[i].step for i in np.linspace(0, len(found) - 1, MEASURED).astype(int))}
-    model, distances = run.load("cpu"), []
+    model, distances = run.diffusion("a curve", "cpu"), []
     for checkpoint in found:
         if checkpoint.step in steps:
             model.load_state_dict(checkpoint.tensors("ema"))
