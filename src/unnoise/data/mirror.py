@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from unnoise.data.images import Images
-from unnoise.data.near_duplicates import grouped, small
+from unnoise.data.near_duplicates import all_small, grouped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +50,7 @@ def mirror_images(images: Images) -> Mirror:
     rows = np.sort(np.random.default_rng(0).permutation(len(images))[:MOST])
     chosen = images.subset(rows)
     apart = _comparable(chosen)
-    pictures = small(chosen.batch(range(len(chosen))).image)
+    pictures = all_small(chosen)
     chances = [_nearer(features, mirrored, apart) for features, mirrored in _spaces(pictures)]
     chance, trials = max(chances)
     share = f"{chance:.0%} of the images are nearer to another image than to the mirror image of any"

@@ -83,6 +83,14 @@ def small(images: Tensor) -> Tensor:
     return F.adaptive_avg_pool2d(images, (min(height, SIDE), min(width, SIDE)))
 
 
+def all_small(images: Images) -> Tensor:
+    """`small` of a whole set, a block at a time."""
+    import torch
+
+    parts = blocks(len(images), FLOAT * images.pixels[:1].nbytes)
+    return torch.cat([small(images.batch(np.arange(rows.start, rows.stop)).image) for rows in parts])
+
+
 def _equal(keys: list) -> np.ndarray:
     """(2, L): each row linked to the row before it with the same key."""
     rows: dict[object, list[int]] = {}
@@ -96,11 +104,7 @@ def _near(images: Images) -> list[np.ndarray]:
     """(2, L) each: pairs of near-duplicates, a tile at a time."""
     import torch
 
-    parts = [
-        small(images.batch(np.arange(rows.start, rows.stop)).image)
-        for rows in blocks(len(images), FLOAT * images.pixels[:1].nbytes)
-    ]
-    x = torch.cat(parts).flatten(1)
+    x = all_small(images).flatten(1)
     x -= x.mean(0)
     squared = x.square().sum(1)
     links = []

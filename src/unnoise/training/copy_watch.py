@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from unnoise.data import Images
-from unnoise.data.near_duplicates import grouped, small
+from unnoise.data.near_duplicates import all_small, grouped, small
 from unnoise.metrics.copies import Likeness, likeness
 from unnoise.seeding import generator
 
@@ -39,7 +39,7 @@ class CopyWatch:
         self.images, self.mirrored = images, mirrored
         self._held_out = held_out
         self._groups = torch.from_numpy(grouped(images).number)
-        self._training = _smoothed(small(images.batch(range(len(images))).image))
+        self._training = _smoothed(all_small(images))
 
     @property
     def can_tell(self) -> bool:

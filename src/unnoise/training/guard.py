@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -145,8 +146,10 @@ class Guard:
         """Whether the training is to end."""
         return self._stops and bool(self.why)
 
-    def due(self) -> bool:
-        return self._clock() >= self._allowed
+    def due(self, since: float = math.inf, saving: float = 0.0) -> bool:
+        """Whether a look, and the checkpoint that goes with it, may take their time: since: seconds since the last
+        checkpoint; saving: seconds that it took."""
+        return self._clock() >= self._allowed and since >= saving / FRACTION
 
     def look(self, losses: ByLevel | None) -> None:
         """Draws samples, counts copies, compares the losses with the least before, and says what it finds."""

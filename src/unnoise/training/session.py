@@ -141,7 +141,8 @@ class Session:
             return
         if logged or self._finished():
             self._report(results)
-        looking = self.validation is not None and self.validation.due() and not self._finished()
+        since = self.clock() - self._saved
+        looking = self.validation is not None and self.validation.due(since, self._saving) and not self._finished()
         saving = self.world.is_first and (looking or self._due(self._saved, self.settings.save_every))
         (saving,) = self.world.agree(saving)
         if saving:

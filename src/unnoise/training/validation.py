@@ -23,9 +23,12 @@ class Validation:
     levels: LevelLosses | None = None
     guard: Guard | None = None
 
-    def due(self) -> bool:
-        """Whether the guard wants to look, whatever else is saved."""
-        return self.guard is not None and self.guard.due()
+    def due(self, since: float, saving: float) -> bool:
+        """Whether the guard wants to look, and so a checkpoint is wanted.
+
+        since: seconds since the last one; saving: seconds that it took.
+        """
+        return self.guard is not None and self.guard.due(since, saving)
 
     def closing(self, allowed: float) -> float:
         """Seconds that the guard's look at the end takes, which is left away where it takes more than allowed."""
@@ -41,7 +44,9 @@ class Validation:
 
         last_allowed: of a training at its end, the seconds that the guard's last look may take.
         """
-        looking = self.due() or (last_allowed is not None and self.closing(last_allowed) > 0)
+        looking = (self.guard is not None and self.guard.due()) or (
+            last_allowed is not None and self.closing(last_allowed) > 0
+        )
         with self.guard.timed() if self.guard is not None and looking else nullcontext():
             with self.log.phase("validating"):
                 value = trainer.validate(self.batches) if self.batches else math.inf
