@@ -19,7 +19,7 @@ from unnoise.runs.checkpoint import checkpoints, save_checkpoint
 from unnoise.runs.run import Run
 from unnoise.training import guard as module
 from unnoise.training.findings import Findings
-from unnoise.training.guard import CHANCE, IN_A_ROW, Copies, Drawing, compared
+from unnoise.training.guard import CHANCE, IN_A_ROW, Copies, Drawing, Guard, compared
 from unnoise.training.train import train
 
 from . import guarded
@@ -235,3 +235,23 @@ def test_a_last_look_that_takes_too_long_is_left_away(tmp_path: Path, monkeypatc
     assert run.summary is not None
     assert run.summary["steps"] == 3
     assert not any("copies" in row for row in lines(run))
+
+
+def test_a_look_waits_for_the_time_that_looks_and_checkpoints_take() -> None:
+    """20 s after the last at least; ten times as long as a look, or as a checkpoint, takes."""
+    now = 100.0
+    model = unnoise.models.GAN.__new__(unnoise.models.GAN)
+    drawing = Drawing(model, None, Images(PIXELS), 1.0, 0.25, 64)  # 16 images: 4 s
+    guard = Guard(None, True, None, drawing, Path(), None, lambda: now)  # type: ignore[arg-type]
+    assert not guard.due()
+    now = 139.9
+    assert not guard.due()
+    now = 140.0
+    assert guard.due()
+    assert not guard.due(since=29.0, saving=3.0)
+    assert guard.due(since=30.0, saving=3.0)
+    with guard.timed():
+        now += 1.0
+    assert not guard.due()
+    now += 20.0
+    assert guard.due()
