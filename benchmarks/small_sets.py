@@ -120,7 +120,7 @@ def plot(png: Path, folders: list[Path]) -> None:
         for panel in column:
             panel.axvline(found["best"], color="grey", lw=0.8, ls="--")
             panel.spines[["top", "right"]].set_visible(False)
-        column[0].set_title(f"{folder.name}: {found['images']} images")
+        column[0].set_title(f"{found['images']:,} images")
         column[2].set(xlabel="step", ylim=(-0.02, 1))
     for panel, label in zip(axes[:, 0], ("denoising loss", "Frechet distance, pixels", "share of copies"), strict=True):
         panel.set_ylabel(label)
