@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from unnoise.training.dial import dialled
 from unnoise.training.engine import Engine, choose_engine
 from unnoise.training.latents import with_autoencoder, with_latents
 from unnoise.training.opening import choose_held_out, open_split, open_test_split
-from unnoise.training.settings import GUARD_BEFORE, DataSettings, TrainSettings, section
+from unnoise.training.settings import BEFORE, GUARD_BEFORE, DataSettings, TrainSettings, section
 from unnoise.training.shown import shown, told
 from unnoise.training.trainer import Trainer
 
