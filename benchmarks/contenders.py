@@ -10,6 +10,7 @@ import sys
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
 from typing import Any
 
 import torch
@@ -196,6 +197,8 @@ def stand_in_for_torchvision() -> None:
             import torchvision  # type: ignore[import-not-found]  # noqa: F401
         except Exception:
             parts = {name: types.ModuleType(name) for name in ("torchvision", "torchvision.transforms")}
+            for name, part in parts.items():
+                part.__spec__ = ModuleSpec(name, None)  # libraries ask for it to see whether the package is there
             transforms = parts["torchvision.transforms"]
             parts["torchvision"].transforms = transforms  # type: ignore[attr-defined]
             parts["torchvision"].utils = types.SimpleNamespace()  # type: ignore[attr-defined]
