@@ -9,6 +9,7 @@ from unnoise.objectives.denoising import Denoising
 from unnoise.objectives.elbo import Elbo
 from unnoise.objectives.objective import Loss, Objective, Phase
 from unnoise.objectives.reconstruction import Reconstruction
+from unnoise.objectives.reflow import Reflow
 from unnoise.objectives.variational import Variational
 
 OBJECTIVES: dict[str, type[Objective]] = {
@@ -21,6 +22,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "adversarial-elbo": AdversarialElbo,
     "classification": Classification,
     "consistency": Consistency,
+    "reflow": Reflow,
 }
 
 __all__ = [
@@ -36,5 +38,6 @@ __all__ = [
     "Objective",
     "Phase",
     "Reconstruction",
+    "Reflow",
     "Variational",
 ]
