@@ -20,6 +20,7 @@ from unnoise.models.codec import CODECS, Latents, Pixels
 from unnoise.models.image_model import CanDenoise, CanReconstruct, Conditions, Guidance, ImageModel
 from unnoise.models.sample_arguments import sample_arguments
 from unnoise.networks import NETWORKS
+from unnoise.networks.activations import ShowsActivations
 from unnoise.networks.combined import build_conditioner, conditioner_spec
 from unnoise.networks.conditioner import Conditioner, Conditioning
 from unnoise.networks.lora import add_lora
@@ -191,6 +192,17 @@ class Diffusion(ImageModel, CanDenoise):
         output, var_mix = self._predict(x_t, t, conditioning)
         denoised = self.parametrization.invert(self.schedule, output, x_t, t)
         return denoised if var_mix is None else replace(denoised, var_mix=var_mix)
+
+    def activations(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None) -> list[Tensor]:
+        """What the network's layers make of x_t at time t, (B, c, h, w) each.
+
+        Raises:
+            UserError: for a network that does not show them.
+        """
+        if not isinstance(self.network, ShowsActivations):
+            raise UserError(f"the network {type(self.network).__name__} does not show its layers; unet and dit do")
+        told = None if self.conditioner is None else self.conditioner(cond, x_t.shape[0])
+        return self.network.activations(*self._network_input(x_t, t), told)
 
     def encoded(self, batch: Batch) -> Tensor:
         """What is diffused of a batch: the latents it brings, or those that the codec makes of its images."""

@@ -72,7 +72,7 @@ class Consistency(Objective):
             return {}
         return {"teacher": self._teacher.to(self.model.device)}
 
-    def before_step(self, step: int) -> None:
+    def before_step(self, step: int, progress: float = 0.0) -> None:
         self._step = step
         if step == 0 and self._teacher is not None:
             self._teacher.load_state_dict(self.model.state_dict())

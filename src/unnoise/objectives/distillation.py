@@ -37,20 +37,21 @@ class Distillation(Objective):
     def modules(self) -> dict[str, nn.Module]:
         return {"teacher": self._teacher.to(self.model.device)}
 
-    def before_step(self, step: int) -> None:
+    def before_step(self, step: int, progress: float = 0.0) -> None:
         if step == 0:
             self._teacher.load_state_dict(self.model.state_dict())
 
     @contextmanager
-    def teaching(self, x: Tensor) -> Iterator[Denoiser]:
-        """The guided teacher. It drops the conditions that the student, called with as many rows after it, drops."""
+    def teaching(self, x: Tensor, guided: bool = True) -> Iterator[Denoiser]:
+        """The teacher, with guidance or without. It drops the conditions that the student, called with as many rows
+        after it, drops."""
         teacher = self._teacher
         if teacher.conditioner is None:
             yield teacher
             return
         teacher.conditioner.train(self.model.training)
         with replayed(x):
-            yield ClassifierFree(self.guidance)(CachedConditioning(teacher))
+            yield ClassifierFree(self.guidance if guided else 1.0)(CachedConditioning(teacher))
 
 
 def replayed(like: Tensor) -> AbstractContextManager[None]:
