@@ -34,7 +34,8 @@ BATCH, DRAWN, TEACHER_CALLS = 512, 4_000, 50
 CALLS = (1, 2, 4)
 STUDENTS: Mapping[str, tuple[dict[str, Any], type[Sampler], float]] = {
     "adversarial": ({"kind": "adversarial-diffusion"}, Renoise, 3e-4),
-    "consistency": (
+    "consistency": ({"kind": "easy-consistency"}, Renoise, 1e-3),
+    "consistency distillation, fixed intervals": (
         {
             "kind": "consistency",
             "teacher": True,

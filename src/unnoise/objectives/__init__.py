@@ -7,6 +7,7 @@ from unnoise.objectives.classification import Classification
 from unnoise.objectives.consistency import Consistency
 from unnoise.objectives.continuous_bound import ContinuousBound
 from unnoise.objectives.denoising import Denoising
+from unnoise.objectives.easy_consistency import EasyConsistency
 from unnoise.objectives.elbo import Elbo
 from unnoise.objectives.objective import Loss, Objective, Phase
 from unnoise.objectives.progressive import Progressive
@@ -25,6 +26,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "adversarial-diffusion": AdversarialDiffusion,
     "classification": Classification,
     "consistency": Consistency,
+    "easy-consistency": EasyConsistency,
     "progressive": Progressive,
     "reflow": Reflow,
 }
@@ -38,6 +40,7 @@ __all__ = [
     "Consistency",
     "ContinuousBound",
     "Denoising",
+    "EasyConsistency",
     "Elbo",
     "Loss",
     "Objective",

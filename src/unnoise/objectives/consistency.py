@@ -88,7 +88,7 @@ class Consistency(Objective):
             with _replayed(x_t):
                 target = self.consistent(x_s, s, cond)
         distances = pseudo_huber(self.consistent(x_t, t, cond), target)
-        weights = (_ratio(schedule, t) - _ratio(schedule, s)) ** -self.gap_power
+        weights = (ratio(schedule, t) - ratio(schedule, s)) ** -self.gap_power
         total = (per_row(weights, distances) * distances).mean()
         return Loss(total, {"loss": total.detach(), "intervals": torch.tensor(float(self.count()))})
 
@@ -161,7 +161,7 @@ def path(schedule: Schedule, intervals: int) -> Tensor:
     return torch.cat([kept, rising[-1:]])
 
 
-def _ratio(schedule: Schedule, t: Tensor) -> Tensor:
+def ratio(schedule: Schedule, t: Tensor) -> Tensor:
     """sigma / alpha, at most the grid's greatest: t_max stands for that one, however much further it lies."""
     return (schedule.sigma(t) / schedule.alpha(t)).clamp(max=GREATEST_RATIO)
 
