@@ -10,15 +10,6 @@ from unnoise.aliases import Spec
 from unnoise.runs.run import Run
 from unnoise.training.pairs import affordable_pairs
 
-ADVERSARIES: Spec = {
-    "train.optimizer": "adamw",
-    "train.learning_rate": 2e-4,
-    "train.betas": [0.0, 0.99],
-    "train.warmup": 20,
-    "train.decay": 0.0,
-    "train.ema": 0.995,
-}
-
 
 @dataclass(frozen=True)
 class Method:
@@ -45,12 +36,24 @@ class Method:
 METHODS: dict[str, Method] = {
     "adversarial": Method(
         "the teacher's network as a generator of one call, against a discriminator on its own activations",
-        {"objective.kind": "adversarial-diffusion", "sampler.kind": "renoise", "sampler.steps": 1, **ADVERSARIES},
+        {
+            "objective.kind": "adversarial-diffusion",
+            "model.jumps": True,
+            "sampler.kind": "renoise",
+            "sampler.steps": 2,
+            "train.optimizer": "adamw",
+            "train.learning_rate": 2e-4,
+            "train.betas": [0.0, 0.99],
+            "train.warmup": 20,
+            "train.decay": 0.0,
+            "train.ema": 0.995,
+        },
     ),
     "consistency": Method(
         "the same x_0 from two times of a path, which are far apart at first and near in the end",
         {
             "objective.kind": "easy-consistency",
+            "model.jumps": True,
             "sampler.kind": "renoise",
             "sampler.steps": 2,
             "train.optimizer": "adamw",
@@ -61,7 +64,11 @@ METHODS: dict[str, Method] = {
     ),
     "progressive": Method(
         "one step of DDIM in place of two of the teacher, again and again",
-        {"objective.kind": "progressive", "sampler": {"kind": "ddim", "steps": 2, "grid": "trailing"}},
+        {
+            "objective.kind": "progressive",
+            "model.jumps": True,
+            "sampler": {"kind": "ddim", "steps": 2, "grid": "trailing"},
+        },
     ),
     "reflow": Method(
         "a flow trained again on the pairs of noise and image that the teacher joins, which is straighter",
