@@ -36,7 +36,7 @@ class Consistency(Objective):
     not take is from Song & Dhariwal 2023, section 3 and table 1; gap_power = 0 is the weight of Song et al. 2023.
     teacher = false: x_s has the clean image and the noise of x_t (consistency training). teacher = true: x_s is one
     step of Heun's method from x_t along the flow of the model as it was before the first step, so training has to
-    start from a diffusion run, as `unnoise distill` does (consistency distillation, Song et al. 2023, algorithm 2).
+    start from a diffusion run, by `unnoise train --from` (consistency distillation, Song et al. 2023, algorithm 2).
     Raises UserError for a model whose f would be the network's answer enlarged beyond use.
     """
 

@@ -19,7 +19,7 @@ STRAIGHTNESS_ROWS, STRAIGHTNESS_STEPS = 64, 20
 
 def distill(
     run: Run | str | Path,
-    method: str = "consistency",
+    method: str = "adversarial",
     out: str | Path | None = None,
     steps: int | None = None,
     minutes: float | None = None,

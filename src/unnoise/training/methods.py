@@ -42,7 +42,7 @@ METHODS: dict[str, Method] = {
             "sampler.kind": "renoise",
             "sampler.steps": 2,
             "train.optimizer": "adamw",
-            "train.learning_rate": 2e-4,
+            "train.learning_rate": 6e-4,
             "train.betas": [0.0, 0.99],
             "train.warmup": 20,
             "train.decay": 0.0,
