@@ -148,6 +148,9 @@ def test_the_spec_round_trips_and_an_unknown_game_is_named() -> None:
     assert objective_spec(build_objective(spec, made.model)) == spec
     with pytest.raises(ValueError, match="did you mean 'hinge'"):
         make(game="hing")
+    for least, most in ((0.0, 0.5), (0.5, 0.5), (0.1, 1.0)):
+        with pytest.raises(ValueError, match=r"0 < objective\.least"):
+            make(least=least, most=most)
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(resumed_equals_uninterrupted: Any) -> None:

@@ -141,3 +141,8 @@ def test_as_many_pairs_as_a_third_of_the_time_allows(teacher: Path, tmp_path: Pa
     assert affordable_pairs(base, tmp_path / "new", 0.0, "cpu") == {}
     assert affordable_pairs(base, tmp_path / "new", 1e-6, "cpu") == {"objective.pairs": 256}
     assert affordable_pairs(base, tmp_path / "new", 1e6, "cpu") == {"objective.pairs": 16_384}
+
+
+def test_the_page_about_students_describes_every_method() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "students.md").read_text("utf-8")
+    assert all(f"| `{name}` | " in page for name in METHODS)

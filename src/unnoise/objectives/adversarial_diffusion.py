@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from unnoise.aliases import Conditions
 from unnoise.data.batch import Batch
+from unnoise.errors import UserError
 from unnoise.models.diffusion import Diffusion
 from unnoise.networks.activations import Heads
 from unnoise.networks.batch_part import std_over_rows
@@ -25,8 +26,9 @@ class AdversarialDiffusion(Distillation):
 
     x_t is noise at t_max and a noisy image elsewhere. The discriminator sees image and sample with new noise, as the
     network saw them before the first step: `Heads` on the activations of the frozen network, which alone learn. The
-    noise level's angle atan(sigma / alpha) is uniform between `least` and `most` times a right angle. game: a name in
-    GAMES. penalty: the weight of ||grad of the logits||^2 / 2 in the activations of images, R1 in that space.
+    noise level's angle atan(sigma / alpha) is uniform between `least` and `most` times a right angle; UserError where
+    these are not 0 < least < most < 1. game: a name in GAMES. penalty: the weight of ||grad of the logits||^2 / 2 in
+    the activations of images, R1 in that space.
     """
 
     def __init__(
@@ -40,6 +42,8 @@ class AdversarialDiffusion(Distillation):
         most: float = 0.7,
     ) -> None:
         super().__init__(model)
+        if not 0 < least < most < 1:
+            raise UserError(f"need 0 < objective.least < objective.most < 1, got {least} and {most}")
         self.calls, self.game, self.penalty, self.channels = calls, game, penalty, channels
         self.least, self.most = least, most
         self._game = lookup(GAMES, game, "game")

@@ -7,6 +7,7 @@ from pathlib import Path
 from unnoise.aliases import Spec
 from unnoise.errors import UserError
 from unnoise.models import Diffusion
+from unnoise.progress import notice
 from unnoise.registry import lookup
 from unnoise.runs.run import Run
 from unnoise.samplers.straightness import straightness
@@ -52,6 +53,7 @@ def distill(
     limit = {"train.minutes": 0.0 if minutes is None else minutes, **({} if steps is None else {"train.steps": steps})}
     folder = Path(out or Path("runs") / f"{base.folder.resolve().name}-{method}")
     given = overrides or {}
+    notice(f"{method}: {chosen_method.about}")
     timed = chosen_method.timed
     found = {} if timed is None else timed(base, folder, limit["train.minutes"], device)
     chosen = {**chosen_method.changes, **found, **limit, **given}
