@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ from unnoise.evaluation import compare
 from unnoise.evaluation.entry import Entry
 from unnoise.evaluation.metrics import frechet
 from unnoise.evaluation.plots import INK, bars, binned, curves
+from unnoise.evaluation.table import lineage_seconds, training_seconds
 from unnoise.evaluation.target import Target
 from unnoise.metrics.restoration import psnr
 from unnoise.models import CanReconstruct
+from unnoise.runs.run import Run
 from unnoise.sources import open_source
 from unnoise.training.train import train
 
@@ -54,7 +57,7 @@ def test_the_page_is_whole_in_one_file_and_reads_on_light_and_dark(compared: dic
     page = Path(compared["report"]).read_text()
     assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", page)
     assert "prefers-color-scheme: dark" in page
-    assert page.count("<svg") == 3  # distance against steps, loss, bits per t
+    assert page.count("<svg") == 4  # distance against steps and against time, loss, bits per t
     assert INK not in page
     assert "not the FID of the literature" in page
     assert "Nearest training images" in page
@@ -172,3 +175,34 @@ def test_the_page_says_which_classes_are_left_out_by_more_than_chance(tmp_path: 
     assert [row["modes"] for row in found["table"]] == ["1/10", "10/10"]
     assert "threes leaves out 9 of 10 classes (0, 1, 2, 4, 5, 6, 7, 8, 9): mode collapse" in page
     assert "all leaves out" not in page
+
+
+def test_a_student_costs_what_it_began_with_as_well(run: Path, tmp_path: Path) -> None:
+    first = Run.open(run)
+    small = {"train.samples": 0, "train.batch_size": 4, "data.limit": 16}
+    student = train("digits", out=tmp_path / "student", steps=1, overrides=small, start=run, device="cpu")
+    again = train("digits", out=tmp_path / "again", steps=1, overrides=small, start=student.folder, device="cpu")
+    costs = [training_seconds(each.folder) for each in (first, student, again)]
+    assert all(cost is not None and cost > 0 for cost in costs)
+    assert lineage_seconds(first) is None
+    assert lineage_seconds(student) == pytest.approx(sum(costs[:2]))  # type: ignore[arg-type]
+    assert lineage_seconds(again) == pytest.approx(sum(costs))  # type: ignore[arg-type]
+    shutil.rmtree(student.folder)
+    assert lineage_seconds(again) is None
+
+
+def test_a_student_of_one_step_stands_on_its_teachers_axes() -> None:
+    entries = [
+        Entry(
+            Target(name),
+            {"run": name, "sampler": "DDIM", "steps": steps, "guidance": 1.0, "fid": 1.0 / steps, "fid_baseline": None}
+            | {"milliseconds": 2.0 * steps},
+            {"fid": 1.0, "fid_name": "FID"},
+        )
+        for name, steps in (("teacher", 1), ("teacher", 4), ("student", 1))
+    ]
+    figures = frechet.against_steps(entries)
+    assert [figure.title for figure in figures] == ["FID against steps", "FID against time"]
+    for figure in figures:
+        assert "milliseconds per image" in figure.svg or "against steps" in figure.title
+    assert frechet.against_steps(entries[1:]) == []

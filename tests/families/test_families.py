@@ -27,7 +27,18 @@ BRIEF: dict[str, Any] = {
 
 def test_every_family_is_a_recipe() -> None:
     assert {family.recipe for family in FAMILIES.values()} <= set(recipe_names())
-    wanted = {"vae", "gan", "ddpm", "edm", "rectified-flow", "consistency", "latent-diffusion", "autoencoder", "dae"}
+    wanted = {
+        "vae",
+        "gan",
+        "ddpm",
+        "edm",
+        "rectified-flow",
+        "reflow",
+        "consistency",
+        "latent-diffusion",
+        "autoencoder",
+        "dae",
+    }
     assert wanted <= set(FAMILIES)
 
 
@@ -75,3 +86,12 @@ def test_stability_is_measured_for_three_seeds_and_three_rates_and_kept(tmp_path
 def test_an_unknown_family_is_named_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="did you mean 'gan'"):
         families("digits", only=["gaan"], out=tmp_path)
+
+
+def test_a_student_and_its_teacher_have_half_of_the_time_each(tmp_path: Path) -> None:
+    found = families("digits", only=["reflow"], out=tmp_path, **BRIEF)
+    assert [Path(row["run"]).name for row in found["table"]] == ["reflow"]
+    student, first = (Run.open(tmp_path / name) for name in ("reflow", "reflow-teacher"))
+    assert student.config["objective"]["kind"] == "reflow"
+    assert student.config["start"] == str(first.folder.resolve())
+    assert student.config["train"]["minutes"] == first.config["train"]["minutes"] == BRIEF["minutes"] / 2

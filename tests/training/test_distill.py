@@ -8,12 +8,14 @@ import pytest
 import torch
 
 import unnoise
-from unnoise.objectives.consistency import path
-from unnoise.process.schedule import VE, VP, CosineBetas, LinearBetas, RectifiedFlow, Schedule
+from unnoise.models import Diffusion
+from unnoise.objectives.reflow import Reflow
 from unnoise.runs.checkpoint import checkpoints
 from unnoise.runs.run import Run
-from unnoise.samplers import Renoise
-from unnoise.training.distill import METHODS, distill
+from unnoise.samplers import IPNDM, Renoise
+from unnoise.training.distill import distill
+from unnoise.training.methods import METHODS, method_of
+from unnoise.training.pairs import affordable_pairs, with_pairs
 from unnoise.training.train import train
 
 SMALL = {
@@ -26,6 +28,8 @@ SMALL = {
     "train.minutes": 0.5,
     "data.limit": 64,
 }
+
+BRIEF: dict[str, dict[str, Any]] = {"reflow": {"objective.pairs": 8, "objective.draw_steps": 2}}
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +45,9 @@ def weights(run: Run, name: str) -> dict[str, torch.Tensor]:
 
 def test_a_student_has_its_teachers_sentence_and_begins_with_its_weights(teacher: Path, tmp_path: Path) -> None:
     still = {"train.learning_rate": 1e-12}
-    run = distill(teacher, out=tmp_path / "student", steps=2, overrides=still, device="cpu")
+    run = distill(teacher, "adversarial", tmp_path / "student", 2, overrides=still, device="cpu")
     base = unnoise.Run.open(teacher)
-    assert run.config["model"] == base.config["model"]
+    assert run.config["model"] == {**base.config["model"], "jumps": True}
     assert run.config["train"]["minutes"] == 0
     assert isinstance(run.sampler(), Renoise)
     known = unnoise.load(teacher, "cpu").state_dict()
@@ -54,7 +58,7 @@ def test_a_student_has_its_teachers_sentence_and_begins_with_its_weights(teacher
 
 def test_it_resumes_to_the_bit_and_keeps_its_teacher(teacher: Path, tmp_path: Path) -> None:
     def student(out: str, steps: int) -> Run:
-        return distill(teacher, out=tmp_path / out, steps=steps, device="cpu")
+        return distill(teacher, "adversarial", tmp_path / out, steps, device="cpu")
 
     whole = student("whole", 5)
     student("parts", 2)
@@ -68,18 +72,12 @@ def test_it_resumes_to_the_bit_and_keeps_its_teacher(teacher: Path, tmp_path: Pa
     assert all(torch.equal(value, before[key]) for key, value in weights(whole, "teacher").items())
 
 
-def test_the_student_samples_in_one_call(teacher: Path, tmp_path: Path) -> None:
-    run = distill(teacher, out=tmp_path / "student", steps=1, device="cpu")
-    drawn = unnoise.load(run.folder, "cpu").sample(range(3), sampler=Renoise(steps=1))  # type: ignore[call-arg]
-    assert drawn.shape == (3, 1, 8, 8)
-
-
-@pytest.mark.parametrize("steps", [1, 2, 3, 4])
-@pytest.mark.parametrize("schedule", [VE(), VP(), CosineBetas(), LinearBetas(), RectifiedFlow()], ids=repr)
-def test_sampling_in_few_steps_visits_times_that_distillation_trains(schedule: Schedule, steps: int) -> None:
-    trained = path(schedule, METHODS["consistency"]["objective.intervals"])
-    for t in Renoise(steps=steps).times(schedule):
-        assert (trained - t).abs().min() < 1e-9
+@pytest.mark.parametrize("method", METHODS)
+def test_every_student_samples_in_one_call(teacher: Path, tmp_path: Path, method: str) -> None:
+    run = distill(teacher, method, tmp_path / "student", 1, overrides=BRIEF.get(method), device="cpu")
+    assert unnoise.load(run.folder, "cpu").sample(range(3), steps=1).shape == (3, 1, 8, 8)  # type: ignore[call-arg]
+    assert run.config["objective"]["kind"] == METHODS[method].objective
+    assert method_of(METHODS[method].objective) == method
 
 
 def refused(run: Path | Run, message: str, **options: Any) -> None:
@@ -90,11 +88,61 @@ def refused(run: Path | Run, message: str, **options: Any) -> None:
 def test_what_cannot_be_distilled_is_refused(teacher: Path, tmp_path: Path) -> None:
     refused(teacher, "did you mean 'consistency'", method="consistancy")
     refused(tmp_path, "no run")
-    student = distill(teacher, out=tmp_path / "student", steps=1, device="cpu")
-    refused(student, "a consistency model already")
+    student = distill(teacher, "consistency", tmp_path / "student", 1, device="cpu")
+    refused(student, "a student by consistency already")
     tiny = {"train.samples": 0, "train.batch_size": 4, "data.limit": 16}
     autoencoder = train("digits", "autoencoder", tmp_path / "ae", steps=1, overrides=tiny, device="cpu")
     refused(autoencoder, "is of kind autoencoder")
     pixels = np.zeros((9, 8, 8), np.uint8)
     array = train(pixels, "ddpm-digits", tmp_path / "array", steps=1, overrides={**SMALL, "data.limit": 9})
     refused(array, "trained on an array")
+
+
+def test_reflow_draws_its_pairs_once_and_resumes_to_the_bit(teacher: Path, tmp_path: Path) -> None:
+    few = {"objective.pairs": 8, "objective.draw_steps": 3, "train.batch_size": 4}
+
+    def student(out: str, steps: int) -> Run:
+        return distill(teacher, "reflow", tmp_path / out, steps, overrides=few, device="cpu")
+
+    whole = student("whole", 4)
+    student("parts", 2)
+    parts = student("parts", 4)
+    for name in ("model", "ema", "teacher"):
+        one, other = weights(whole, name), weights(parts, name)
+        assert all(torch.equal(one[key], other[key]) for key in one)
+    assert parts.summary is not None
+    assert set(parts.summary["straightness"]) == {"teacher", "student"}
+    again = distill(whole.folder, "reflow", tmp_path / "again", 1, overrides=few, device="cpu")
+    assert again.config["start"] == str(whole.folder.resolve())
+
+
+def test_pairs_are_drawn_by_the_run_and_kept(teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNNOISE_CACHE", str(tmp_path))
+    base = Run.open(teacher)
+    images, _ = base.open_data("train")
+    model = base.load("cpu")
+    assert isinstance(model, Diffusion)
+    made = with_pairs(Reflow(model, pairs=5, draw_steps=4), base, images, 3, "cpu")
+    assert made.latents is not None
+    assert made.noise is not None
+    assert len(made) == 5
+    expected = IPNDM(steps=4).run(model.guided(), torch.from_numpy(made.noise))
+    torch.testing.assert_close(torch.from_numpy(made.latents), expected, rtol=0, atol=1e-6)
+    more = with_pairs(Reflow(model, pairs=7, draw_steps=4), base, images, 3, "cpu")
+    assert np.array_equal(more.noise[:5], made.noise)  # type: ignore[index]
+    monkeypatch.setattr("unnoise.training.pairs.drawn", lambda *given: pytest.fail("drawn again"))
+    again = with_pairs(Reflow(model, pairs=5, draw_steps=4), base, images, 3, "cpu")
+    assert np.array_equal(again.latents, made.latents)  # type: ignore[arg-type]
+    assert with_pairs(Reflow(model, pairs=0), base, images, 3, "cpu") is images
+
+
+def test_as_many_pairs_as_a_third_of_the_time_allows(teacher: Path, tmp_path: Path) -> None:
+    base = Run.open(teacher)
+    assert affordable_pairs(base, tmp_path / "new", 0.0, "cpu") == {}
+    assert affordable_pairs(base, tmp_path / "new", 1e-6, "cpu") == {"objective.pairs": 256}
+    assert affordable_pairs(base, tmp_path / "new", 1e6, "cpu") == {"objective.pairs": 16_384}
+
+
+def test_the_page_about_students_describes_every_method() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "students.md").read_text("utf-8")
+    assert all(f"| `{name}` | " in page for name in METHODS)

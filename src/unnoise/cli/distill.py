@@ -18,7 +18,7 @@ def distill(
     run: Path,
     /,
     *,
-    method: Method = "consistency",
+    method: Method = "adversarial",
     out: Path | None = None,
     set_: SetOptions = None,
     minutes: float | None = None,
@@ -34,7 +34,7 @@ def distill(
     Args:
         run: The folder of a diffusion run: the teacher.
         out: The new run's folder; by default runs/RUN-METHOD.
-        set_: KEY=VALUE, overriding what the method sets: --set train.learning_rate=1e-4 --set objective.intervals=40.
+        set_: KEY=VALUE, overriding what the method sets: --set train.learning_rate=1e-4 --set objective.calls=4.
         minutes: Stop after so many minutes of training, over all sessions of the run.
         steps: Stop after so many steps, over all sessions of the run; by default as many as the teacher's recipe has.
         seed: Everything random follows from it.

@@ -23,7 +23,7 @@ TABLES: dict[str, tuple[tuple[str, str], ...]] = {
     "sources": (("unnoise.sources.open", "BUILT_IN"), ("unnoise.sources.download", "PUBLIC")),
     "restoring": (("unnoise.inverse.posterior", "METHODS"),),
     "families": (("unnoise.families.table", "FAMILIES"),),
-    "distilling": (("unnoise.training.distill", "METHODS"),),
+    "distilling": (("unnoise.training.methods", "METHODS"),),
     "fits": (("unnoise.editing.image_files", "FITS"),),
     "anchors": (("unnoise.editing.margins", "ANCHORS"),),
     "precision": (("unnoise.runtime.precision", "Precision"),),

@@ -19,6 +19,7 @@ from unnoise.host import sent
 Rows = dict[str, np.ndarray]
 IMAGE = "image"
 LATENTS = "latents"
+NOISE = "noise"
 TYPES: dict[type[np.generic], torch.dtype] = {np.int64: torch.int64, np.float32: torch.float32, np.uint8: torch.uint8}
 
 
@@ -31,11 +32,13 @@ class Batch:
         cond: condition -> a value per row, only those that the source has: "label" (B,) int64; "caption", B texts;
             "map" (B, H, W) int64; "vector" (B, features) float32.
         latents: (B, c, h, w) float32, what a codec makes of the images, where that was computed beforehand.
+        noise: (B, c, h, w) float32, the noise that the latents belong to, where they were drawn from one.
     """
 
     image: Tensor
     cond: Record
     latents: Tensor | None = None
+    noise: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.image)
@@ -58,6 +61,9 @@ class ImageSet(Protocol):
     @property
     def latents(self) -> np.ndarray | None: ...
 
+    @property
+    def noise(self) -> np.ndarray | None: ...
+
 
 class Gather:
     """Batches of a set on a device.
@@ -70,29 +76,31 @@ class Gather:
         self.device = torch.device(device)
         found = present(images.fields)
         arrays = {kind.name: values for kind, values in found if isinstance(values, np.ndarray)}
-        latents = {} if images.latents is None else {LATENTS: images.latents}
+        made = {LATENTS: images.latents, NOISE: images.noise}
+        made = {name: array for name, array in made.items() if array is not None}
         self._streamed = images.pixels if isinstance(images.pixels, Streamed) else None
         whole = {IMAGE: images.pixels} if self._streamed is None else {}
-        self._arrays = {**whole, **arrays, **latents}
+        self._arrays = {**whole, **arrays, **made}
         self._texts = {kind.condition: values for kind, values in found if isinstance(values, list)}
         self._mirrored = {IMAGE, *(kind.name for kind, _ in found if kind.spatial)}
         self._tensors = {name: _upload(array, self.device) for name, array in self._arrays.items()} if resident else {}
 
     def batch(self, indices: np.ndarray, flip: np.ndarray | None = None) -> Batch:
         """The images at `indices` (B,); those where `flip` (B,) is true are mirrored left to right, and with them what
-        lies on their pixels. Latents are of the images as they are, so a batch that flips brings none."""
+        lies on their pixels. Latents and their noise are of the images as they are: a batch that flips brings none."""
         pixels: Rows = {}
         if (
             self._streamed is not None
         ):  # a picture that is damaged has another in its place, with all that belongs to it
             indices, pixels[IMAGE] = self._streamed.read(indices)
         parts = self._on_device(indices, flip) if self._tensors else self._from_arrays(pixels, indices, flip)
-        image, latents = from_uint8(parts.pop(IMAGE)), parts.pop(LATENTS, None)
+        image = from_uint8(parts.pop(IMAGE))
+        latents, noise = (parts.pop(name, None) for name in (LATENTS, NOISE))
         cond: Record = {
             FIELDS[name].condition: part.to(TYPES[FIELDS[name].batch_dtype or np.int64]) for name, part in parts.items()
         }
         texts = {name: [values[index] for index in indices] for name, values in self._texts.items()}
-        return Batch(image, {**cond, **texts}, latents if flip is None else None)
+        return Batch(image, {**cond, **texts}, *((latents, noise) if flip is None else ()))
 
     def expect(self, batches: Sequence[np.ndarray]) -> None:
         """Begins to read what will be asked for, where pictures are decoded on the way."""

@@ -15,6 +15,7 @@ from unnoise.editing.image_files import read_image
 from unnoise.errors import NotApplicable, UserError
 from unnoise.files import claim, ends_in
 from unnoise.models import CanDenoise, CanReconstruct, ImageModel
+from unnoise.models.image_model import require_mean
 from unnoise.runs.run import Run
 from unnoise.sampling.batches import counted_calls
 
@@ -33,7 +34,7 @@ def denoised(model: ImageModel, image: Tensor, noise: float) -> Tensor:
     if isinstance(model, CanDenoise) and not model.works_in_latents:
         if not noise > 0:
             raise UserError(f"--noise is the standard deviation of the picture's noise, above 0; got {noise}")
-        schedule = model.schedule
+        schedule = require_mean(model, "denoising").schedule
         t = schedule.t(torch.tensor(-2 * math.log(noise), dtype=torch.float64))
         t = t.clamp(max=schedule.t_max) if schedule.grid is None else t.round().clamp(min=1)
         return model.guided()(float(schedule.alpha(t)) * image, t).x_0

@@ -21,7 +21,7 @@ from unnoise.editing.steps import native_steps
 from unnoise.errors import UserError
 from unnoise.files import claim, ends_in
 from unnoise.models import CanDenoise, ImageModel
-from unnoise.models.image_model import Guidance, require
+from unnoise.models.image_model import Guidance, require, require_mean
 from unnoise.process.codec import Codec
 from unnoise.process.denoiser import CountingDenoiser, Denoiser
 from unnoise.process.schedule import Schedule
@@ -84,6 +84,7 @@ class Edit(ABC):
 
     Attributes:
         fits: whether what comes out is the picture that went in, and so can be given back at its own size.
+        by_jumps: whether a model that jumps to the ends of paths can do it.
         usual: the task's own sampler, chosen by the measurements of docs/editing.md.
         advice: what may help where a result is poor.
         image: the picture's file.
@@ -95,6 +96,7 @@ class Edit(ABC):
 
     name: ClassVar[str]
     fits: ClassVar[bool] = True
+    by_jumps: ClassVar[bool] = False
     usual: ClassVar[dict[str, Any]] = {"kind": "ddim", "steps": 50, "eta": 1.0}
     advice: ClassVar[str] = "try another --method or more --steps"
 
@@ -181,7 +183,9 @@ def edit(
     for file in (out, *(version_file(out, seed) for seed in seeds)):
         claim(file, overwrite=overwrite, inputs=[*task.files, *conditions.files()])
     model = run.load(device)
-    task = task.within(require(model, CanDenoise, f"unnoise edit {task.name}").schedule)
+    purpose = f"unnoise edit {task.name}"
+    denoising = require(model, CanDenoise, purpose) if task.by_jumps else require_mean(model, purpose)
+    task = task.within(denoising.schedule)
     cond = conditions.for_model(model, run.classes)
     fitted = task.original(model)
     begun = time.perf_counter()

@@ -17,7 +17,7 @@ from torch import Tensor
 from unnoise.aliases import Conditions
 from unnoise.errors import NotApplicable
 from unnoise.models import CanDenoise, CanReconstruct, CanSample, ImageModel
-from unnoise.models.image_model import require
+from unnoise.models.image_model import require, require_mean
 from unnoise.process.denoiser import CountingDenoiser, Denoiser
 from unnoise.samplers import DDIM, interpolate, invert, slerp
 from unnoise.samplers.grids import at_most_native
@@ -120,7 +120,9 @@ def latent_space(
     asked: Callable[[int], object] = lambda count: None,
 ) -> LatentSpace:
     """Where a model's images are mixed. steps, cond, asked: of diffusion models, see `DDIMNoise`."""
-    return DDIMNoise(model, steps, cond, asked) if isinstance(model, CanDenoise) else AutoencoderLatents(model)
+    if not isinstance(model, CanDenoise):
+        return AutoencoderLatents(model)
+    return DDIMNoise(require_mean(model, "the noise of a picture"), steps, cond, asked)
 
 
 @torch.no_grad()

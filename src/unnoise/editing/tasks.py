@@ -25,6 +25,9 @@ with as little, the solves of MMPS amplify what the network gets wrong."""
 NOTED = 0.05
 """From which estimate of the noise of a blurred picture on a line says so."""
 
+JUMPS = 4
+"""Calls in which a model that jumps to the ends of paths inpaints."""
+
 REPEATS = 5
 """How often RePaint draws every stretch of steps."""
 
@@ -54,10 +57,11 @@ class Restoring(Edit):
 class Inpaint(Restoring):
     """The pixels that the mask marks (white ones; see `io.masks`) are drawn anew, the others are kept.
 
-    method: of `restore`, as below, or 'repaint'.
+    method: of `restore`, as below, or 'repaint', which is all that a model that jumps to the ends of paths can do.
     """
 
     name: ClassVar[str] = "inpaint"
+    by_jumps: ClassVar[bool] = True
 
     mask: Path
 
@@ -68,11 +72,15 @@ class Inpaint(Restoring):
     def apply(self, editor: Editor) -> Edited:
         fitted = FittedPicture.read(self.image, editor.model, self.fit)
         given, known = fitted.tensor(editor.model.device), fitted.known(self.mask, editor.model.device)
-        if self.method != "repaint":
+        jumps = editor.model.jumps
+        if jumps and self.method not in (None, "repaint"):
+            raise UserError(f"a student inpaints by repaint alone, and was asked for {self.method}; leave out --method")
+        if self.method != "repaint" and not jumps:
             return self.filled(editor, given, known)
         if self.sampler is not None:
             raise UserError("repaint is a sampler of its own: leave out --sampler, or choose another method")
-        options = {"steps": self.solver().steps, "repeats": REPEATS, **editor.options()}
+        steps = JUMPS if jumps and self.steps is None else self.solver().steps
+        options = {"steps": steps, "repeats": REPEATS, "jumps": jumps, **editor.options()}
         return Edited(torch.where(known, given, 1.0), repaint(editor.denoiser, given, known, **options))
 
 

@@ -13,7 +13,8 @@ from unnoise.data import Images, image_grid, save_png
 from unnoise.evaluation.entry import Result
 from unnoise.evaluation.target import Source
 from unnoise.metrics.likelihood import Bound, density_bits, dequantise, ode_log_likelihood, variational_bound
-from unnoise.models import CanDenoise, CanScore, ImageModel, require
+from unnoise.models import CanDenoise, CanScore, ImageModel
+from unnoise.models.image_model import require_mean
 from unnoise.process.denoiser import CountingDenoiser
 from unnoise.process.gaussian import per_row, perturb
 from unnoise.process.schedule import LearnedSchedule
@@ -49,7 +50,7 @@ def bits_per_dim(model: ImageModel, x_0: Tensor, *, seed: int = 0, times: int | 
     """
     if isinstance(model, CanScore):
         return scored_bits(model, x_0, seed=seed)
-    return bound_bits(require(model, CanDenoise, "bits per dimension"), x_0, seed=seed, times=times)
+    return bound_bits(require_mean(model, "bits per dimension"), x_0, seed=seed, times=times)
 
 
 def bound_bits(model: CanDenoise, x_0: Tensor, *, seed: int = 0, times: int | None = None) -> Result:
@@ -177,7 +178,7 @@ def score(
     """
     opened = Run.open(run)
     images, used = opened.open_data(split, data, n)
-    model = require(opened.load(device), CanDenoise, "scoring")
+    model = require_mean(opened.load(device), "scoring")
     scores = scores_of(model, images.batch(range(len(images)), model.device).image, seed)
     least_likely = scores["denoising_error"].argsort(descending=True)[:SHEET]
     if out is not None:

@@ -22,9 +22,16 @@ Curve = tuple[Sequence[float], Sequence[float]]
 
 
 def curves(
-    lines: Mapping[str, Curve], *, x: str, y: str, log: str = "", markers: bool = False, level: float | None = None
+    lines: Mapping[str, Curve],
+    *,
+    x: str,
+    y: str,
+    log: str = "",
+    markers: bool = False,
+    named: bool = True,
+    level: float | None = None,
 ) -> str:
-    """Lines by name as SVG. log: '', 'x', 'y' or 'xy'. markers: the points are few, and the x axis names them.
+    """Lines by name as SVG. log: '', 'x', 'y' or 'xy'. markers: the points are few; named: the x axis names them.
     level: a dashed line that all are to be read against."""
     figure, axes = _axes()
     for colour, (name, (at, values)) in zip(_cycled(len(lines)), lines.items(), strict=True):
@@ -34,7 +41,7 @@ def curves(
     if level is not None:
         axes.axhline(level, color=INK, linestyle="--", linewidth=0.8, label="held-out real images")
     axes.set(xlabel=x, ylabel=y, xscale="log" if "x" in log else "linear", yscale="log" if "y" in log else "linear")
-    if markers:
+    if markers and named:
         ticks = sorted({tick for at, _ in lines.values() for tick in at})
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()

@@ -11,6 +11,7 @@ from unnoise.evaluation.metrics import METRICS
 from unnoise.evaluation.target import Target
 from unnoise.progress import duration
 from unnoise.runs.checkpoint import to_load
+from unnoise.runs.run import Run, is_run
 
 IMAGES = 50_000
 """As many as published distances take: how long that is says more than the time for one."""
@@ -26,6 +27,7 @@ COST = (
     Column("seconds_50000", "50,000 images", duration),
     Column("parameters", "parameters", "{:,}"),
     Column("training_seconds", "training", duration),
+    Column("lineage_seconds", "with what it began with", duration, missing=""),
 )
 
 
@@ -48,19 +50,31 @@ def row_of(target: Target, result: Result) -> Result:
         "n": result.get("n"),
         **{column.key: column.of(result) for column in measured()},
         "seconds_per_image": seconds,
+        "milliseconds": None if seconds is None else 1000 * seconds,
         "seconds_50000": None if seconds is None else seconds * IMAGES,
         "network_calls": how.get("network_calls"),
         "parameters": None if target.model is None else sum(p.numel() for p in target.model.parameters()),
-        "training_seconds": training_seconds(target),
+        "training_seconds": None if target.run is None else training_seconds(target.run.folder),
+        "lineage_seconds": None if target.run is None else lineage_seconds(target.run),
     }
 
 
-def training_seconds(target: Target) -> float | None:
-    """How long the measured checkpoint was trained."""
-    if target.run is None:
-        return None
-    checkpoint, _ = to_load(target.run.folder / "checkpoints")
+def training_seconds(folder: Path) -> float | None:
+    """How long the measured checkpoint of a run was trained."""
+    checkpoint, _ = to_load(folder / "checkpoints")
     return None if checkpoint is None else checkpoint.state()["seconds"]
+
+
+def lineage_seconds(run: Run) -> float | None:
+    """The same with the runs that it began with, as a student with its teacher; None where it began with none, or with
+    one that is gone."""
+    trained = training_seconds(run.folder)
+    start = run.config.get("start")
+    if start is None or trained is None or not is_run(Path(start)):
+        return None
+    before = Run.open(start)
+    earlier = lineage_seconds(before) or training_seconds(before.folder)
+    return None if earlier is None else trained + earlier
 
 
 def shown(rows: Sequence[Result], results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:

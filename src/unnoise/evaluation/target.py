@@ -100,6 +100,8 @@ class Target:
         """None where `denoiser` is one, of images rather than latents."""
         if not isinstance(self.model, CanDenoise):
             return f"needs a likelihood, and {self.name} ({self.kind}) has none; diffusion models and vaes have one"
+        if self.model.jumps:
+            return f"needs a likelihood, and {self.name} has none: a student knows where paths end, from a few levels"
         if self.model.works_in_latents:
             return f"needs a likelihood of images, which {self.name} does not have: it works in latents"
         return None

@@ -16,6 +16,7 @@ from unnoise.files import json_text, write_atomic
 from unnoise.progress import notice
 from unnoise.registry import lookup
 from unnoise.runs.run import Run
+from unnoise.training.distill import distill
 from unnoise.training.previews import preview, preview_rows
 from unnoise.training.train import train
 
@@ -43,7 +44,7 @@ def families(
     """Trains every family for the same time on the same images and measures all of them alike.
 
     The same call resumes: trainings go on where they stopped, and what was measured of the same weights stays. A latent
-    diffusion model and its autoencoder have half of the time each.
+    diffusion model and its autoencoder have half of the time each, and so have a student and its teacher.
 
     Args:
         source: the images, see `unnoise.open_source`.
@@ -134,6 +135,10 @@ def _train(
         first = folder.with_name(f"{folder.name}-autoencoder")
         train(source, family.autoencoder, first, minutes=minutes, seed=seed, overrides=overrides, device=device)
         changes["model.codec.run"] = str(first.resolve())
+    if family.student is not None:
+        teacher = folder.with_name(f"{folder.name}-teacher")
+        train(source, family.recipe, teacher, minutes=minutes / 2, seed=seed, overrides=changes, device=device)
+        return distill(teacher, family.student, folder, None, minutes / 2, seed, overrides, device=device)
     return train(source, family.recipe, folder, minutes=minutes, seed=seed, overrides=changes, device=device)
 
 

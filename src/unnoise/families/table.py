@@ -14,6 +14,7 @@ class Family:
     Args:
         recipe: its name.
         overrides: what is changed of it.
+        student: the method by which a student of it is made, in half of the time; the student is the family.
         autoencoder: the recipe of the autoencoder that is trained first, for half of the time.
         short: whether it is trained again and again where stability is asked for.
     """
@@ -21,6 +22,7 @@ class Family:
     recipe: str
     overrides: Mapping[str, Any] = field(default_factory=dict)
     autoencoder: str | None = None
+    student: str | None = None
     short: bool = False
 
 
@@ -34,6 +36,7 @@ FAMILIES: dict[str, Family] = {
     "ddpm": Family("ddpm", short=True),
     "edm": Family("edm"),
     "rectified-flow": Family("rectified-flow"),
+    "reflow": Family("rectified-flow", student="reflow"),
     "consistency": Family("consistency"),
     "latent-diffusion": Family("ldm", autoencoder="vae-latent"),
 }

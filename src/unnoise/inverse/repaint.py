@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from unnoise.aliases import Conditions, State
 from unnoise.errors import UserError
-from unnoise.process.denoiser import Denoiser
+from unnoise.process.denoiser import Denoised, Denoiser, Wrapped
 from unnoise.process.gaussian import perturb, transition
 from unnoise.process.schedule import Schedule
-from unnoise.samplers import Ancestral, Step
+from unnoise.samplers import Ancestral, Renoise, Step
 from unnoise.seeding import Noise
 
 
@@ -66,6 +66,46 @@ class RePaint(Ancestral):
         image = self.image.to(x.device, x.dtype).expand_as(x)
         shown = image if s == 0 else perturb(schedule, image, noise.normal(x), s)
         return Step(torch.where(self.known.to(x.device), shown, drawn), denoised, denoised)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RenoisePaint(Renoise):
+    """`Renoise` with x_0 = known ? image : f(x_t, t) at every step: inpainting by a model that jumps to the ends of
+    paths (Song et al. 2023, algorithm 4). image and known as of `RePaint`."""
+
+    image: Tensor
+    known: Tensor
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def step(
+        self,
+        denoiser: Denoiser,
+        x: Tensor,
+        t: Tensor,
+        s: Tensor,
+        state: State,
+        noise: Noise,
+        cond: Conditions | None = None,
+    ) -> Step:
+        return super().step(_Laid(denoiser, self.image, self.known), x, t, s, state, noise, cond)
+
+
+@dataclass(frozen=True)
+class _Laid(Wrapped):
+    """Known pixels laid over the denoised image."""
+
+    image: Tensor
+    known: Tensor
+
+    def __call__(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None) -> Denoised:
+        denoised = self.denoiser(x_t, t, cond)
+        image = self.image.to(x_t.device, x_t.dtype).expand_as(x_t)
+        return replace(denoised, x_0=torch.where(self.known.to(x_t.device), image, denoised.x_0))
 
 
 def _walk(steps: int, jump: int, repeats: int) -> Iterator[int]:

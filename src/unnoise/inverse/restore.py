@@ -18,7 +18,7 @@ from unnoise.guidance.clipping import Clipped
 from unnoise.inverse.latent import Decoded
 from unnoise.inverse.operators import Blur, Downsampling, Grey, Inpainting, Measurement, Operator
 from unnoise.inverse.posterior import METHODS
-from unnoise.inverse.repaint import RePaint
+from unnoise.inverse.repaint import RenoisePaint, RePaint
 from unnoise.inverse.sdedit import repeated_rows
 from unnoise.process.codec import Codec
 from unnoise.process.denoiser import Denoiser
@@ -81,6 +81,7 @@ def repaint(
     steps: int = 100,
     jump: int = 10,
     repeats: int = 5,
+    jumps: bool = False,
     seeds: Sequence[int] | None = None,
     cond: Conditions | None = None,
     clip: bool = True,
@@ -88,13 +89,19 @@ def repaint(
 ) -> Tensor:
     """`inpaint` by RePaint's resampling, which takes about steps x repeats calls of the denoiser.
 
+    jumps: the denoiser's x_0 is where a path ends: `RenoisePaint` in so many steps, without resampling.
+
     With a codec, known latents are those whose pixels are all known (Rombach et al. 2022, section 4.5); the picture
     that was encoded is grey where nothing is known, which latents near the edge of the mask see.
     """
     seeds = range(len(image)) if seeds is None else seeds
     image = torch.where(known.to(image.device), repeated_rows(image, len(seeds)), 0.0)
     given, shown = (image, known) if codec is None else _coded(codec, image, known)
-    sampler = RePaint(steps=steps, jump=jump, repeats=repeats, image=given, known=shown)
+    sampler = (
+        RenoisePaint(steps=steps, image=given, known=shown)
+        if jumps
+        else RePaint(steps=steps, jump=jump, repeats=repeats, image=given, known=shown)
+    )
     clipped = Clipped(denoiser) if clip and codec is None else denoiser
     drawn = sampler.run(clipped, _prior(denoiser, given, seeds), seeds, cond)
     return drawn if codec is None else torch.where(known.to(image.device), image, _decoded(codec, drawn))

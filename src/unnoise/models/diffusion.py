@@ -20,6 +20,7 @@ from unnoise.models.codec import CODECS, Latents, Pixels
 from unnoise.models.image_model import CanDenoise, CanReconstruct, Conditions, Guidance, ImageModel
 from unnoise.models.sample_arguments import sample_arguments
 from unnoise.networks import NETWORKS
+from unnoise.networks.activations import ShowsActivations
 from unnoise.networks.combined import build_conditioner, conditioner_spec
 from unnoise.networks.conditioner import Conditioner, Conditioning
 from unnoise.networks.lora import add_lora
@@ -63,7 +64,7 @@ FOUND = {
 
 CAPTURE_PAYS_FROM = 20
 """Network calls: recording a CUDA graph takes about as long as four."""
-OPTIONS = ("clip", "learned_variance")
+OPTIONS = ("clip", "learned_variance", "jumps")
 LORA = ("rank", "alpha", "where")
 TYPES: Record = {"conditioner": str | Mapping | None, "lora": Mapping | None, **dict.fromkeys(OPTIONS, bool)}
 """Of what no table builds."""
@@ -76,6 +77,8 @@ class Diffusion(ImageModel, CanDenoise):
     clip: whether sampling clamps the denoised image to [-1, 1], as suits pixels.
     learned_variance: the network answers twice the channels; the second half v in [0, 1] mixes log beta and
     log beta-tilde (Nichol & Dhariwal 2021, equation 15).
+    jumps: its x_0 is where a path ends, in place of E[x_0 | x_t]: what students say of themselves, so that what needs
+    the mean refuses them.
     lora: {rank, alpha, where}: low-rank adapters on the network are all that learns (`networks.lora`).
     """
 
@@ -90,6 +93,7 @@ class Diffusion(ImageModel, CanDenoise):
         conditioner: Conditioner | None = None,
         clip: bool = True,
         learned_variance: bool = False,
+        jumps: bool = False,
         lora: Spec | None = None,
     ) -> None:
         super().__init__(shape)
@@ -100,6 +104,7 @@ class Diffusion(ImageModel, CanDenoise):
         self.conditioner = conditioner
         self.clip = clip
         self.learned_variance = learned_variance
+        self.jumps = jumps
         self.lora = lora
         if lora is not None:
             self._adapt(lora)
@@ -139,6 +144,7 @@ class Diffusion(ImageModel, CanDenoise):
             conditioner=conditioner,
             clip=bool(spec.get("clip", True)),
             learned_variance=learned_variance,
+            jumps=bool(spec.get("jumps", False)),
             lora=spec.get("lora"),
         )
 
@@ -150,7 +156,8 @@ class Diffusion(ImageModel, CanDenoise):
             parts["conditioner"] = conditioner_spec(self.conditioner)
         if self.lora is not None:
             parts["lora"] = dict(self.lora)
-        return {**{name: getattr(self, name) for name in OPTIONS}, **parts}
+        chosen = {name: getattr(self, name) for name in OPTIONS if name != "jumps" or self.jumps}
+        return {**chosen, **parts}
 
     def _adapt(self, lora: Spec) -> None:
         check_keys(lora, LORA, "model.lora")
@@ -191,6 +198,17 @@ class Diffusion(ImageModel, CanDenoise):
         output, var_mix = self._predict(x_t, t, conditioning)
         denoised = self.parametrization.invert(self.schedule, output, x_t, t)
         return denoised if var_mix is None else replace(denoised, var_mix=var_mix)
+
+    def activations(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None) -> list[Tensor]:
+        """What the network's layers make of x_t at time t, (B, c, h, w) each.
+
+        Raises:
+            UserError: for a network that does not show them.
+        """
+        if not isinstance(self.network, ShowsActivations):
+            raise UserError(f"the network {type(self.network).__name__} does not show its layers; unet and dit do")
+        told = None if self.conditioner is None else self.conditioner(cond, x_t.shape[0])
+        return self.network.activations(*self._network_input(x_t, t), told)
 
     def encoded(self, batch: Batch) -> Tensor:
         """What is diffused of a batch: the latents it brings, or those that the codec makes of its images."""

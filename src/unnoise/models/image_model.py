@@ -38,6 +38,9 @@ class ImageModel(nn.Module):
     `require(model, CanDenoise, "tuning")` for an error that says what is missing.
     """
 
+    jumps: bool = False
+    """Whether its x_0 is where a path of the flow ends, as a student's is, in place of the mean E[x_0 | x_t]."""
+
     def __init__(self, shape: tuple[int, int, int]) -> None:
         super().__init__()
         self.shape = shape
@@ -215,6 +218,21 @@ def require(model: ImageModel, capability: type[Capability], purpose: str) -> Ca
     if not isinstance(model, capability):
         raise NotApplicable(f"{purpose} needs {NEEDS[capability]}; this is {model.kind}")
     return model
+
+
+def require_mean(model: ImageModel, purpose: str) -> CanDenoise:
+    """`model`, as a denoiser whose x_0 is the mean E[x_0 | x_t] at every noise level.
+
+    Raises:
+        NotApplicable: for other models, and for students, who were taught where paths end, at a few levels.
+    """
+    denoising = require(model, CanDenoise, purpose)
+    if model.jumps:
+        raise NotApplicable(
+            f"{purpose} needs the mean of the images at every noise level, and this student knows where paths end, "
+            "from a few levels; use the run that it was made from"
+        )
+    return denoising
 
 
 LEVEL_BITS = {"levels": 0.0, "density": math.log2(127.5), "binary": 0.0}

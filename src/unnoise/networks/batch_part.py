@@ -77,7 +77,7 @@ def std_over_rows(x: Tensor) -> Tensor:
     one. Only sums are exchanged."""
     part = _current
     if part is None:
-        return x.std(0)
+        return x.std(0, correction=min(1, len(x) - 1))
     count = part.last - part.first
     mean = part.add(x.sum(0)) / count
     return (part.add((x - mean).square().sum(0)) / max(1, count - 1)).sqrt()

@@ -124,18 +124,37 @@ class DiT(nn.Module):
 
     def forward(self, x: Tensor, noise_level: Tensor, conditioning: Conditioning | None = None) -> Tensor:
         told = conditioning or Conditioning()
-        if told.tokens is not None and not self.token_dim:
-            raise UserError("this DiT has no cross-attention: it takes vector and spatial conditioning, not tokens")
         height, width = x.shape[-2:]
-        h = self.first(padded(concat_spatial(x, told.spatial, self.spatial_channels), self.patch))
+        h, embedding = self._begun(x, noise_level, told)
         rows, columns = h.shape[-2:]
-        sequence = h.flatten(2).transpose(1, 2) + positions(rows, columns, self.waves)
-        embedding = self._embed(noise_level, told)
+        sequence = self._sequence(h)
         for block in self._blocks():
             sequence = block(sequence, embedding, told)
         shift, scale = self.modulation(embedding).chunk(2, dim=1)
         patches = self.last(self.norm(sequence, shift, scale)).transpose(1, 2).unflatten(2, (rows, columns))
         return F.pixel_shuffle(patches, self.patch)[..., :height, :width]
+
+    def activations(self, x: Tensor, noise_level: Tensor, conditioning: Conditioning | None = None) -> list[Tensor]:
+        """What every second block makes of x: (B, dim, h, w) each."""
+        told = conditioning or Conditioning()
+        h, embedding = self._begun(x, noise_level, told)
+        sequence, found = self._sequence(h), [h]
+        for number, block in enumerate(self._blocks()):
+            sequence = block(sequence, embedding, told)
+            if number % 2:
+                found.append(sequence.transpose(1, 2).unflatten(2, h.shape[-2:]))
+        return found
+
+    def _begun(self, x: Tensor, noise_level: Tensor, told: Conditioning) -> tuple[Tensor, Tensor]:
+        """The patches (B, dim, rows, columns) and the embedding (B, dim)."""
+        if told.tokens is not None and not self.token_dim:
+            raise UserError("this DiT has no cross-attention: it takes vector and spatial conditioning, not tokens")
+        h = self.first(padded(concat_spatial(x, told.spatial, self.spatial_channels), self.patch))
+        return h, self._embed(noise_level, told)
+
+    def _sequence(self, h: Tensor) -> Tensor:
+        rows, columns = h.shape[-2:]
+        return h.flatten(2).transpose(1, 2) + positions(rows, columns, self.waves)
 
     def _embed(self, noise_level: Tensor, told: Conditioning) -> Tensor:
         embedding = self.embed_time(noise_level)

@@ -136,19 +136,32 @@ class UNet(nn.Module):
     def forward(self, x: Tensor, noise_level: Tensor, conditioning: Conditioning | None = None) -> Tensor:
         conditioning = conditioning or Conditioning()
         embedding = self._embed(noise_level, conditioning)
-        x = concat_spatial(with_fourier_features(x, self.fourier), conditioning.spatial, self.spatial_channels)
         height, width = x.shape[-2:]
-        h = self.first(F.pixel_unshuffle(padded(x, self.patch * 2 ** (len(self.multipliers) - 1)), self.patch))
-        skips = [h]
-        for part in self.down:
-            h = part(h, embedding, conditioning) if isinstance(part, Stage) else part(h)
-            skips.append(h)
+        skips = self._down(x, embedding, conditioning)
+        h = skips[-1]
         for part in self.middle:
             h = part(h, embedding, conditioning)
         for part in self.up:
             is_stage = isinstance(part, Stage)
             h = part(torch.cat([h, skips.pop()], dim=1), embedding, conditioning) if is_stage else part(h)
         return F.pixel_shuffle(self.last(F.silu(self.norm(h))), self.patch)[..., :height, :width]
+
+    def activations(self, x: Tensor, noise_level: Tensor, conditioning: Conditioning | None = None) -> list[Tensor]:
+        """What the network makes of x on the way down and in the middle: (B, c, h, w) of every part, finest first."""
+        conditioning = conditioning or Conditioning()
+        embedding = self._embed(noise_level, conditioning)
+        found = self._down(x, embedding, conditioning)
+        for part in self.middle:
+            found.append(part(found[-1], embedding, conditioning))
+        return found
+
+    def _down(self, x: Tensor, embedding: Tensor, conditioning: Conditioning) -> list[Tensor]:
+        x = concat_spatial(with_fourier_features(x, self.fourier), conditioning.spatial, self.spatial_channels)
+        x = padded(x, self.patch * 2 ** (len(self.multipliers) - 1))
+        found = [self.first(F.pixel_unshuffle(x, self.patch))]
+        for part in self.down:
+            found.append(part(found[-1], embedding, conditioning) if isinstance(part, Stage) else part(found[-1]))
+        return found
 
     def _embed(self, noise_level: Tensor, conditioning: Conditioning) -> Tensor:
         if conditioning.tokens is not None and not self.token_dim:

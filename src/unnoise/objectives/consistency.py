@@ -36,7 +36,7 @@ class Consistency(Objective):
     not take is from Song & Dhariwal 2023, section 3 and table 1; gap_power = 0 is the weight of Song et al. 2023.
     teacher = false: x_s has the clean image and the noise of x_t (consistency training). teacher = true: x_s is one
     step of Heun's method from x_t along the flow of the model as it was before the first step, so training has to
-    start from a diffusion run, as `unnoise distill` does (consistency distillation, Song et al. 2023, algorithm 2).
+    start from a diffusion run, by `unnoise train --from` (consistency distillation, Song et al. 2023, algorithm 2).
     Raises UserError for a model whose f would be the network's answer enlarged beyond use.
     """
 
@@ -72,7 +72,7 @@ class Consistency(Objective):
             return {}
         return {"teacher": self._teacher.to(self.model.device)}
 
-    def before_step(self, step: int) -> None:
+    def before_step(self, step: int, progress: float = 0.0) -> None:
         self._step = step
         if step == 0 and self._teacher is not None:
             self._teacher.load_state_dict(self.model.state_dict())
@@ -88,7 +88,7 @@ class Consistency(Objective):
             with _replayed(x_t):
                 target = self.consistent(x_s, s, cond)
         distances = pseudo_huber(self.consistent(x_t, t, cond), target)
-        weights = (_ratio(schedule, t) - _ratio(schedule, s)) ** -self.gap_power
+        weights = (ratio(schedule, t) - ratio(schedule, s)) ** -self.gap_power
         total = (per_row(weights, distances) * distances).mean()
         return Loss(total, {"loss": total.detach(), "intervals": torch.tensor(float(self.count()))})
 
@@ -161,7 +161,7 @@ def path(schedule: Schedule, intervals: int) -> Tensor:
     return torch.cat([kept, rising[-1:]])
 
 
-def _ratio(schedule: Schedule, t: Tensor) -> Tensor:
+def ratio(schedule: Schedule, t: Tensor) -> Tensor:
     """sigma / alpha, at most the grid's greatest: t_max stands for that one, however much further it lies."""
     return (schedule.sigma(t) / schedule.alpha(t)).clamp(max=GREATEST_RATIO)
 

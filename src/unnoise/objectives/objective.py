@@ -58,8 +58,11 @@ class Objective(ABC):
         where nothing is."""
         return None
 
-    def before_step(self, step: int) -> None:  # noqa: B027 (most objectives have nothing to do)
-        """Called before the first phase of a step; trial steps, which change nothing, do not call it."""
+    def before_step(self, step: int, progress: float = 0.0) -> None:  # noqa: B027 (most objectives have nothing to do)
+        """Called before the first phase of a step; trial steps, which change nothing, do not call it.
+
+        progress: the fraction of the training that is done, by steps or by time.
+        """
 
     def after_step(self, step: int) -> None:  # noqa: B027 (most objectives have nothing to do)
         """Called when all phases of a step are done."""

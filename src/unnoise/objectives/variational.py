@@ -89,7 +89,7 @@ class Variational(Objective):
         total = self.simple * simple + self.bound * bound
         return Loss(total, {"loss": total.detach(), "simple": simple.detach(), "bound": bound.detach()})
 
-    def before_step(self, step: int) -> None:
+    def before_step(self, step: int, progress: float = 0.0) -> None:
         self._seen.clear()
 
     def after_step(self, step: int) -> None:

@@ -14,8 +14,7 @@ from unnoise.errors import NotApplicable
 from unnoise.features.classifier import ClassifierFeatures, train_classifier
 from unnoise.metrics.bayes import class_probabilities
 from unnoise.metrics.rows import wide
-from unnoise.models import CanDenoise
-from unnoise.models.image_model import require
+from unnoise.models.image_model import require_mean
 from unnoise.process.denoiser import Denoiser
 from unnoise.process.gaussian import perturb
 from unnoise.progress import progress_bar
@@ -85,7 +84,7 @@ class Classifiers:
         self, run: Run, *, times: int = TIMES, seed: int = 0, epochs: int | None = None, device: str | None = None
     ) -> None:
         loaded = run.load(device)
-        self.model = require(loaded, CanDenoise, "classifying")
+        self.model = require_mean(loaded, "classifying")
         if "label" not in loaded.condition_names:
             raise NotApplicable(
                 f"classifying needs a run trained with labels (recipe ddpm-class); {run.folder} has none"

@@ -65,11 +65,27 @@ class LogitNormal(TimestepDistribution):
         return schedule.t_max * torch.sigmoid(self.mean + self.std * torch.special.ndtri(_inner(u)))
 
 
+@dataclass(frozen=True)
+class UShaped(TimestepDistribution):
+    """p(u) proportional to cosh(steepness (u - 1/2)), u = sigma / (alpha + sigma): most often near both ends, where a
+    straight path is hardest to learn (Lee et al. 2024, section 4.1, with steepness 4)."""
+
+    steepness: float = 4.0
+
+    def quantile(self, schedule: Schedule, u: Tensor) -> Tensor:
+        inner = _inner(u)
+        half = torch.tensor(self.steepness / 2, dtype=torch.float64).sinh()
+        place = _inner(0.5 + ((2 * inner - 1) * half).asinh() / self.steepness)
+        t = schedule.t(-2 * torch.logit(place)).clamp(max=schedule.t_max)
+        return t if schedule.grid is None else t.round().clamp(min=1)
+
+
 TIMESTEP_DISTRIBUTIONS: dict[str, type[TimestepDistribution]] = {
     "grid": OnGrid,
     "uniform": Uniform,
     "log-normal-sigma": LogNormalSigma,
     "logit-normal": LogitNormal,
+    "u-shaped": UShaped,
 }
 
 

@@ -14,7 +14,7 @@ from unnoise.aliases import Conditions, Record
 from unnoise.errors import NotApplicable
 from unnoise.files import write_atomic
 from unnoise.models import CanDenoise
-from unnoise.models.image_model import require
+from unnoise.models.image_model import require_mean
 from unnoise.process.denoiser import CountingDenoiser, Denoiser
 from unnoise.progress import progress_bar
 from unnoise.registry import build, spec_of
@@ -73,7 +73,7 @@ def tune_run(
     run = Run.open(folder)
     solvers = [build(SAMPLERS, parse_sampler(text), "sampler") for text in samplers] or SOLVERS
     model = run.load(world.device(device)).requires_grad_(False)
-    denoising = require(model, CanDenoise, "tuning")
+    denoising = require_mean(model, "tuning")
     cond, begun, calls = _conditions(run, 2 * trajectories), time.perf_counter(), _Calls()
     with progress_bar() as progress, computing_in(model.device, chosen_precision(model.device)):
         task = progress.add_task(f"tuning {steps} steps", total=None)

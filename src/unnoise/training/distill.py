@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from unnoise.aliases import Spec
 from unnoise.errors import UserError
+from unnoise.models import Diffusion
+from unnoise.progress import notice
 from unnoise.registry import lookup
 from unnoise.runs.run import Run
+from unnoise.samplers.straightness import straightness
+from unnoise.training.methods import METHODS, method_of
 from unnoise.training.train import train
 
-METHODS: dict[str, dict[str, Any]] = {
-    "consistency": {
-        "objective.kind": "consistency",
-        "objective.teacher": True,
-        # As Song et al. 2023: intervals drawn alike that weigh the same. 25 - 1 is a multiple of 1, 2, 3 and 4, so that
-        # `Renoise` in as many steps visits times that were trained: a student knows no others.
-        "objective.intervals": 25,
-        "objective.most_intervals": 25,
-        "objective.gap_power": 0.0,
-        "objective.timesteps": {"kind": "log-normal-sigma", "mean": 0.4, "std": 2.9},  # the moments of Karras' grid
-        "sampler.kind": "renoise",
-        "sampler.steps": 2,
-    },
-}
-"""What each method changes in the recipe of the teacher."""
+STRAIGHTNESS_ROWS, STRAIGHTNESS_STEPS = 64, 20
+"""Paths that straightness is measured on, and DDIM's steps along each."""
 
 
 def distill(
     run: Run | str | Path,
-    method: str = "consistency",
+    method: str = "adversarial",
     out: str | Path | None = None,
     steps: int | None = None,
     minutes: float | None = None,
@@ -57,20 +47,38 @@ def distill(
         UserError: for a run that is no diffusion model, for one that is distilled already, and for one trained on an
             array.
     """
-    changes = lookup(METHODS, method, "method")
+    chosen_method = lookup(METHODS, method, "method")
     base = Run.open(run)
-    _check(base, method)
+    _check(base)
     limit = {"train.minutes": 0.0 if minutes is None else minutes, **({} if steps is None else {"train.steps": steps})}
     folder = Path(out or Path("runs") / f"{base.folder.resolve().name}-{method}")
-    chosen = {**changes, **limit, **(overrides or {})}
-    return train(base.config["source"], out=folder, seed=seed, overrides=chosen, start=base.folder, device=device)
+    given = overrides or {}
+    notice(f"{method}: {chosen_method.about}")
+    timed = chosen_method.timed
+    found = {} if timed is None else timed(base, folder, limit["train.minutes"], device)
+    chosen = {**chosen_method.changes, **found, **limit, **given}
+    made = train(base.config["source"], out=folder, seed=seed, overrides=chosen, start=base.folder, device=device)
+    if chosen_method.flow and made.summary is not None:
+        paths = {"teacher": _straightness(base, device), "student": _straightness(made, device)}
+        made.summary["straightness"] = paths
+    return made
 
 
-def _check(base: Run, method: str) -> None:
-    kind, learned = base.config["model"]["kind"], base.config["objective"]["kind"]
+def _straightness(run: Run, device: str | None) -> float:
+    """Of the run's flow, without guidance, for the conditions of its first images; the same draws for every run."""
+    model = run.load(device)
+    assert isinstance(model, Diffusion)
+    images, _ = run.open_data("train")
+    rows = range(min(STRAIGHTNESS_ROWS, len(images)))
+    cond = model.conditions(images.batch(rows, model.device))
+    return round(straightness(model.guided(), model.prior(rows), cond, STRAIGHTNESS_STEPS), 6)
+
+
+def _check(base: Run) -> None:
+    kind, learned = base.config["model"]["kind"], method_of(base.config["objective"]["kind"])
     if kind != "diffusion":
         raise UserError(f"distilling needs a diffusion model; {base.folder} is of kind {kind}")
-    if learned in METHODS:
-        raise UserError(f"{base.folder} is a {learned} model already; distil the diffusion run that it comes from")
+    if learned is not None and not METHODS[learned].flow:
+        raise UserError(f"{base.folder} is a student by {learned} already; distil the diffusion run that it comes from")
     if base.config["source"] == "array":
         raise UserError(f"{base.folder} was trained on an array, which a run does not keep; train it on a file of it")

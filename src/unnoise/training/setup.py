@@ -18,7 +18,7 @@ from unnoise.errors import UserError
 from unnoise.models import CanDenoise, ImageModel
 from unnoise.models.assembly import build_model, model_spec
 from unnoise.networks.combined import with_widths
-from unnoise.objectives import Objective
+from unnoise.objectives import Objective, Reflow
 from unnoise.objectives.assembly import build_objective, objective_spec
 from unnoise.progress import notice
 from unnoise.registry import build, spec_of
@@ -35,6 +35,7 @@ from unnoise.training.dial import dialled
 from unnoise.training.engine import Engine, choose_engine
 from unnoise.training.latents import with_autoencoder, with_latents
 from unnoise.training.opening import choose_held_out, open_split, open_test_split
+from unnoise.training.pairs import with_pairs
 from unnoise.training.settings import BEFORE, GUARD_BEFORE, DataSettings, TrainSettings, section
 from unnoise.training.shown import shown, told
 from unnoise.training.trainer import Trainer
@@ -45,8 +46,8 @@ VALIDATION_IMAGES = 256
 @dataclass(frozen=True)
 class Setup:
     """source: as `sources.resolved` names it, where it is a path or a name; config: every default included; sampler: of
-    a model that draws in steps; notes: what was chosen, and what to expect; held: those of the images that are held
-    out."""
+    a model that draws in steps; base: the run that this one began with; notes: what was chosen, and what to expect;
+    held: those of the images that are held out."""
 
     source: Any
     config: Config
@@ -58,6 +59,7 @@ class Setup:
     model: ImageModel
     objective: Objective
     sampler: Sampler | None
+    base: Run | None = None
     notes: tuple[str, ...] = ()
     held: HeldOut | None = None
 
@@ -66,19 +68,27 @@ class Setup:
         self.engine.prepare(self.model)
         with world.first_goes_ahead():
             images = with_latents(self.model, self.images, self.engine.device, keep=not self.data.mirrors)
+            pairs = self._pairs()
         loader = Loader(
-            images,
+            images if pairs is None else pairs,
             self.settings.batch_size,
             self.seed,
             self.engine.device,
-            flip=self.data.mirrors,
-            rows=self._training_rows(),
-            augment=float(self.data.augment),
+            flip=self.data.mirrors and pairs is None,
+            rows=self._training_rows() if pairs is None else None,
+            augment=float(self.data.augment) if pairs is None else 0.0,
         )
         trainer = Trainer(self.objective, loader, self.settings, self.engine, self.seed, world)
         if checkpoint is not None:
             trainer.restore(checkpoint)
         return trainer
+
+    def _pairs(self) -> Images | None:
+        """The pairs of noise and image that stand in place of the training images; None where images are wanted."""
+        objective = self.objective
+        if not isinstance(objective, Reflow) or not objective.pairs or self.base is None:
+            return None
+        return with_pairs(objective, self.base, self.training_images(), self.seed, self.engine.device)
 
     def _training_rows(self) -> np.ndarray | None:
         return None if self.held is None else self.held.training_rows(len(self.images))
@@ -160,6 +170,7 @@ def prepare(
         model,
         objective,
         sampler,
+        base,
         (*notes, *shown_notes),
         held,
     )

@@ -97,7 +97,7 @@ class Trainer:
         torch.manual_seed(fold(self.seed, self.step, DROPOUT))
         parts = divided(self.loader.batch_size, self.accumulate, self.world)
         batch = self.loader.batch(self.step, rows_in(parts))
-        self.objective.before_step(self.step)
+        self.objective.before_step(self.step, self.progress)
         results = {}
         for index, (phase, optimizer) in enumerate(zip(self.phases, self.optimizers, strict=True)):
             optimizer.zero_grad(set_to_none=True)  # of a trial step, or of the phase before

@@ -94,14 +94,19 @@ class FrechetDistance(Metric):
 
 
 def against_steps(entries: Sequence[Entry]) -> list[Figure]:
-    """The distance against the number of steps, where a run was measured at several."""
+    """The distance against the number of steps, and against the time for an image, where a run was measured at several
+    numbers of steps: students stand on the axes of their teachers."""
     lines = _lines([entry for entry in entries if entry.row["steps"]], "steps", ("fid",), _sampler)
     if not any(len(at) > 1 for at, _ in lines.values()):
         return []
     baseline = next((entry.row["fid_baseline"] for entry in entries if entry.row["fid_baseline"]), None)
     name = entries[0].result["fid_name"]
-    svg = curves(lines, x="steps", y=name, log="xy", markers=True, level=baseline)
-    return [Figure(f"{name} against steps", svg)]
+    look = {"y": name, "log": "xy", "markers": True, "level": baseline}
+    times = _lines([entry for entry in entries if entry.row["steps"]], "milliseconds", ("fid",), _sampler)
+    return [
+        Figure(f"{name} against steps", curves(lines, x="steps", **look)),
+        Figure(f"{name} against time", curves(times, x="milliseconds per image", named=False, **look)),
+    ]
 
 
 def against_guidance(entries: Sequence[Entry]) -> list[Figure]:

@@ -1,0 +1,59 @@
+"""What students have in common: a teacher, which is the model as it was before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from unnoise.guidance import ClassifierFree
+from unnoise.models.diffusion import CachedConditioning, Diffusion
+from unnoise.objectives.objective import Objective
+from unnoise.process.denoiser import Denoiser
+
+
+class Distillation(Objective):
+    """A model that learns from a frozen copy of itself, so training has to start from a diffusion run.
+
+    guidance: the scale of classifier-free guidance that the student learns to do without.
+    """
+
+    def __init__(self, model: Diffusion, guidance: float = 1.0) -> None:
+        self._model, self.guidance = model, guidance
+        self._teacher = deepcopy(model).requires_grad_(False).eval()
+
+    @property
+    def model(self) -> Diffusion:
+        return self._model
+
+    @property
+    def teacher(self) -> Diffusion:
+        """The frozen copy."""
+        return self._teacher
+
+    def modules(self) -> dict[str, nn.Module]:
+        return {"teacher": self._teacher.to(self.model.device)}
+
+    def before_step(self, step: int, progress: float = 0.0) -> None:
+        if step == 0:
+            self._teacher.load_state_dict(self.model.state_dict())
+
+    @contextmanager
+    def teaching(self, x: Tensor, guided: bool = True) -> Iterator[Denoiser]:
+        """The teacher, with guidance or without. It drops the conditions that the student, called with as many rows
+        after it, drops."""
+        teacher = self._teacher
+        if teacher.conditioner is None:
+            yield teacher
+            return
+        teacher.conditioner.train(self.model.training)
+        with replayed(x):
+            yield ClassifierFree(self.guidance if guided else 1.0)(CachedConditioning(teacher))
+
+
+def replayed(like: Tensor) -> AbstractContextManager[None]:
+    """Within, what torch's global generator draws is the same as in what comes after."""
+    return torch.random.fork_rng([like.device] if like.is_cuda else [])

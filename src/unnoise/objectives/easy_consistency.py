@@ -1,0 +1,55 @@
+"""Consistency tuning of a diffusion run: intervals that are long at first and tighten."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from unnoise.models.diffusion import Diffusion
+from unnoise.objectives.consistency import Consistency, ratio
+from unnoise.process.timesteps import TimestepDistribution
+from unnoise.registry import Amount, Positive
+
+CURVE, KNEE = 8.0, 1.0
+"""k and b of n(rho) = 1 + k sigmoid(-b rho)."""
+
+
+class EasyConsistency(Consistency):
+    """`Consistency` without a teacher on t and s with rho_s = rho_t (1 - n(rho_t) / 2^a), rho = sigma / alpha and
+    n(rho) = 1 + 8 sigmoid(-rho) (Geng et al. 2024, easy consistency tuning, section 3.2).
+
+    a is 1 in the first of `stages` equal parts of the training and grows by one in each. In the first, s is 0 wherever
+    noise is weak: the objective is that of a diffusion model, with which it begins, and f turns into the map to the end
+    of the path as the intervals tighten. timesteps: by default log rho ~ N(-1.1, 2^2). gap_power: as of Consistency.
+    """
+
+    def __init__(
+        self,
+        model: Diffusion,
+        stages: Positive = 8,
+        gap_power: Amount = 1.0,
+        timesteps: TimestepDistribution | None = None,
+    ) -> None:
+        super().__init__(model, gap_power=gap_power, timesteps=timesteps)
+        self.stages = stages
+        self._stage = 1
+
+    def before_step(self, step: int, progress: float = 0.0) -> None:
+        super().before_step(step, progress)
+        self._stage = 1 + min(int(progress * self.stages), self.stages - 1)
+
+    def count(self) -> int:
+        """2^a: about how many intervals a path has where noise is strong."""
+        return 2**self._stage
+
+    def pair(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """The times t, quantiles at u (B,), and s < t."""
+        schedule = self.model.schedule
+        t = self.timesteps.quantile(schedule, u)
+        t = t if schedule.grid is None else t.round().clamp(min=1)
+        here = ratio(schedule, t)
+        there = here * (1 - (1 + CURVE * torch.sigmoid(-KNEE * here)) / self.count())
+        s = schedule.t(-2 * there.clamp(min=1e-12).log()).clamp(max=schedule.t_max)
+        s = torch.where(there > 0, s, torch.zeros_like(s))
+        s = s if schedule.grid is None else torch.minimum(s.round(), t - 1)
+        return t, s.clamp(min=0)

@@ -1,0 +1,90 @@
+"""The ways to make a student of a diffusion run: one table, from which command, errors and documentation read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from unnoise.aliases import Spec
+from unnoise.runs.run import Run
+from unnoise.training.pairs import affordable_pairs
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to make a student.
+
+    Args:
+        about: what it does, in one sentence.
+        changes: what it changes in the teacher's configuration, by dotted keys.
+        flow: whether its students are probability flows still, which solvers, inversion and other methods can take.
+        timed: what else it changes, by the teacher, the student's folder, the minutes (0: no limit) and the device.
+    """
+
+    about: str
+    changes: Spec
+    flow: bool = False
+    timed: Callable[[Run, Path, float, str | None], Spec] | None = None
+
+    @property
+    def objective(self) -> str:
+        """The kind of its objective."""
+        return self.changes["objective.kind"]
+
+
+METHODS: dict[str, Method] = {
+    "adversarial": Method(
+        "the teacher's network as a generator of one call, against a discriminator on its own activations",
+        {
+            "objective.kind": "adversarial-diffusion",
+            "model.jumps": True,
+            "sampler.kind": "renoise",
+            "sampler.steps": 2,
+            "train.optimizer": "adamw",
+            "train.learning_rate": 6e-4,
+            "train.betas": [0.0, 0.99],
+            "train.warmup": 20,
+            "train.decay": 0.0,
+            "train.ema": 0.995,
+        },
+    ),
+    "consistency": Method(
+        "the same x_0 from two times of a path, which are far apart at first and near in the end",
+        {
+            "objective.kind": "easy-consistency",
+            "model.jumps": True,
+            "sampler.kind": "renoise",
+            "sampler.steps": 2,
+            "train.optimizer": "adamw",
+            "train.learning_rate": 3e-4,
+            "train.warmup": 20,
+            "train.precision": "fp32",  # what neighbouring times differ by is lost in bf16
+        },
+    ),
+    "progressive": Method(
+        "one step of DDIM in place of two of the teacher, again and again",
+        {
+            "objective.kind": "progressive",
+            "model.jumps": True,
+            "sampler": {"kind": "ddim", "steps": 2, "grid": "trailing"},
+        },
+    ),
+    "reflow": Method(
+        "a flow trained again on the pairs of noise and image that the teacher joins, which is straighter",
+        {"objective.kind": "reflow", "data.flip": False, "sampler.kind": "ddim", "sampler.steps": 4},
+        flow=True,
+        timed=affordable_pairs,
+    ),
+}
+"""By name."""
+
+
+OTHERS = {"consistency": "consistency"}
+"""Kinds of objective by which students were made before, and their methods."""
+
+
+def method_of(objective: str) -> str | None:
+    """The name of the method that makes runs with this kind of objective; None where it is no student."""
+    kinds = {**OTHERS, **{method.objective: name for name, method in METHODS.items()}}
+    return kinds.get(objective)
