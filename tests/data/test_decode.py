@@ -37,7 +37,7 @@ def decode(file: Memory, folder: Path, shape: tuple[int, int, int], mask: Memory
     """(pixels (C, H, W), map (H, W), grey or reason) of one file."""
     maps = {} if mask is None else {"maps": NpyFile.create(folder / "maps.npy", (1, *shape[1:]))}
     target = Target(NpyFile.create(folder / "pixels.npy", (1, *shape)), maps)
-    found = decode_chunk(0, [ImageFile(file, {} if mask is None else {"maps": mask})], target)
+    _, found = decode_chunk(0, [ImageFile(file, {} if mask is None else {"maps": mask})], target)
     return np.load(folder / "pixels.npy")[0], np.load(folder / "maps.npy")[0] if maps else None, found[0]
 
 

@@ -19,7 +19,7 @@ from unnoise.data.room import free_bytes, gigabytes
 from unnoise.errors import UserError
 from unnoise.progress import duration
 
-FOLDERS = (PACKED, SHARDS, "latents", "features", "classifiers", "downloads", "hub", "bugs")
+FOLDERS = (PACKED, SHARDS, "latents", "pairs", "features", "classifiers", "downloads", "hub", "bugs")
 """Folders of the cache whose children are its entries."""
 FILES = {"text-*.bin": "texts"}
 """Files of the cache itself -> what they are called."""
