@@ -146,10 +146,10 @@ def test_a_page_that_is_closed_stops_its_sampling(page: Any, server: Server) -> 
 def test_the_loss_by_noise_level_has_a_line_for_each_level(page: Any, server: Server) -> None:
     with (server.folder / "other" / "metrics.jsonl").open("a") as stream:
         for step in (4, 5):
-            stream.write(json.dumps({"step": step, "held_out_losses": [0.1, 0.2, 0.4]}) + "\n")
+            stream.write(json.dumps({"step": step, "held_out_losses": [0.1, 0.2, 0.4, 0.5, 0.6, 0.7]}) + "\n")
     opened(page, server, "/run?run=other")
     page.get_by_role("combobox", name="What").select_option("held_out_losses")
-    assert page.locator(".chart path.line").count() == 3
+    assert page.locator(".chart path.line").count() == 6
     page.get_by_text("level 1, the least noise").wait_for()
 
 

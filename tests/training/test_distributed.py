@@ -120,14 +120,15 @@ class Listening(Position):
     """A process that is not the first, which has been at work for five seconds."""
 
     def agree(self, *values: int) -> tuple[int, ...]:
-        assert values[1:] == (False, 0), "only the first looks at its clock"
-        return (values[0], False, 5_000_000)
+        assert values[1:] == (False, False, 0), "only the first looks at its guard and its clock"
+        return (values[0], False, False, 5_000_000)
 
 
 def test_learning_rates_follow_the_clock_of_the_first() -> None:
     """With minutes the rate falls with time, and the weights of processes with clocks of their own drifted apart."""
     session = Session.__new__(Session)
     session.world, session.trainer = Listening(1, 2), SimpleNamespace(seconds=9.0)  # type: ignore[assignment]
+    session.validation = None
     with Interrupt() as interrupt:
         assert session._stops(interrupt) == ""
         assert session.trainer.seconds == 5.0
