@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from unnoise.data.batch import Batch
 from unnoise.data.images import Images
@@ -21,12 +21,14 @@ from unnoise.objectives.consistency import Consistency, flow_step, path, pseudo_
 from unnoise.process.analytic import GaussianMixture
 from unnoise.process.gaussian import perturb
 from unnoise.process.parametrization import EDM, X0, Eps
-from unnoise.process.schedule import VE, VP, Cosine, CosineBetas, LinearBetas, RectifiedFlow, Schedule
+from unnoise.process.schedule import VE, Cosine, CosineBetas, RectifiedFlow, Schedule
 from unnoise.samplers import RK45, Renoise
 from unnoise.seeding import StepNoise
 from unnoise.training.engine import choose_engine
 from unnoise.training.settings import TrainSettings
 from unnoise.training.trainer import Trainer
+
+from .exact import SCHEDULES, STD, OfTime, end_of_the_path, mean_of_the_data
 
 NETWORK = {"kind": "unet", "channels": 16, "multipliers": [1, 2], "blocks": 1, "time_injection": "adagn"}
 SENTENCES = {
@@ -38,9 +40,7 @@ SENTENCES = {
 }
 every_sentence = pytest.mark.parametrize("sentence", SENTENCES.values(), ids=SENTENCES)
 TEACHERS = pytest.mark.parametrize("teacher", [False, True], ids=["training", "distillation"])
-SCHEDULES: list[Schedule] = [VE(), CosineBetas(10_000), LinearBetas(10_000, 1e-5, 2e-3), VP(), RectifiedFlow()]
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
-STD = 0.5
 
 
 def make(sentence: dict[str, Any], **options: Any) -> Consistency:
@@ -63,30 +63,6 @@ def stirred(made: Consistency) -> Consistency:
 def images(n: int = 8) -> Batch:
     draws = torch.Generator().manual_seed(5)
     return Batch(torch.where(torch.rand(n, 1, 8, 8, generator=draws) < 0.4, 1.0, -1.0), {})
-
-
-class OfTime(nn.Module):
-    """A network that answers x_t times a function of time, for the parametrization X0."""
-
-    def __init__(self, schedule: Schedule, factor: Any) -> None:
-        super().__init__()
-        self.schedule, self.factor = schedule, factor
-        self.scale = nn.Parameter(torch.ones((), dtype=torch.float64))
-
-    def forward(self, x: Tensor, level: Tensor, told: Any = None) -> Tensor:
-        t = level * (self.schedule.t_max / 1000)
-        alpha, sigma = (f(t).reshape(-1, 1, 1, 1) for f in (self.schedule.alpha, self.schedule.sigma))
-        return self.scale * self.factor(alpha, sigma) * x * (alpha**2 + sigma**2).sqrt()
-
-
-def end_of_the_path(alpha: Tensor, sigma: Tensor) -> Tensor:
-    """f(x_t, t) / x_t of N(0, STD^2): its flow keeps x_t / sqrt(alpha^2 STD^2 + sigma^2)."""
-    return STD / ((alpha * STD) ** 2 + sigma**2).sqrt()
-
-
-def mean_of_the_data(alpha: Tensor, sigma: Tensor) -> Tensor:
-    """E[x_0 | x_t] / x_t of N(0, STD^2)."""
-    return alpha * STD**2 / ((alpha * STD) ** 2 + sigma**2)
 
 
 def on_a_gaussian(schedule: Schedule, intervals: int, teacher: bool = True) -> Consistency:
