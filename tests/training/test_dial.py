@@ -10,7 +10,9 @@ import pytest
 from unnoise.errors import UserError
 from unnoise.runs.config import override, read_recipe
 from unnoise.training import dial
-from unnoise.training.dial import LADDER, QUALITIES, Rung, dialled, forward_flops
+from unnoise.training.dial import LADDER, QUALITIES, Rung, choose_rung, dialled, forward_flops, images_per_second
+from unnoise.training.engine import choose_engine
+from unnoise.training.settings import TrainSettings
 from unnoise.training.train import train
 
 SHAPE = (1, 28, 28)
@@ -18,8 +20,15 @@ SHAPE = (1, 28, 28)
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Sets the FLOP/s that are measured."""
-    return lambda rate: monkeypatch.setattr(dial, "measured_rate", lambda engine: rate)
+    """Sets the FLOP/s of trainings, three times the forward pass's FLOPs a step."""
+
+    def of(rate: float) -> None:
+        def measured(engine: Any, shape: tuple[int, int, int], rung: Rung) -> float:
+            return rate / (3 * forward_flops(shape, rung))
+
+        monkeypatch.setattr(dial, "images_per_second", measured)
+
+    return of
 
 
 def config(**overrides: Any) -> Any:
@@ -54,6 +63,25 @@ def test_more_time_and_a_quicker_machine_choose_a_larger_network(machine: Any) -
         assert f"{seen:,.0f} images are seen" in notes[0]
     assert costs == sorted(costs)
     assert costs[0] < costs[-1]
+
+
+def test_a_network_that_is_slower_than_its_flops_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """64 channels, 2 blocks."""
+    slow = LADDER[2]
+    costs = {rung: forward_flops(SHAPE, rung) for rung in LADDER}
+    engine, seconds = choose_engine(TrainSettings(), "cpu"), 1.001 * dial.SEEN * costs[slow] / 1e12
+    for share, chosen in ((1, slow), (0.5, LADDER[3])):
+        rates = {rung: 1e12 / cost * (share if rung == slow else 1) for rung, cost in costs.items()}
+        monkeypatch.setattr(dial, "images_per_second", lambda engine, shape, rung, rates=rates: rates[rung])
+        assert choose_rung(engine, SHAPE, seconds) == (chosen, rates[chosen])
+
+
+def test_the_speed_counts_whole_steps_after_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that a step moves by a quarter of a second: two steps of 32 images in half a second."""
+    clock = iter(number / 4 for number in range(100))
+    monkeypatch.setattr(dial.time, "perf_counter", lambda: next(clock))
+    rate = images_per_second(choose_engine(TrainSettings(), "cpu"), (1, 8, 8), Rung(False, 8, (1,), 1))
+    assert rate == 2 * 32 / 0.5
 
 
 def test_what_is_given_stays(machine: Any) -> None:

@@ -7,27 +7,26 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
 
 from unnoise.aliases import Spec
 from unnoise.errors import UserError
 from unnoise.networks.flops import count_flops
 from unnoise.networks.unet import UNet
-from unnoise.progress import duration
+from unnoise.progress import duration, notice
 from unnoise.registry import check_keys, lookup
 from unnoise.runs.config import Config, override
 from unnoise.runtime.world import join
-from unnoise.training.engine import Engine, choose_engine
+from unnoise.training.engine import OFF, Engine, choose_engine
+from unnoise.training.optim import make_optimizer
 from unnoise.training.settings import TrainSettings, section
 
 QUALITIES = {"draft": 10.0, "good": 60.0, "best": 480.0}
 """Minutes."""
-BACKWARD = 3.0
-"""FLOPs of a training step over those of its forward pass."""
 FINEST = 16
 """Positions a side of the finest level of a network on patches, about."""
 SEEN = 60_000
@@ -38,7 +37,7 @@ FINE = 2
 """Pixels a side of patches within which detail is learned with the shapes."""
 NO_LIMIT = 10_000_000
 """Steps in the recipe: minutes end a training, unless other steps are given."""
-PROBE_SECONDS = 0.2
+PROBE_SECONDS = 0.5
 NETWORK = ("channels", "multipliers", "blocks", "patch", "attention")
 """Keys of the network that are chosen together, or not at all."""
 
@@ -74,6 +73,13 @@ LADDER = (
     Rung(True, 128, (1, 2, 2, 2), 2),
 )
 """From the cheapest to the dearest."""
+
+
+class Speed(NamedTuple):
+    """A rung and the images a second of its training."""
+
+    rung: Rung
+    rate: float
 
 
 class Dialled(NamedTuple):
@@ -112,12 +118,10 @@ def dialled(config: Config, shape: tuple[int, int, int], device: str | None, sto
         train["minutes"] = usual
     minutes = train.get("minutes") or usual
     engine = choose_engine(section(TrainSettings, train, "train"), device)
-    rate = join().size * measured_rate(engine)  # that of all processes together
-    rung, flops = _rung(shape, rate * 60 * minutes)
-    seen = rate * 60 * minutes / (BACKWARD * flops)
-    chosen = {"minutes": train.get("minutes", 0.0), **_training(engine, seen)}
-    made = _filled(rest, rung.network(max(shape[1:])), chosen)
-    return Dialled(made, _notes(made, shape, rate, minutes, flops, seen))
+    speed = choose_rung(engine, shape, 60 * minutes)
+    chosen = {"minutes": train.get("minutes", 0.0), **_training(engine, speed.rate * 60 * minutes)}
+    made = _filled(rest, speed.rung.network(max(shape[1:])), chosen)
+    return Dialled(made, _notes(made, shape, speed, minutes))
 
 
 def _filled(config: Config, network: Spec, train: Spec) -> Config:
@@ -131,13 +135,25 @@ def _filled(config: Config, network: Spec, train: Spec) -> Config:
     return override(config, keys)
 
 
-def _rung(shape: tuple[int, int, int], flops: float) -> tuple[Rung, float]:
-    """The dearest rung with which so many FLOPs show SEEN images, and its FLOPs per image; else the cheapest."""
-    costs = [(rung, forward_flops(shape, rung)) for rung in LADDER]
-    worth = [(rung, cost) for rung, cost in costs if flops / (BACKWARD * cost) >= SEEN]
-    return max(worth, key=lambda found: found[1]) if worth else min(costs, key=lambda found: found[1])
+def choose_rung(engine: Engine, shape: tuple[int, int, int], seconds: float) -> Speed:
+    """The dearest rung that is measured to show SEEN images in so many seconds; else the cheapest.
+
+    Only rungs that may do so are measured: at the FLOP/s of the cheapest, which larger networks reach or exceed.
+    """
+    notice("measuring how fast networks train here")
+    costs = {rung: forward_flops(shape, rung) for rung in LADDER}
+    cheapest = min(LADDER, key=lambda rung: costs[rung])
+    least = Speed(cheapest, images_per_second(engine, shape, cheapest))
+    most = costs[cheapest] * least.rate * seconds / SEEN
+    for rung in sorted(LADDER, key=lambda rung: -costs[rung]):
+        if rung != cheapest and costs[rung] <= most:
+            found = Speed(rung, images_per_second(engine, shape, rung))
+            if found.rate * seconds >= SEEN:
+                return found
+    return least
 
 
+@cache
 def forward_flops(shape: tuple[int, int, int], rung: Rung) -> float:
     """Of one image of `shape` (C, H, W), by a network without numbers."""
     channels, *size = shape
@@ -147,23 +163,29 @@ def forward_flops(shape: tuple[int, int, int], rung: Rung) -> float:
         return float(count_flops(lambda: network(x, level)))
 
 
-def measured_rate(engine: Engine) -> float:
-    """FLOP/s of a convolution, forward and backward, as the engine computes it."""
-    batch = 32 if engine.device == "cpu" else 512
-    layer = nn.Conv2d(64, 64, 3, padding=1).to(engine.device)
-    x = torch.randn(batch, 64, FINEST, FINEST, device=engine.device)
-    begun, calls = 0.0, 0
-    while calls < 3 or time.perf_counter() - begun < PROBE_SECONDS:
-        if calls == 2:  # the first two choose kernels
-            begun = time.perf_counter()
+def images_per_second(engine: Engine, shape: tuple[int, int, int], rung: Rung) -> float:
+    """Of training steps of a rung's network with its optimizer, measured, by all processes together."""
+    channels, height, width = shape
+    network = UNet(channels, channels, (height, width), time_injection="adagn", **rung.network(max(height, width)))
+    settings = TrainSettings(**_training(engine, SEEN))
+    x = torch.randn(settings.batch_size, *shape, device=engine.device)
+    replace(engine, compile=OFF).prepare(network)
+    optimizer = make_optimizer(network.parameters(), settings)
+
+    def step() -> float:
         with engine.autocast():
-            answer = layer(x)
-        answer.float().square().mean().backward()
-        assert layer.weight.grad is not None
-        float(layer.weight.grad.sum())  # waits for the device
-        calls += 1
-    flops = BACKWARD * 2 * 9 * 64 * 64 * FINEST**2 * batch
-    return (calls - 2) * flops / (time.perf_counter() - begun)
+            loss = network(x, x.new_zeros(len(x))).float().square().mean()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        float(next(network.parameters()).detach().sum())  # waits for the device
+        return time.perf_counter()
+
+    begun = ended = step()  # it chose kernels
+    steps = 0
+    while ended < begun + PROBE_SECONDS:
+        ended, steps = step(), steps + 1
+    return join().size * steps * len(x) / (ended - begun)
 
 
 def _training(engine: Engine, seen: float) -> dict[str, Any]:
@@ -179,20 +201,18 @@ def _training(engine: Engine, seen: float) -> dict[str, Any]:
     }
 
 
-def _notes(
-    config: Config, shape: tuple[int, int, int], rate: float, minutes: float, flops: float, seen: float
-) -> tuple[str, ...]:
+def _notes(config: Config, shape: tuple[int, int, int], speed: Speed, minutes: float) -> tuple[str, ...]:
     """What was chosen and why, and what to expect."""
     network, train = config["model"]["network"], config["train"]
     _, height, width = shape
+    seen = speed.rate * 60 * minutes
     chosen = (
-        f"chosen for {minutes:g} minutes at {rate / 1e9:,.0f} GFLOP/s: {network.get('channels')} channels on patches "
-        f"of {network.get('patch', 1)}, batches of {train['batch_size']}, so about {seen:,.0f} images are seen"
+        f"chosen for {minutes:g} minutes at {speed.rate:,.3g} images a second: {network.get('channels')} channels on "
+        f"patches of {network.get('patch', 1)}, batches of {train['batch_size']}, so about {seen:,.0f} images are seen"
     )
     expected = f"expect at {width}x{height} {_expectation(seen)}"
-    clear = CLEAR * BACKWARD * min(forward_flops(shape, rung) for rung in LADDER) / rate
-    if seen < CLEAR and clear > 60 * minutes:
-        expected += f"; clear shapes need about {_about(clear)} here"
+    if seen < CLEAR:
+        expected += f"; clear shapes need about {_about(CLEAR / speed.rate)} here"
     patch = network.get("patch", 1)
     if patch > FINE:
         half = max(height, width) // 2
