@@ -114,7 +114,7 @@ def test_what_to_expect_is_in_words_and_names_a_size_that_gets_there(machine: An
     assert "blobs" in notes[1]
     # 150,000 images of 3 times 0.25 GFLOP at 10 GFLOP/s, by two digits
     assert "clear shapes need about 3 h 03 min here" in notes[1]
-    assert "on patches of 8: --set data.size=64 halves them" in notes[1]
+    assert "on patches of 8: --size 64 halves them" in notes[1]
     machine(1e14)
     assert dialled(config(train__minutes=60), (3, 64, 64), "cpu", None).notes[1].endswith("clear shapes")
 

@@ -42,6 +42,7 @@ def train(
     quality: Annotated[
         str | None, Parameter(help=f"{listed('qualities')}: how much time, where --minutes says nothing.")
     ] = None,
+    size: int | None = None,
     seed: int = 0,
     device: Device = None,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
@@ -61,6 +62,7 @@ def train(
         set_: KEY=VALUE, overriding the recipe: --set train.batch_size=32 --set model.schedule.kind=cosine-betas.
         minutes: Stop after so many minutes of training, over all sessions of the run.
         steps: Stop after so many steps, over all sessions of the run.
+        size: The shorter side of the images in pixels, as --set data.size; by default found from the data.
         seed: Everything random follows from it.
         dry_run: Print the plan and stop.
         processes: Train in so many processes on this machine, each with a GPU of its own where there are GPUs;
@@ -74,8 +76,9 @@ def train(
     from unnoise.runs.config import parse_overrides
     from unnoise.training.train import train as run_training
 
-    overrides = {**parse_overrides(set_ or []), **({"data.strict": True} if strict else {})}
+    overrides = parse_overrides(set_ or []) | ({"data.strict": True} if strict else {})
     overrides |= {} if quality is None else {"dial.quality": quality}
+    overrides |= {} if size is None else {"data.size": size}
     run = run_training(
         source,
         recipe,

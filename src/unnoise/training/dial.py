@@ -216,7 +216,7 @@ def _notes(config: Config, shape: tuple[int, int, int], speed: Speed, minutes: f
     patch = network.get("patch", 1)
     if patch > FINE:
         half = max(height, width) // 2
-        expected += f"; fine detail comes last on patches of {patch}: --set data.size={half} halves them"
+        expected += f"; fine detail comes last on patches of {patch}: --size {half} halves them"
     return chosen, expected
 
 
