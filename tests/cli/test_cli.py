@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
 SMALL = [
     "--set=model.network.channels=8",
     "--set=model.network.blocks=1",
@@ -20,11 +21,6 @@ SMALL = [
     "--set=sampler.steps=5",
     "--set=train.batch_size=8",
 ]
-
-
-def unnoise(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "unnoise", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=ENVIRONMENT, timeout=120)
 
 
 def size_of(file: Path) -> tuple[int, int]:
@@ -41,7 +37,7 @@ def fails(result: subprocess.CompletedProcess[str], *words: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(unnoise: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cli")
     result = unnoise(
         "train", "digits", "--recipe", "ddpm-digits", "--steps", 3, *SMALL, "--out", "run", "--json", cwd=folder
@@ -61,14 +57,14 @@ def test_help_loads_no_torch(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["train", "distill", "sample", "data", "demo", "doctor"])
-def test_every_command_explains_itself(command: str, tmp_path: Path) -> None:
+def test_every_command_explains_itself(unnoise: Command, command: str, tmp_path: Path) -> None:
     result = unnoise(command, "--help", cwd=tmp_path)
     assert result.returncode == 0
     assert "--json" in result.stdout
 
 
 @pytest.mark.parametrize("out", ["grid.png", "images.npy", "images.npz", "folder"])
-def test_samples_go_where_they_are_asked_to(run: Path, tmp_path: Path, out: str) -> None:
+def test_samples_go_where_they_are_asked_to(unnoise: Command, run: Path, tmp_path: Path, out: str) -> None:
     result = unnoise("sample", run, "-n", 5, "--steps", 4, "--out", out, "--batch-size", 2, "--json", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     summary = json.loads(result.stdout)
@@ -83,7 +79,7 @@ def test_samples_go_where_they_are_asked_to(run: Path, tmp_path: Path, out: str)
         assert (tmp_path / out).stat().st_size > 0
 
 
-def test_nothing_is_written_over_in_silence(run: Path, tmp_path: Path) -> None:
+def test_nothing_is_written_over_in_silence(unnoise: Command, run: Path, tmp_path: Path) -> None:
     command = ("sample", run, "-n", 2, "--seed", 7, "--steps", 2)
     first = unnoise(*command, "--out", "folder", cwd=tmp_path)
     assert first.returncode == 0, first.stderr
@@ -97,7 +93,7 @@ def test_nothing_is_written_over_in_silence(run: Path, tmp_path: Path) -> None:
     assert Path(named).name == "ddim-2-eta-0.5-seeds7-8.png"
 
 
-def test_an_edit_and_a_sheet_never_replace_what_they_read(run: Path, tmp_path: Path) -> None:
+def test_an_edit_and_a_sheet_never_replace_what_they_read(unnoise: Command, run: Path, tmp_path: Path) -> None:
     Image.new("L", (8, 8), 90).save(tmp_path / "mine.png")
     before = (tmp_path / "mine.png").read_bytes()
     edited = ("edit", "vary", run, "mine.png", "-n", 1, "--steps", 2, "--out", "mine.png", "--overwrite")
@@ -106,7 +102,7 @@ def test_an_edit_and_a_sheet_never_replace_what_they_read(run: Path, tmp_path: P
     assert (tmp_path / "mine.png").read_bytes() == before
 
 
-def test_samplers_are_written_alike_in_every_command(run: Path, tmp_path: Path) -> None:
+def test_samplers_are_written_alike_in_every_command(unnoise: Command, run: Path, tmp_path: Path) -> None:
     drawn = json.loads(unnoise("sample", run, "-n", 1, "--sampler", "ddim@3:eta=0.5", "--json", cwd=tmp_path).stdout)
     assert "steps=3" in drawn["sampler"]
     assert "eta=0.5" in drawn["sampler"]
@@ -132,14 +128,14 @@ def test_the_old_name_of_an_option_is_understood() -> None:
     ]
 
 
-def test_the_batch_size_changes_no_picture(run: Path, tmp_path: Path) -> None:
+def test_the_batch_size_changes_no_picture(unnoise: Command, run: Path, tmp_path: Path) -> None:
     for name, size in (("a", 1), ("b", 4)):
         unnoise("sample", run, "-n", 4, "--sampler", "ddpm", "--steps", 20, "--batch-size", size, "--out", f"{name}.npy", cwd=tmp_path)  # fmt: skip  # noqa: E501
     a, b = (np.load(tmp_path / f"{name}.npy").astype(int) for name in "ab")
     assert np.abs(a - b).max() <= 1
 
 
-def test_arithmetic_is_written_either_way(run: Path, tmp_path: Path) -> None:
+def test_arithmetic_is_written_either_way(unnoise: Command, run: Path, tmp_path: Path) -> None:
     plain = unnoise("edit", "arithmetic", run, 1, 2, 3, "--steps", 2, "--out", "plain.png", cwd=tmp_path)
     formula = ("edit", run, "arithmetic", 1, "-", 2, "+", 3)
     other = unnoise(*formula, "--steps", 2, "--out", "other.png", cwd=tmp_path)
@@ -148,7 +144,7 @@ def test_arithmetic_is_written_either_way(run: Path, tmp_path: Path) -> None:
     fails(unnoise("edit", "arithmetic", run, 1, "+", 2, "-", 3, cwd=tmp_path), "A - B + C, got 1 + 2 - 3")
 
 
-def test_distilling_makes_a_run_of_few_calls_and_resumes(run: Path, tmp_path: Path) -> None:
+def test_distilling_makes_a_run_of_few_calls_and_resumes(unnoise: Command, run: Path, tmp_path: Path) -> None:
     def distilled(steps: int) -> dict[str, object]:
         command = unnoise("distill", run, "--out", "student", "--steps", steps, "--json", cwd=tmp_path)
         assert command.returncode == 0, command.stderr
@@ -162,7 +158,7 @@ def test_distilling_makes_a_run_of_few_calls_and_resumes(run: Path, tmp_path: Pa
     fails(unnoise("distill", "student", cwd=tmp_path), "student by adversarial already")
 
 
-def test_data_reports_and_draws_a_contact_sheet(tmp_path: Path) -> None:
+def test_data_reports_and_draws_a_contact_sheet(unnoise: Command, tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     for label in ("cat", "dog"):
         (folder / label).mkdir(parents=True)
@@ -180,13 +176,14 @@ def test_data_reports_and_draws_a_contact_sheet(tmp_path: Path) -> None:
     fails(unnoise("data", "mine", "--strict", "--overwrite", cwd=tmp_path), "cat/text.png")
 
 
-def test_doctor_tells_versions(tmp_path: Path) -> None:
-    report = json.loads(unnoise("doctor", "--json", cwd=tmp_path).stdout)
+def test_doctor_tells_versions_as_a_program_of_its_own(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "unnoise", "doctor", "--json"]
+    report = json.loads(subprocess.run(command, stdout=subprocess.PIPE, cwd=tmp_path, check=True).stdout)
     assert report["torch"]
     assert report["device"] in ("cpu", "cuda", "mps")
 
 
-def test_bad_input_gets_one_line_and_a_non_zero_exit(run: Path, tmp_path: Path) -> None:
+def test_bad_input_gets_one_line_and_a_non_zero_exit(unnoise: Command, run: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     fails(unnoise("train", "empty", cwd=tmp_path), "empty")
     fails(unnoise("train", "digits", "--recipe", "dppm", cwd=tmp_path), "did you mean 'ddpm'")
@@ -199,7 +196,7 @@ def test_bad_input_gets_one_line_and_a_non_zero_exit(run: Path, tmp_path: Path) 
     fails(unnoise("train", "digits", "--recipee", "ddpm", cwd=tmp_path), "--recipe")
 
 
-def test_evaluate_takes_a_built_in_set_by_its_name_and_prints_valid_json(tmp_path: Path) -> None:
+def test_evaluate_takes_a_built_in_set_by_its_name_and_prints_valid_json(unnoise: Command, tmp_path: Path) -> None:
     result = unnoise(
         "evaluate", "digits", "--data", "digits", "--features", "pixels", "-n", 200, "--json", cwd=tmp_path
     )

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,7 @@ from unnoise.cli.errors import BUG, GIVEN, STOPPED, status_of
 from unnoise.errors import NoSplit, UserError
 from unnoise.progress import notice, printable
 
-
-def unnoise(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "unnoise", *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "UNNOISE_CACHE": str(cwd / "cache")}
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=120)
+Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def raising(error: BaseException):
@@ -72,7 +69,7 @@ def test_memory_that_ran_out_is_no_bug(capsys: pytest.CaptureFixture[str]) -> No
     assert "not enough memory" in capsys.readouterr().err
 
 
-def test_usage_errors_of_the_parser_are_one_line_too(tmp_path: Path) -> None:
+def test_usage_errors_of_the_parser_are_one_line_too(unnoise: Command, tmp_path: Path) -> None:
     for arguments in (["sample"], ["sampel"], ["sample", "run", "--stpes", 3], ["sample", "run", "-n", "many"]):
         result = unnoise(*arguments, cwd=tmp_path)
         assert result.returncode == GIVEN, arguments
@@ -81,7 +78,7 @@ def test_usage_errors_of_the_parser_are_one_line_too(tmp_path: Path) -> None:
         assert result.stderr.count("\n") == 1
 
 
-def test_help_and_version_succeed(tmp_path: Path) -> None:
+def test_help_and_version_succeed(unnoise: Command, tmp_path: Path) -> None:
     for arguments in ([], ["--help"], ["--version"], ["sample", "--help"], ["edit", "--help"]):
         assert unnoise(*arguments, cwd=tmp_path).returncode == 0, arguments
 
@@ -126,7 +123,7 @@ def test_text_of_others_cannot_write_to_the_terminal(text: str, shown: str, caps
     assert capsys.readouterr().err == shown + "\n"
 
 
-def test_a_class_name_with_escapes_stays_one_line(tmp_path: Path) -> None:
+def test_a_class_name_with_escapes_stays_one_line(unnoise: Command, tmp_path: Path) -> None:
     from PIL import Image
 
     for name in ("a\x1b[31m", "b\nc"):
