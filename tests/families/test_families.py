@@ -15,6 +15,7 @@ from unnoise.families import FAMILIES, families
 from unnoise.families.families import lines
 from unnoise.runs.config import read_recipe, recipe_names
 from unnoise.runs.run import Run
+from unnoise.training import pairs
 
 BRIEF: dict[str, Any] = {
     "minutes": 0.004,
@@ -88,8 +89,12 @@ def test_an_unknown_family_is_named_with_the_nearest(tmp_path: Path) -> None:
         families("digits", only=["gaan"], out=tmp_path)
 
 
-def test_a_student_and_its_teacher_have_half_of_the_time_each(tmp_path: Path) -> None:
-    found = families("digits", only=["reflow"], out=tmp_path, **BRIEF)
+def test_a_student_and_its_teacher_have_half_of_the_time_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ROWS", "FEWEST"):
+        monkeypatch.setattr(pairs, name, 8)
+    small = {"model.network.channels": 8, "model.network.multipliers": [1], "model.network.attention": []}
+    options = {**BRIEF, "overrides": {**BRIEF["overrides"], **small}}
+    found = families("digits", only=["reflow"], out=tmp_path, **options)
     assert [Path(row["run"]).name for row in found["table"]] == ["reflow"]
     student, first = (Run.open(tmp_path / name) for name in ("reflow", "reflow-teacher"))
     assert student.config["objective"]["kind"] == "reflow"
