@@ -116,10 +116,6 @@ class Bucketed:
         kept = tuple(part.subset(own) for part, own in self.parts(indices))
         return replace(self, buckets=kept, broken=(), notes=())
 
-    def of_shape(self, shape: tuple[int, int, int]) -> Images | None:
-        """The bucket of a (C, H, W), where there is one."""
-        return next((part for part in self.buckets if part.shape == shape), None)
-
 
 AnyImages: TypeAlias = Images | Bucketed
 
@@ -135,6 +131,11 @@ def first_rows(images: AnyImages, count: int) -> np.ndarray:
     if not isinstance(images, Bucketed):
         return np.arange(count)
     return np.sort(np.random.default_rng(0).permutation(len(images))[:count])
+
+
+def of_shape(images: AnyImages, shape: tuple[int, int, int]) -> Images | None:
+    """Those of a set that have the shape (C, H, W), where there are some."""
+    return next((part for part in images.buckets if part.shape == shape), None)
 
 
 def _joined(values: list[Values]) -> Values:

@@ -6,22 +6,28 @@ from dataclasses import replace
 
 from unnoise.aliases import Source
 from unnoise.data import Images
+from unnoise.data.buckets import AnyImages, Bucketed
 from unnoise.errors import NoSplit, UserError
 from unnoise.runs.config import Config
 from unnoise.runs.held_out import HeldOut
 from unnoise.sources import open_source
+from unnoise.sources.buckets import BUCKETS, open_buckets
 from unnoise.training.hold_out import AUTO, FEWEST, USUAL, hold_out, holds_out_unasked
 from unnoise.training.settings import BEFORE, DataSettings
 
 
-def open_split(source: Source, data: DataSettings, split: str) -> Images:
+def open_split(source: Source, data: DataSettings, split: str) -> AnyImages:
     """A split of a source, read as [data] says; NoSplit where it has none."""
-    if isinstance(source, Images) and split != "train":
+    if isinstance(source, (Images, Bucketed)) and split != "train":
         raise NoSplit(f"{source.source} is one set of images without a split of its own")
+    if data.fit == BUCKETS:
+        assert isinstance(data.size, int)
+        assert data.multiple is not None
+        return open_buckets(source, data.size, data.multiple, split=split, **data.bucketing())
     return open_source(source, split=split, **data.reading())
 
 
-def open_test_split(source: Source, data: DataSettings) -> Images | None:
+def open_test_split(source: Source, data: DataSettings) -> AnyImages | None:
     """The test split, read as [data] says; None where the source has none."""
     try:
         return open_split(source, data, "test")
@@ -30,7 +36,7 @@ def open_test_split(source: Source, data: DataSettings) -> Images | None:
 
 
 def choose_held_out(
-    source: Source, data: DataSettings, images: Images, seed: int, stored: Config | None, known: HeldOut | None
+    source: Source, data: DataSettings, images: AnyImages, seed: int, stored: Config | None, known: HeldOut | None
 ) -> tuple[DataSettings, HeldOut | None]:
     """The settings with the fraction that is held out, and the images: those `known` of this set, else chosen anew."""
     asked = data.hold_out

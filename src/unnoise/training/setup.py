@@ -12,6 +12,8 @@ import torch
 import unnoise
 from unnoise.aliases import Source, Spec
 from unnoise.data import Batch, Images, Loader
+from unnoise.data.bucket_loader import BucketLoader
+from unnoise.data.buckets import AnyImages, Bucketed, first_rows, parts_of
 from unnoise.data.cache import cache_folder
 from unnoise.data.fields import present
 from unnoise.errors import UserError
@@ -31,6 +33,8 @@ from unnoise.runtime.memory import within_memory
 from unnoise.runtime.world import ALONE, World
 from unnoise.samplers import SAMPLERS, Sampler
 from unnoise.sources import resolved
+from unnoise.sources.buckets import BUCKETS
+from unnoise.training.bucketing import bucketed, check_crop, square_shape
 from unnoise.training.dial import dialled
 from unnoise.training.engine import Engine, choose_engine
 from unnoise.training.latents import with_autoencoder, with_latents
@@ -55,7 +59,7 @@ class Setup:
     data: DataSettings
     settings: TrainSettings
     engine: Engine
-    images: Images
+    images: AnyImages
     model: ImageModel
     objective: Objective
     sampler: Sampler | None
@@ -69,15 +73,16 @@ class Setup:
         with world.first_goes_ahead():
             images = with_latents(self.model, self.images, self.engine.device, keep=not self.data.mirrors)
             pairs = self._pairs()
-        loader = Loader(
-            images if pairs is None else pairs,
-            self.settings.batch_size,
-            self.seed,
-            self.engine.device,
-            flip=self.data.mirrors and pairs is None,
-            rows=self._training_rows() if pairs is None else None,
-            augment=float(self.data.augment) if pairs is None else 0.0,
-        )
+        how: Record = {
+            "batch_size": self.settings.batch_size,
+            "seed": self.seed,
+            "device": self.engine.device,
+            "flip": self.data.mirrors and pairs is None,
+            "rows": self._training_rows() if pairs is None else None,
+            "augment": float(self.data.augment) if pairs is None else 0.0,
+        }
+        chosen = images if pairs is None else pairs
+        loader = BucketLoader(chosen, **how) if isinstance(chosen, Bucketed) else Loader(chosen, **how)
         trainer = Trainer(self.objective, loader, self.settings, self.engine, self.seed, world)
         if checkpoint is not None:
             trainer.restore(checkpoint)
@@ -88,30 +93,36 @@ class Setup:
         objective = self.objective
         if not isinstance(objective, Reflow) or not objective.pairs or self.base is None:
             return None
-        return with_pairs(objective, self.base, self.training_images(), self.seed, self.engine.device)
+        images = self.training_images()
+        assert isinstance(images, Images), "what does not learn to denoise has one shape"
+        return with_pairs(objective, self.base, images, self.seed, self.engine.device)
 
     def _training_rows(self) -> np.ndarray | None:
         return None if self.held is None else self.held.training_rows(len(self.images))
 
-    def training_images(self) -> Images:
+    def training_images(self) -> AnyImages:
         """Those that the model is trained on."""
         rows = self._training_rows()
         return self.images if rows is None else self.images.subset(rows)
 
-    def held_out(self) -> Images | None:
+    def held_out(self) -> AnyImages | None:
         """The held-out images, or else the test split; None where there is neither."""
         if self.held is not None:
             return self.images.subset(self.held.rows)
         return open_test_split(self.source, self.data)
 
-    def validation(self, images: Images) -> list[Batch]:
-        """The first images, always the same."""
-        return self.batches(images, np.arange(min(VALIDATION_IMAGES, len(images))))
+    def validation(self, images: AnyImages) -> list[Batch]:
+        """Some images, always the same."""
+        return self.batches(images, first_rows(images, VALIDATION_IMAGES))
 
-    def batches(self, images: Images, rows: np.ndarray) -> list[Batch]:
-        """Some images, in batches as the training has them."""
+    def batches(self, images: AnyImages, rows: np.ndarray) -> list[Batch]:
+        """Some images, in batches as the training has them, each of one shape."""
         size = self.settings.batch_size
-        return [images.batch(rows[start : start + size], self.engine.device) for start in range(0, len(rows), size)]
+        return [
+            part.batch(own[start : start + size], self.engine.device)
+            for part, own in parts_of(images, rows)
+            for start in range(0, len(own), size)
+        ]
 
 
 def prepare(
@@ -133,11 +144,11 @@ def prepare(
         UserError: for what cannot be opened or built, or does not fit together.
     """
     data = _read_as_before(section(DataSettings, config.get("data", {}), "data"), stored)
-    images = open_split(source, data, "train")
+    config = _guarded_as_before(config, stored)
+    data, images, config, notes = _opened(source, data, config, device, stored)
     data = replace(data, stream=images.streams)
     data, held = choose_held_out(source, data, images, seed, stored, held)
     data, config, shown_notes = shown(data, config, images, stored)
-    config, notes = dialled(_guarded_as_before(config, stored), images.shape, device, stored)
     settings = section(TrainSettings, config.get("train", {}), "train")
     engine = choose_engine(settings, device)
     torch.manual_seed(seed)  # of the initial weights
@@ -176,6 +187,22 @@ def prepare(
     )
 
 
+def _opened(
+    source: Source, data: DataSettings, config: Config, device: str | None, stored: Config | None
+) -> tuple[DataSettings, AnyImages, Config, tuple[str, ...]]:
+    """The settings, the training images, the configuration with its network, and notes on that.
+
+    A network suits the images' shape, and the shapes of buckets suit the network.
+    """
+    check_crop(data)
+    if data.fit != BUCKETS:
+        images = open_split(source, data, "train")
+        return data, images, *dialled(config, images.shape, device, stored)
+    config, notes = dialled(config, square_shape(data), device, stored)
+    data = bucketed(data, config)
+    return data, open_split(source, data, "train"), config, notes
+
+
 def build_parts(config: Config, shape: tuple[int, int, int], classes: int) -> tuple[ImageModel, Objective]:
     """The model and the objective of a configuration, for images of `shape` (C, H, W) with so many classes."""
     for name in ("model", "objective"):
@@ -200,14 +227,14 @@ def _guarded_as_before(config: Config, stored: Config | None) -> Config:
     return {**config, "train": {**train, "guard": GUARD_BEFORE}}
 
 
-def _with_widths(spec: Spec, images: Images, data: DataSettings) -> Spec:
+def _with_widths(spec: Spec, images: AnyImages, data: DataSettings) -> Spec:
     """The [model] section with what its conditioner takes from the data."""
     if spec.get("conditioner") is None:
         return spec
     return {**spec, "conditioner": with_widths(spec["conditioner"], told(images.batch([0]).cond, data))}
 
 
-def _prepare_conditions(model: ImageModel, images: Images) -> None:
+def _prepare_conditions(model: ImageModel, images: AnyImages) -> None:
     """Computes once what the model wants of the whole set; UserError for conditions that the data lacks."""
     cond = {kind.condition: values for kind, values in present(images.fields)}
     model.prepare_conditions(cond, cache_folder())
@@ -233,8 +260,9 @@ def _sampler(model: ImageModel, spec: Any) -> Sampler | None:
     return sampler
 
 
-def _found(images: Images) -> Spec:
+def _found(images: AnyImages) -> Spec:
     channels, height, width = images.shape
+    shapes = [list(part.shape[1:]) for part in images.buckets]
     return {
         "images": len(images),
         "channels": channels,
@@ -242,4 +270,5 @@ def _found(images: Images) -> Spec:
         "width": width,
         "classes": list(images.classes),
         "fingerprint": images.fingerprint,
+        **({"buckets": shapes} if isinstance(images, Bucketed) else {}),
     }
