@@ -19,7 +19,7 @@ from unnoise.sources.open import origin_of, report
 from unnoise.sources.paths import Opening
 
 CROP, BUCKETS = "crop", "buckets"
-"""How pictures of other shapes come to those of a set: the largest centred part of one shape, or of the nearest bucket."""
+"""How pictures come to the shapes of a set: their largest centred part of one shape, or of the nearest of several."""
 
 
 def open_buckets(

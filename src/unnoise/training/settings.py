@@ -10,7 +10,7 @@ from unnoise.errors import UserError
 from unnoise.registry import Amount, Bounds, Count, Fraction, Many, Positive, arguments_of, fitted, lookup
 from unnoise.runtime.cuda_graphs import Choice
 from unnoise.runtime.precision import Precision
-from unnoise.sources.buckets import BUCKETS, CROP
+from unnoise.sources.buckets import CROP
 from unnoise.training.trackers import TRACKERS
 
 Section = TypeVar("Section")

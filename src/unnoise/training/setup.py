@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 import unnoise
-from unnoise.aliases import Source, Spec
+from unnoise.aliases import Record, Source, Spec
 from unnoise.data import Batch, Images, Loader
 from unnoise.data.bucket_loader import BucketLoader
 from unnoise.data.buckets import AnyImages, Bucketed, first_rows, parts_of

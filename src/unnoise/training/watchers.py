@@ -69,7 +69,9 @@ class Watchers:
         count = count_within(between, self.seconds_each, min(len(held_out), len(rows)))
         chosen = np.random.default_rng(setup.seed).permutation(rows)[:count]
         return LevelLosses(
-            setup.model, setup.batches(held_out, first_rows(held_out, count)), setup.batches(setup.images, np.sort(chosen))
+            setup.model,
+            setup.batches(held_out, first_rows(held_out, count)),
+            setup.batches(setup.images, np.sort(chosen)),
         )
 
     def _guard(self) -> Guard | None:
