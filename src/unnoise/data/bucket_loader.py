@@ -18,7 +18,7 @@ from unnoise.seeding import fold
 BUCKETS = 5  # what a draw is for: part of its key
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 """2^64 divided by the golden ratio."""
-BLOCK = 1 << 16
+BLOCK = 1 << 12
 """Steps that are counted at once."""
 
 

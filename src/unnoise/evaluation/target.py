@@ -219,18 +219,17 @@ def open_target(
     """
     if value_range not in (None, *RANGES):
         raise UserError(f"unknown value range {value_range!r}; allowed: {', '.join(RANGES)}")
-    is_run = isinstance(what, (str, Path)) and (Path(what) / CONFIG_FILE).is_file()
-    if aspect is not None and not is_run:
+    if isinstance(what, (str, Path)) and (Path(what) / CONFIG_FILE).is_file():
+        run = Run.open(what)
+        chosen = choose_sampler(run, sampler, options or {}) if "sampler" in run.config or sampler or options else None
+        model = at_aspect(run, run.load(device), aspect)
+        return Target(str(what), model, run, sampler=chosen, guidance=guidance)
+    if aspect is not None:
         raise UserError("an aspect ratio chooses a bucket of a run; leave it out for a model or images")
     if isinstance(what, ImageModel):
         return Target(type(what).__name__.lower(), what, sampler=what.default_sampler(), guidance=guidance)
-    if not is_run:
-        images = open_source(as_levels(what, value_range))
-        return Target(images.source if not isinstance(what, (str, Path)) else str(what), images=images)
-    run = Run.open(what)
-    chosen = choose_sampler(run, sampler, options or {}) if "sampler" in run.config or sampler or options else None
-    model = at_aspect(run, run.load(device), aspect)
-    return Target(str(what), model, run, sampler=chosen, guidance=guidance)
+    images = open_source(as_levels(what, value_range))
+    return Target(images.source if not isinstance(what, (str, Path)) else str(what), images=images)
 
 
 def as_levels(what: Source, value_range: str | None) -> Source:

@@ -197,7 +197,8 @@ def _opened(
     check_crop(data)
     if data.fit != BUCKETS:
         images = open_split(source, data, "train")
-        return data, images, *dialled(config, images.shape, device, stored)
+        config, notes = dialled(config, images.shape, device, stored)
+        return data, images, config, notes
     config, notes = dialled(config, square_shape(data), device, stored)
     data = bucketed(data, config)
     return data, open_split(source, data, "train"), config, notes
