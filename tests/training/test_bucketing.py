@@ -171,9 +171,7 @@ def test_what_takes_one_shape_is_refused_in_a_line(
 def test_a_run_of_one_shape_takes_no_aspect_ratio(photos: Path, tmp_path: Path) -> None:
     run = tiny(photos, tmp_path / "run", 1, **{"data.fit": "crop", "data.size": 16})
     assert run.buckets == []
-    with pytest.raises(
-        UserError, match=r"draws images of 16x16 only: .* --set data\.fit=buckets"
-    ):
+    with pytest.raises(UserError, match=r"draws images of 16x16 only: .* --set data\.fit=buckets"):
         generate(run.folder, [0], aspect="3:2", device="cpu")
 
 
