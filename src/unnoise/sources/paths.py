@@ -17,7 +17,8 @@ from unnoise.data.images import Images
 from unnoise.data.pack import Files
 from unnoise.data.settings import Settings
 from unnoise.errors import UserError
-from unnoise.io.tree import Tree, Walk, folder_tree
+from unnoise.io.tree import Tree
+from unnoise.io.walk import Walk, folder_tree
 from unnoise.progress import counting, progress
 from unnoise.sources.archive import tar_tree, zip_tree
 from unnoise.sources.arrays import read_npy

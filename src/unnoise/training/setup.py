@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +33,11 @@ from unnoise.runtime.memory import within_memory
 from unnoise.runtime.world import ALONE, World
 from unnoise.samplers import SAMPLERS, Sampler
 from unnoise.sources import resolved
-from unnoise.sources.buckets import BUCKETS
-from unnoise.training.bucketing import bucketed, check_crop, square_shape
-from unnoise.training.dial import dialled
 from unnoise.training.engine import Engine, choose_engine
 from unnoise.training.latents import with_autoencoder, with_latents
-from unnoise.training.opening import choose_held_out, open_split, open_test_split
+from unnoise.training.opening import choose_held_out, guarded_as_before, open_test_split, opened, read_as_before
 from unnoise.training.pairs import with_pairs
-from unnoise.training.settings import BEFORE, GUARD_BEFORE, DataSettings, TrainSettings, section
+from unnoise.training.settings import DataSettings, TrainSettings, section
 from unnoise.training.shown import shown, told
 from unnoise.training.trainer import Trainer
 
@@ -143,10 +140,9 @@ def prepare(
     Raises:
         UserError: for what cannot be opened or built, or does not fit together.
     """
-    data = _read_as_before(section(DataSettings, config.get("data", {}), "data"), stored)
-    config = _guarded_as_before(config, stored)
-    data, images, config, notes = _opened(source, data, config, device, stored)
-    data = replace(data, stream=images.streams)
+    data = read_as_before(section(DataSettings, config.get("data", {}), "data"), stored)
+    config = guarded_as_before(config, stored)
+    data, images, config, notes = opened(source, data, config, device, stored)
     data, held = choose_held_out(source, data, images, seed, stored, held)
     data, config, shown_notes = shown(data, config, images, stored)
     settings = section(TrainSettings, config.get("train", {}), "train")
@@ -187,23 +183,6 @@ def prepare(
     )
 
 
-def _opened(
-    source: Source, data: DataSettings, config: Config, device: str | None, stored: Config | None
-) -> tuple[DataSettings, AnyImages, Config, tuple[str, ...]]:
-    """The settings, the training images, the configuration with its network, and notes on that.
-
-    A network suits the images' shape, and the shapes of buckets suit the network.
-    """
-    check_crop(data)
-    if data.fit != BUCKETS:
-        images = open_split(source, data, "train")
-        config, notes = dialled(config, images.shape, device, stored)
-        return data, images, config, notes
-    config, notes = dialled(config, square_shape(data), device, stored)
-    data = bucketed(data, config)
-    return data, open_split(source, data, "train"), config, notes
-
-
 def build_parts(config: Config, shape: tuple[int, int, int], classes: int) -> tuple[ImageModel, Objective]:
     """The model and the objective of a configuration, for images of `shape` (C, H, W) with so many classes."""
     for name in ("model", "objective"):
@@ -211,21 +190,6 @@ def build_parts(config: Config, shape: tuple[int, int, int], classes: int) -> tu
     with within_memory("the model"):
         model = build_model(with_autoencoder(config.get("model", {})), shape, classes)
         return model, build_objective(config.get("objective", {}), model)
-
-
-def _read_as_before(data: DataSettings, stored: Config | None) -> DataSettings:
-    """A run that goes on reads its images as it did, whatever room the disk has by now: the order depends on it."""
-    if stored is None or data.stream is not None:
-        return data
-    return replace(data, stream={**BEFORE, **stored["data"]}["stream"])
-
-
-def _guarded_as_before(config: Config, stored: Config | None) -> Config:
-    """The configuration of a run from before there was a guard is told of copies, and goes on."""
-    train = config.get("train", {})
-    if stored is None or "guard" in stored["train"] or "guard" in train:
-        return config
-    return {**config, "train": {**train, "guard": GUARD_BEFORE}}
 
 
 def _with_widths(spec: Spec, images: AnyImages, data: DataSettings) -> Spec:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from unnoise.io import tree as module
-from unnoise.io.tree import DiskFile, FolderFiles, Walk, folder_tree
+from unnoise.io import walk as module
+from unnoise.io.tree import DiskFile
+from unnoise.io.walk import FolderFiles, Walk, folder_tree
 
 
 @pytest.fixture
