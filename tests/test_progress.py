@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 import unnoise.progress as module
-from unnoise.progress import progress
+from unnoise.progress import CLEARED, counting, progress
 
 
 def test_a_pipe_gets_plain_lines_on_standard_error(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
@@ -74,3 +74,19 @@ def test_a_late_bar_comes_on_a_terminal_after_a_second(
             advance()
     assert bars == ([[3, 1]] if shown else [])
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_counting_tells_how_many_there_are_once_it_takes_a_second(
+    monkeypatch: pytest.MonkeyPatch, capsys, terminal: bool
+) -> None:
+    clock = iter([0.0, 0.9, 1.1, 1.2, 4.0])
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(module.sys.stderr, "isatty", lambda: terminal, raising=False)
+    monkeypatch.setattr(module, "LINE_EVERY", 1.0)
+    with counting("looking through x", True, "files") as advance:
+        for count in (500, 500, 1000, 1000):
+            advance(count)
+    told = ["looking through x: 1,000 files", "looking through x: 3,000 files"]
+    expected = "".join(f"{CLEARED}{text}" for text in told) + CLEARED if terminal else "\n".join([*told, ""])
+    assert capsys.readouterr().err == expected

@@ -19,6 +19,8 @@ JOINERS = "\u200c\u200d"
 
 Advance = Callable[[int], None]
 
+CLEARED = "\r\x1b[K"  # to the beginning of the line, of which nothing is left
+COUNT_EVERY = 0.2  # seconds between two counts on a terminal
 LINE_EVERY = 2.0  # seconds between two plain lines
 WORTH_TELLING = 10.0  # seconds left from which on they are told
 _shows = True
@@ -72,6 +74,38 @@ def progress(title: str, total: int, shown: bool, unit: str = "images", done: in
             yield advance
     else:
         yield _lines(title, total, unit, done)
+
+
+@contextmanager
+def counting(title: str, shown: bool, unit: str) -> Iterator[Advance]:
+    """`progress` of work whose end is not known: how many items there are so far, once that takes a second."""
+    begun, done, told = time.monotonic(), 0, 0.0
+    terminal = sys.stderr.isatty()
+
+    def advance(count: int) -> None:
+        nonlocal done, told
+        done += count
+        now = time.monotonic()
+        if now - begun >= BAR_AFTER and now - told >= (COUNT_EVERY if terminal else LINE_EVERY):
+            told = now
+            _count(f"{title}: {done:,} {unit}", terminal)
+
+    if not (shown and _shows):
+        yield lambda count: None
+        return
+    try:
+        yield advance
+    finally:
+        if told and terminal:
+            print(CLEARED, end="", file=sys.stderr, flush=True)
+
+
+def _count(text: str, terminal: bool) -> None:
+    """A line that the next one takes the place of, on a terminal."""
+    if terminal:
+        print(f"{CLEARED}{printable(text)}", end="", file=sys.stderr, flush=True)
+    else:
+        complain(text)
 
 
 @contextmanager

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from unnoise.data.settings import Settings
 from unnoise.errors import DamagedSource
 from unnoise.io.tree import Broken
 from unnoise.sources import open_source
+from unnoise.sources.paths import Opening, path_origin
 
 
 def opened(folder: Path, **options):
@@ -213,3 +217,28 @@ def test_limit_draws_over_all_classes(tmp_path: Path, draw) -> None:
     images = opened(tmp_path / "set", limit=10)
     assert len(images) == 10
     assert set(images.labels.tolist()) == {0, 1}
+
+
+def test_the_key_of_a_folder_is_of_the_names_sizes_and_times_of_its_files(tmp_path: Path) -> None:
+    """The key in the cache: what is hashed is written out here once more."""
+    folder = tmp_path / "set"
+    for name in ("b.png", "a.png", "cat/1.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(name.encode())
+    opening = Opening(Settings(), tmp_path / "cache", False)
+    origin = path_origin(folder, opening)
+    where, what = hashlib.sha256(), hashlib.sha256()
+    for name in ("a.png", "b.png", "cat/1.png"):
+        status = (folder / name).stat()
+        what.update(f"{name}\0{status.st_size}\0".encode())
+        where.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}\0".encode())
+    assert origin.key == [str(folder), where.hexdigest()]
+    assert origin.content == what.hexdigest()
+    assert origin.count is not None
+    assert origin.count() == 3
+    stamps = (folder / "a.png").stat()
+    (folder / "a.png").write_bytes(b"other")
+    os.utime(folder / "a.png", ns=(stamps.st_atime_ns, stamps.st_mtime_ns))
+    changed = path_origin(folder, opening)
+    assert changed.key != origin.key
+    assert changed.content == origin.content, "names and sizes are the same"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from unnoise.cli.options import Json, Overwrite
 from unnoise.cli.output import command, show
 from unnoise.errors import UserError
+
+if TYPE_CHECKING:
+    from unnoise.data.buckets import AnyImages
 
 
 def data(
@@ -18,6 +21,8 @@ def data(
     *,
     split: str = "train",
     size: int | None = None,
+    fit: Literal["crop", "buckets"] = "crop",
+    multiple: int = 8,
     channels: int | None = None,
     sheet: Path | None = None,
     pack: Path | None = None,
@@ -36,6 +41,9 @@ def data(
         source: What `unnoise train` takes: a folder, an archive, arrays, or a built-in name.
         split: train or test, where the source has both.
         size: The shorter side in pixels; by default found from the data.
+        fit: How pictures come to one size: crop to one shape, or to the nearest of several buckets of about SIZE x SIZE
+            pixels (data.fit=buckets in training), with how much of a picture is cropped away.
+        multiple: What the sides of buckets are multiples of; in training it comes from the network.
         channels: 1, 3 or 4; by default found from the data.
         sheet: Where the contact sheet goes; by default SOURCE-SPLIT-sheet.png in the working folder.
         pack: Also write the packed images and labels to this .npz.
@@ -54,15 +62,17 @@ def data(
     from unnoise.data.pictures import save_png
     from unnoise.files import claim, ends_in
     from unnoise.sources.inspect import contact_sheet, inspect, write_npz
-    from unnoise.sources.open import open_source, stem
+    from unnoise.sources.open import stem
 
     out = ends_in(sheet or Path(f"{stem(source)}-{split}-sheet.png"), ".png")
     for file in (out, *([] if pack is None else [pack])):
         claim(file, overwrite=overwrite, inputs=[Path(source)])
-    images = open_source(
+    images = _opened(
         source,
+        fit,
+        size,
+        multiple,
         split=split,
-        size=size,
         channels=channels,
         strict=strict,
         background=background,
@@ -74,6 +84,19 @@ def data(
     packed = {} if pack is None else {"pack": str(write_npz(images, pack))}
     lines = [*report.lines(), f"sheet       {out}"]
     show({**report.to_dict(), "sheet": str(out), **packed}, json, lines, then=command("train", source))
+
+
+def _opened(source: str, fit: str, size: int | None, multiple: int, **options: Any) -> AnyImages:
+    from unnoise.sources.buckets import BUCKETS, open_buckets
+    from unnoise.sources.open import open_source
+
+    if fit != BUCKETS:
+        return open_source(source, size=size, **options)
+    if size is None:
+        raise UserError("--fit buckets needs --size, the side of the square bucket in pixels, such as --size 64")
+    if multiple < 1:
+        raise UserError(f"--multiple must be a whole number of at least 1; got {multiple}")
+    return open_buckets(source, size, multiple, **options)
 
 
 def _cache(source: str | None, older_than: str | None, json: bool) -> None:

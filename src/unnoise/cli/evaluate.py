@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from unnoise.aliases import Record
-from unnoise.cli.options import Device, Features, Json, Metrics, Precision, SamplerSpec, SomeNumber
+from unnoise.cli.options import Aspect, Device, Features, Json, Metrics, Precision, SamplerSpec, SomeNumber
 from unnoise.cli.output import command, show
 
 
@@ -22,6 +22,7 @@ def evaluate(
     sampler: SamplerSpec = None,
     steps: int | None = None,
     guidance: float = 1.0,
+    aspect: Aspect = None,
     precision: Precision = "auto",
     times: int | None = None,
     seed: int = 0,
@@ -67,6 +68,7 @@ def evaluate(
         seed=seed,
         batch_size=batch_size,
         device=device,
+        aspect=aspect,
     )
     show(result, json, _lines(result), then=command("compare", target))
 

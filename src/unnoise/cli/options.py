@@ -31,6 +31,13 @@ Fit: TypeAlias = Annotated[
         "part, as training does."
     ),
 ]
+Aspect: TypeAlias = Annotated[
+    str | None,
+    Parameter(
+        help="W:H, such as 3:2: of a run that was trained on several shapes (data.fit=buckets) the nearest of them; by "
+        "default the one with most images."
+    ),
+]
 Json: TypeAlias = Annotated[bool, Parameter(help="One JSON object on standard output.")]
 Device: TypeAlias = Annotated[str | None, Parameter(help="cpu, cuda, cuda:1 or mps; by default the best there is.")]
 Overwrite: TypeAlias = Annotated[bool, Parameter(help="Write over files that are there already.")]

@@ -7,6 +7,7 @@ from pathlib import Path
 from unnoise.cli.options import (
     NO_CONDITIONS,
     NO_GUIDANCE,
+    Aspect,
     Compile,
     ConditionOptions,
     Device,
@@ -34,6 +35,7 @@ def sample(
     conditions: ConditionOptions = NO_CONDITIONS,
     guide: GuidingOptions = NO_GUIDANCE,
     then: list[Path] | None = None,
+    aspect: Aspect = None,
     precision: Precision = "auto",
     compile: Compile = "auto",
     batch_size: int | None = None,
@@ -68,6 +70,7 @@ def sample(
         conditions=conditions,
         guidance=guide,
         then=then or (),
+        aspect=aspect,
         precision=precision,
         compile=compile,
         batch_size=batch_size,

@@ -11,11 +11,11 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from contextlib import suppress
 from dataclasses import astuple
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from filelock import FileLock
@@ -28,10 +28,14 @@ from unnoise.errors import UserError
 from unnoise.files import naming
 from unnoise.io.tree import Broken
 
+T = TypeVar("T")
+
 VERSION = 3  # of the entries' format and of what decoding means; a new one leaves old entries behind
 CHECKED = 64  # blocks of a file that are read to recognise damage: all of a file up to 64 MiB, evenly over a longer one
 CHECK_BLOCK = 1 << 20
 PIXELS = "pixels"
+BUCKETS = "buckets"
+"""The key of an entry's description that says how many images each of its buckets has."""
 SHARDS = "shards"
 """The folder of the indexes of tar shards."""
 PACKED, META, LOCK, UNFINISHED = "packed", "meta.json", ".lock", ".partial"
@@ -52,6 +56,17 @@ def cached(key: Any, folder: Path, make: Callable[[Path], Images]) -> Images:
 
     Raises UserError when the cache folder cannot be written.
     """
+    return cached_as(key, folder, make, save_images, load_images)
+
+
+def cached_as(
+    key: Any,
+    folder: Path,
+    make: Callable[[Path], T],
+    save: Callable[[T, Path], None],
+    load: Callable[[Path], T | None],
+) -> T:
+    """`cached` of what `save(it, folder)` writes and `load(folder)` reads; load gives None where that is damaged."""
     entry = entry_folder(key, folder)
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
@@ -60,8 +75,8 @@ def cached(key: Any, folder: Path, make: Callable[[Path], Images]) -> Images:
     except OSError as error:
         raise UserError(f"cannot write the cache {folder}: {error.strerror}; set UNNOISE_CACHE to a folder") from None
     try:
-        found = _load(entry)
-        return _build(entry, make) if found is None else found
+        found = load(entry)
+        return _build(entry, make, save, load) if found is None else found
     finally:
         lock.release()
 
@@ -71,22 +86,25 @@ def entry_folder(key: Any, folder: Path) -> Path:
     return folder / PACKED / hashlib.sha256(json.dumps([VERSION, key]).encode()).hexdigest()[:32]
 
 
-def _build(entry: Path, make: Callable[[Path], Images]) -> Images:
+def _build(
+    entry: Path, make: Callable[[Path], T], save: Callable[[T, Path], None], load: Callable[[Path], T | None]
+) -> T:
     work = entry.with_suffix(UNFINISHED)
     shutil.rmtree(entry, ignore_errors=True)
     work.mkdir(exist_ok=True)
     try:
-        _save(make(work), work)
+        save(make(work), work)
         work.rename(entry)
     except Exception:  # not an interruption: what is done then counts the next time
         shutil.rmtree(work, ignore_errors=True)
         raise
-    images = _load(entry)
-    assert images is not None, f"{entry} does not match its own digests"
-    return images
+    found = load(entry)
+    assert found is not None, f"{entry} does not match its own digests"
+    return found
 
 
-def _save(images: Images, folder: Path) -> None:
+def save_images(images: Images, folder: Path) -> None:
+    """Writes a set into a folder, and removes what else lies there."""
     digests = {}
     parts = {PIXELS: images.pixels, **images.fields}
     for name, array in parts.items():
@@ -94,22 +112,46 @@ def _save(images: Images, folder: Path) -> None:
             path = folder / f"{name}.npy"
             _save_array(array, path, images.source)
             digests[name] = _digest(path)
-    for stray in set(os.listdir(folder)) - {f"{name}.npy" for name in digests}:
-        (folder / stray).unlink()
-    meta = {
-        "digests": digests,
-        "classes": images.classes,
-        "names": images.names,
-        "texts": {name: values for name, values in images.fields.items() if isinstance(values, list)},
-        "fingerprint": images.fingerprint,
-        "source": images.source,
-        "broken": [astuple(item) for item in images.broken],
-        "sizes": [[*size, count] for size, count in images.sizes.items()],
-        "notes": images.notes,
-    }
+    clear_but(folder, {f"{name}.npy" for name in digests})
+    write_meta(
+        folder,
+        {
+            "digests": digests,
+            "classes": images.classes,
+            "names": images.names,
+            "texts": {name: values for name, values in images.fields.items() if isinstance(values, list)},
+            "fingerprint": images.fingerprint,
+            "source": images.source,
+            "broken": [astuple(item) for item in images.broken],
+            "sizes": [[*size, count] for size, count in images.sizes.items()],
+            "notes": images.notes,
+        },
+    )
+
+
+def clear_but(folder: Path, kept: Set[str]) -> None:
+    """Removes what lies in a folder but for some names."""
+    for stray in set(os.listdir(folder)) - kept:
+        path = folder / stray
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def write_meta(folder: Path, meta: Record) -> None:
+    """Writes what describes an entry, with its digest."""
     text, file = json.dumps(meta), folder / META
     with naming(file):
         file.write_text(json.dumps({"digest": _text_digest(text), "meta": text}), "utf-8")
+
+
+def read_meta(folder: Path) -> Record:
+    """What `write_meta` wrote. Raises OSError, ValueError, KeyError or TypeError for anything else."""
+    outer = json.loads((folder / META).read_text("utf-8"))
+    if outer["digest"] != _text_digest(outer["meta"]):
+        raise ValueError(f"{folder / META} does not match its digest")
+    return json.loads(outer["meta"])
 
 
 def _save_array(array: np.ndarray, path: Path, source: str) -> None:
@@ -122,23 +164,20 @@ def _save_array(array: np.ndarray, path: Path, source: str) -> None:
         np.save(file, array)
 
 
-def _load(entry: Path) -> Images | None:
+def load_images(entry: Path) -> Images | None:
     """The set of an entry, or None when it is missing or damaged."""
     try:
-        outer = json.loads((entry / META).read_text("utf-8"))
-        if outer["digest"] != _text_digest(outer["meta"]):
-            return None
-        meta = json.loads(outer["meta"])
+        meta = read_meta(entry)
         if any(_digest(entry / f"{name}.npy") != digest for name, digest in meta["digests"].items()):
             return None
         arrays = {name: np.load(entry / f"{name}.npy", mmap_mode="r") for name in meta["digests"]}
-        _mark_used(entry)
+        mark_used(entry)
         return _images(meta, arrays)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _mark_used(entry: Path) -> None:
+def mark_used(entry: Path) -> None:
     """Notes that an entry is read now, whatever the file system makes of times of access."""
     with suppress(OSError):  # of a cache that this user may only read
         os.utime(entry / META)

@@ -13,7 +13,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from unnoise.aliases import Record
-from unnoise.data.cache import LOCK, META, PACKED, PIXELS, SHARDS, UNFINISHED
+from unnoise.data.cache import BUCKETS, LOCK, META, PACKED, PIXELS, SHARDS, UNFINISHED
 from unnoise.data.pack import PROBED
 from unnoise.data.room import free_bytes, gigabytes
 from unnoise.errors import UserError
@@ -124,7 +124,10 @@ def _source(kind: str, path: Path) -> str:
         if path.suffix == UNFINISHED:
             with (path / PROBED).open("r", encoding="utf-8") as journal:
                 return f"{json.loads(journal.readline())['source']} (unfinished)"
-        source = json.loads(json.loads((path / META).read_text("utf-8"))["meta"])["source"]
+        meta = json.loads(json.loads((path / META).read_text("utf-8"))["meta"])
+        source = meta["source"]
+        if BUCKETS in meta:
+            return f"{source} ({sum(meta[BUCKETS].values()):,} images in {len(meta[BUCKETS])} buckets)"
         count, _, height, width = np.load(path / f"{PIXELS}.npy", mmap_mode="r").shape
         return f"{source} ({count:,} images of {width}x{height})"
     except (OSError, ValueError, KeyError, TypeError):

@@ -84,6 +84,11 @@ class Images:
         return self.pixels.shape[1:]
 
     @property
+    def buckets(self) -> tuple[Images, ...]:
+        """The sets of one shape that it consists of: itself."""
+        return (self,)
+
+    @property
     def streams(self) -> bool:
         """Whether pictures are decoded when they are asked for."""
         return isinstance(self.pixels, Streamed)

@@ -34,6 +34,26 @@ class Picked(Sequence[FileRef]):
 
 
 @dataclass(frozen=True)
+class Named(Sequence[FileRef]):
+    """Files of a tree by their names, in order, looked up when they are asked for."""
+
+    files: Mapping[str, FileRef]
+    names: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, index: int) -> FileRef: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[FileRef]: ...
+    def __getitem__(self, index: int | slice) -> FileRef | list[FileRef]:
+        if isinstance(index, slice):
+            return [self.files[name] for name in self.names[index]]
+        return self.files[self.names[index]]
+
+
+@dataclass(frozen=True)
 class Listing:
     """Image files in order of name.
 

@@ -12,7 +12,7 @@ from scipy.stats import beta
 from torch import Tensor
 from torch.nn import functional as F
 
-from unnoise.data.images import Images
+from unnoise.data.buckets import AnyImages
 from unnoise.data.near_duplicates import all_small, grouped
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Mirror(NamedTuple):
     reason: str
 
 
-def mirror_images(images: Images) -> Mirror:
+def mirror_images(images: AnyImages) -> Mirror:
     """Whether images can be mirrored left to right without showing what the set does not hold.
 
     Of each image the nearest other image is compared with the nearest mirror image of another one, by pixels and by
@@ -71,7 +71,7 @@ def _sided(texts: Sequence[str]) -> str | None:
     return next((match[0] for match in found if match), None)
 
 
-def _comparable(images: Images) -> Tensor:
+def _comparable(images: AnyImages) -> Tensor:
     """(N, N) bool: pairs of one class and of different groups."""
     number = torch.from_numpy(grouped(images).number)
     apart = number[:, None] != number[None]

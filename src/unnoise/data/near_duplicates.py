@@ -14,7 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from unnoise.data.blocks import blocks
-from unnoise.data.images import Images
+from unnoise.data.buckets import AnyImages
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,13 +51,13 @@ class Groups:
         return int((self.sizes > 1).sum())
 
 
-def grouped(images: Images, *, by_metadata: bool = True) -> Groups:
+def grouped(images: AnyImages, *, by_metadata: bool = True) -> Groups:
     """Groups of images that are linked by near-duplicates, one to the next, and by their `group` in the metadata.
 
     by_metadata: whether the latter counts.
     """
     compared = len(images) <= MOST
-    links = [_equal(digests(images.pixels))]
+    links = [_equal(set_digests(images))]
     if compared:
         links += _near(images)
     if by_metadata and GROUP in images.fields:
@@ -75,20 +75,39 @@ def digests(pixels: np.ndarray) -> list[bytes]:
     return [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in pixels]
 
 
-def small(images: Tensor) -> Tensor:
-    """Images (N, C, H, W) with at most SIDE pixels a side, by averaging."""
+def set_digests(images: AnyImages) -> list[bytes]:
+    """`digests` of a set, bucket by bucket; images of two shapes have different ones."""
+    return [repr(part.shape).encode() + digest for part in images.buckets for digest in digests(part.pixels)]
+
+
+def small_size(images: AnyImages) -> tuple[int, int]:
+    """(height, width), SIDE at most, at which the images of a set are compared: a square where there are buckets."""
+    if len(images.buckets) > 1:
+        side = min(SIDE, *(side for part in images.buckets for side in part.shape[1:]))
+        return side, side
+    height, width = images.shape[1:]
+    return min(height, SIDE), min(width, SIDE)
+
+
+def small(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Images (N, C, H, W) at a (height, width), by averaging."""
     from torch.nn import functional as F
 
-    height, width = images.shape[-2:]
-    return F.adaptive_avg_pool2d(images, (min(height, SIDE), min(width, SIDE)))
+    return F.adaptive_avg_pool2d(images, size)
 
 
-def all_small(images: Images) -> Tensor:
-    """`small` of a whole set, a block at a time."""
+def all_small(images: AnyImages, size: tuple[int, int] | None = None) -> Tensor:
+    """`small` of a whole set, at its `small_size` unless a size is given, a block at a time."""
     import torch
 
-    parts = blocks(len(images), FLOAT * images.pixels[:1].nbytes)
-    return torch.cat([small(images.batch(np.arange(rows.start, rows.stop)).image) for rows in parts])
+    size = size or small_size(images)
+    return torch.cat(
+        [
+            small(part.batch(np.arange(rows.start, rows.stop)).image, size)
+            for part in images.buckets
+            for rows in blocks(len(part), FLOAT * part.pixels[:1].nbytes)
+        ]
+    )
 
 
 def _equal(keys: list) -> np.ndarray:
@@ -100,7 +119,7 @@ def _equal(keys: list) -> np.ndarray:
     return np.array(links, np.int64).reshape(-1, 2).T
 
 
-def _near(images: Images) -> list[np.ndarray]:
+def _near(images: AnyImages) -> list[np.ndarray]:
     """(2, L) each: pairs of near-duplicates, a tile at a time."""
     import torch
 

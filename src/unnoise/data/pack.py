@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -50,9 +51,13 @@ class Files:
         listing = self.listing.take(settings.chosen(len(self.listing.names)))
         try:
             with Workers() as workers:
-                return _Packing(source, settings, work, workers, shown).images(listing)
+                packing = Packing(source, settings, work, workers, shown)
+                images, listing = packing.images(listing, packing.probed(listing))
         finally:
             close_archives()
+        if images is None:
+            raise nothing_readable(source, listing)
+        return images
 
     def stream(self, source: str, content: str, settings: Settings) -> Images:
         """The files with nothing decoded yet: see `stream.stream`."""
@@ -65,21 +70,31 @@ def some(items: Sequence[object]) -> str:
     return ", ".join(str(item) for item in items[:NAMED]) + more
 
 
+def nothing_readable(source: str, listing: Listing) -> DamagedSource:
+    """The error of a set of which nothing is left."""
+    return DamagedSource(f"{source} holds no image that can be read: {some(listing.broken)}")
+
+
 @dataclass(frozen=True)
-class _Packing:
+class Packing:
+    """How pictures are packed: see `Files.pack`. workers: the processes that decode."""
+
     source: str
     settings: Settings
     work: Path
     workers: Workers
     shown: bool
 
-    def images(self, listing: Listing) -> Images:
-        found = self._probed(listing)
-        listing = listing.without({row: reason for row, reason in enumerate(found) if isinstance(reason, str)})
+    def images(self, listing: Listing, found: Sequence[Any]) -> tuple[Images | None, Listing]:
+        """The packed pictures, None where nothing can be read, and the listing without what cannot.
+
+        found: what `probed` gave of the listing.
+        """
+        listing = readable(listing, found)
         sizes = [(size[0], size[1]) for size in found if not isinstance(size, str)]
         while True:
             if not listing.names:
-                raise DamagedSource(f"{self.source} holds no image that can be read: {some(listing.broken)}")
+                return None, listing
             height, width = plan_size(sizes, self.settings.size)
             target = self._target(listing, (self.settings.channels or 3, height, width))
             results = self._decoded(listing, target)
@@ -90,7 +105,7 @@ class _Packing:
             if sizes and plan_size(sizes, self.settings.size) == (height, width):
                 break  # otherwise a damaged file had a say in the shape: once more without it
         grey = self.settings.channels is None and all(results[row] is True for row in kept)
-        return Images(
+        images = Images(
             pixels=_kept(target.pixels, kept, 1 if grey else target.pixels.shape[1]),
             fields={**listing.fields, **{name: _kept(file, kept, None) for name, file in target.maps.items()}},
             classes=listing.classes,
@@ -100,8 +115,9 @@ class _Packing:
             sizes=dict(Counter(sizes)),
             notes=listing.notes,
         )
+        return images, listing
 
-    def _probed(self, listing: Listing) -> list:
+    def probed(self, listing: Listing) -> list:
         """(width, height) of every picture, or why it cannot be read."""
         journal = Journal(self.work / PROBED, self._about(listing))
         count, done = len(listing.names), len(journal.results)
@@ -149,6 +165,11 @@ class _Packing:
             check_room(self.work, count * planes * shape[1] * shape[2], self.source, self.shown)
         files = {name: file or NpyFile.create(self.work / f"{name}.npy", shapes[name]) for name, file in found.items()}
         return Target(files.pop("pixels"), files)
+
+
+def readable(listing: Listing, found: Sequence[Any]) -> Listing:
+    """The pictures whose head could be read; found: what `Packing.probed` gave of them."""
+    return listing.without({row: reason for row, reason in enumerate(found) if isinstance(reason, str)})
 
 
 def _parts(count: int) -> list[slice]:

@@ -46,6 +46,7 @@ def evaluate(
     batch_size: int = 256,
     device: str | None = None,
     value_range: str | None = None,
+    aspect: str | None = None,
 ) -> Result:
     """Measures a run, a model or a source of images; a run keeps the result in its evaluations folder.
 
@@ -71,6 +72,8 @@ def evaluate(
         batch_size: images drawn at once.
         device: by default the best there is.
         value_range: of float images, '0,1' or '-1,1'; by default by their own range, which is reported.
+        aspect: 'W:H': of a run with buckets, the bucket that is drawn and compared with its own images; by default the
+            one with most images.
 
     Returns:
         A JSON object: the numbers, and the conditions they were measured under.
@@ -87,7 +90,13 @@ def evaluate(
     device = world.device(device)
     with world.first_goes_ahead():
         target = open_target(
-            what, sampler=sampler, options=options, guidance=guidance, device=device, value_range=value_range
+            what,
+            sampler=sampler,
+            options=options,
+            guidance=guidance,
+            device=device,
+            value_range=value_range,
+            aspect=aspect,
         )
     if moments := read_moments(data):
         how = Drawing(seed, batch_size, precision, chosen_device(device))
@@ -121,7 +130,12 @@ def measure(context: Context, metrics: Iterable[Metric], split: str) -> Result:
         {
             "target": context.target.name,
             **context.target.checkpoint(),
-            "data": {"source": images.source, "fingerprint": images.fingerprint, "split": split},
+            "data": {
+                "source": images.source,
+                "fingerprint": images.fingerprint,
+                "split": split,
+                **_bucket(context.target),
+            },
             **(_conditions(context) if of_samples else {"n": min(context.settings.n, len(images))}),
             "seed": context.settings.seed,
             **values,
@@ -129,6 +143,14 @@ def measure(context: Context, metrics: Iterable[Metric], split: str) -> Result:
             "unnoise": unnoise.__version__,
         }
     )
+
+
+def _bucket(target: Target) -> Record:
+    """Of a run with buckets: the one that is measured, as WIDTHxHEIGHT."""
+    if target.run is None or target.model is None or not target.run.buckets:
+        return {}
+    _, height, width = target.model.shape
+    return {"bucket": f"{width}x{height}"}
 
 
 def open_context(target: Target, data: Source | None, split: str, settings: Settings) -> tuple[Context, str]:
@@ -144,7 +166,8 @@ def open_context(target: Target, data: Source | None, split: str, settings: Sett
         raise UserError(f"{target.name} does not say what to measure it against: give --data")
     shape = None if target.model is None else target.model.shape
     held_out = None if target.run is None else target.run.held_out()
-    opened: Record = {"shape": shape, "held_out": held_out}
+    bucketing = target.run.bucketing() if target.run is not None and data is None else None
+    opened: Record = {"shape": shape, "held_out": held_out, "bucketing": bucketing}
     splits = {"train": open_data(source, "train", **opened), "test": open_test_split(source, **opened)}
     used = split if splits[split] is not None else "train"
     measured = splits[used]

@@ -25,10 +25,11 @@ def _conditions(result: Result) -> list[Line]:
     space, reference = result["feature_space"], result["reference"]
     accuracy = f", {100 * space['accuracy']:.2f} % right on held-out images" if "accuracy" in space else ""
     images = "" if reference["n"] is None else f", {reference['n']} images"
+    bucket = f", the bucket {result['data']['bucket']} alone" if "bucket" in result["data"] else ""
     return [
         ("features", f"{result['features']}: {space['version']}{accuracy}"),
         ("samples", f"{result['n']}; {_how(result['samples'])}"),
-        ("reference", f"{reference['source']} ({reference['split']}){images}"),
+        ("reference", f"{reference['source']} ({reference['split']}){images}{bucket}"),
     ]
 
 

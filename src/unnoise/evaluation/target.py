@@ -19,6 +19,7 @@ from unnoise.guidance import ClassifierFree
 from unnoise.models import CanDenoise, CanReconstruct, CanSample, CanScore, ImageModel
 from unnoise.models.image_model import require
 from unnoise.progress import notice
+from unnoise.runs.aspect import at_aspect
 from unnoise.runs.run import CONFIG_FILE, Run
 from unnoise.runtime.precision import chosen_precision, computing_in
 from unnoise.runtime.world import join
@@ -203,6 +204,7 @@ def open_target(
     guidance: float = 1.0,
     device: str | None = None,
     value_range: str | None = None,
+    aspect: str | None = None,
 ) -> Target:
     """A run folder, a model, or any source of images.
 
@@ -213,17 +215,21 @@ def open_target(
         guidance: scale of classifier-free guidance.
         device: for a run; by default the best there is.
         value_range: of float images, '0,1' or '-1,1'; by default by their own range, which is reported.
+        aspect: 'W:H', for a run with buckets: which of them; by default the one with most images.
     """
     if value_range not in (None, *RANGES):
         raise UserError(f"unknown value range {value_range!r}; allowed: {', '.join(RANGES)}")
+    if isinstance(what, (str, Path)) and (Path(what) / CONFIG_FILE).is_file():
+        run = Run.open(what)
+        chosen = choose_sampler(run, sampler, options or {}) if "sampler" in run.config or sampler or options else None
+        model = at_aspect(run, run.load(device), aspect)
+        return Target(str(what), model, run, sampler=chosen, guidance=guidance)
+    if aspect is not None:
+        raise UserError("an aspect ratio chooses a bucket of a run; leave it out for a model or images")
     if isinstance(what, ImageModel):
         return Target(type(what).__name__.lower(), what, sampler=what.default_sampler(), guidance=guidance)
-    if not (isinstance(what, (str, Path)) and (Path(what) / CONFIG_FILE).is_file()):
-        images = open_source(as_levels(what, value_range))
-        return Target(images.source if not isinstance(what, (str, Path)) else str(what), images=images)
-    run = Run.open(what)
-    chosen = choose_sampler(run, sampler, options or {}) if "sampler" in run.config or sampler or options else None
-    return Target(str(what), run.load(device), run, sampler=chosen, guidance=guidance)
+    images = open_source(as_levels(what, value_range))
+    return Target(images.source if not isinstance(what, (str, Path)) else str(what), images=images)
 
 
 def as_levels(what: Source, value_range: str | None) -> Source:

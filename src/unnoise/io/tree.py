@@ -11,7 +11,7 @@ import os
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from lzma import LZMAError
@@ -154,70 +154,6 @@ class Tree:
         """All bytes of the file called `name`."""
         with self.files[name].open() as stream:
             return stream.read()
-
-
-def folder_tree(folder: Path) -> Tree:
-    """The visible files under a folder; links to folders are followed once."""
-    walk = Walk(folder)
-    files = {name: DiskFile(entry.path) for name, entry in walk}
-    return Tree(str(folder), files, tuple(walk.broken), tuple(walk.notes))
-
-
-class Walk:
-    """(relative name, entry) of every visible regular file below a folder, in order of name within each folder.
-
-    What cannot be read (links that lead nowhere, closed folders, devices) joins `broken` on the way; run folders of
-    unnoise join `notes`.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.broken: list[Broken] = []
-        self.notes: list[str] = []
-        self._seen: set[tuple[int, int]] = set()
-
-    def __iter__(self) -> Iterator[tuple[str, os.DirEntry[str]]]:
-        waiting = [("", str(self.folder))]
-        while waiting:
-            prefix, path = waiting.pop()
-            for entry in self._entries(prefix, path):
-                kind = _kind(entry)
-                if kind == "folder":
-                    waiting.append((f"{prefix}{entry.name}/", entry.path))
-                elif kind == "file":
-                    yield prefix + entry.name, entry
-                else:
-                    self.broken.append(Broken(prefix + entry.name, kind))
-
-    def _entries(self, prefix: str, path: str) -> list[os.DirEntry[str]]:
-        """The visible entries of a folder that has not been seen yet and is data."""
-        try:
-            status = os.stat(path)
-            with os.scandir(path) as found:
-                entries = sorted((entry for entry in found if visible(entry.name)), key=lambda entry: entry.name)
-        except OSError as error:
-            if not prefix:
-                raise
-            self.broken.append(Broken(prefix, error.strerror or "cannot be read"))
-            return []
-        if (status.st_dev, status.st_ino) in self._seen:
-            return []
-        self._seen.add((status.st_dev, status.st_ino))
-        if prefix and is_run_folder(path):
-            self.notes.append(f"{prefix} is a run of unnoise and no data, so it is left out")
-            return []
-        return entries
-
-
-def _kind(entry: os.DirEntry[str]) -> str:
-    """'folder', 'file', or why it is neither."""
-    try:
-        mode = entry.stat().st_mode
-    except OSError as error:
-        return error.strerror or "cannot be read"
-    if stat.S_ISDIR(mode):
-        return "folder"
-    return "file" if stat.S_ISREG(mode) else "not a regular file"
 
 
 def is_run_folder(path: str | Path) -> bool:

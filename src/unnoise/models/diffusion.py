@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,7 @@ from unnoise.networks.combined import build_conditioner, conditioner_spec
 from unnoise.networks.conditioner import Conditioner, Conditioning
 from unnoise.networks.lora import add_lora
 from unnoise.networks.own import check_known
+from unnoise.networks.sizes import AnySize
 from unnoise.process.codec import Codec
 from unnoise.process.denoiser import Denoised, Denoiser, Wrapped
 from unnoise.process.gaussian import per_row
@@ -235,6 +237,14 @@ class Diffusion(ImageModel, CanDenoise):
             return None
         derived = self.conditioner.derive(batch.image, batch.cond)
         return {name: derived[name] for name in (*self.condition_names, *self.conditioner.told) if name in derived}
+
+    def resized(self, size: tuple[int, int]) -> Self:
+        if not isinstance(self.codec, Pixels) or not isinstance(self.network, AnySize):
+            return super().resized(size)
+        other = copy.copy(self)  # shares its parts, and so the weights
+        other.shape = (self.shape[0], *size)
+        other.codec = Pixels(other.shape)
+        return other
 
     @property
     def counted(self) -> nn.Module:

@@ -94,6 +94,14 @@ class ImageModel(nn.Module):
         """The sampler of `sample` unless another is given; None for a model that draws in one step or not at all."""
         return None
 
+    def resized(self, size: tuple[int, int]) -> Self:
+        """The model, with the same weights, for images of another (height, width).
+
+        Raises:
+            NotApplicable: for a model that draws images of one size.
+        """
+        raise NotApplicable(f"{self.kind} draws images of {self.shape[2]}x{self.shape[1]} pixels only")
+
     @property
     def counted(self) -> nn.Module:
         """The module whose forward passes are the network calls of sampling."""

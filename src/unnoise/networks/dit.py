@@ -108,6 +108,11 @@ class DiT(nn.Module):
         self.last = nn.Linear(dim, out_channels * patch**2)
         self._begin()
 
+    @property
+    def multiple(self) -> int:
+        """What the sides of images are padded to a multiple of."""
+        return self.patch
+
     def _begin(self) -> None:
         """Xavier's weights and no biases in linear layers, zeros where a branch must begin as nothing."""
         for module in self.modules():
@@ -149,7 +154,7 @@ class DiT(nn.Module):
         """The patches (B, dim, rows, columns) and the embedding (B, dim)."""
         if told.tokens is not None and not self.token_dim:
             raise UserError("this DiT has no cross-attention: it takes vector and spatial conditioning, not tokens")
-        h = self.first(padded(concat_spatial(x, told.spatial, self.spatial_channels), self.patch))
+        h = self.first(padded(concat_spatial(x, told.spatial, self.spatial_channels), self.multiple))
         return h, self._embed(noise_level, told)
 
     def _sequence(self, h: Tensor) -> Tensor:

@@ -105,6 +105,11 @@ class LinearAttentionUNet(nn.Module):
         self.final_res_block = self._block(2 * widths[0], widths[0])
         self.final_conv = nn.Conv2d(widths[0], self.out_channels, 1)
 
+    @property
+    def multiple(self) -> int:
+        """What the sides of images are padded to a multiple of."""
+        return 2 ** (len(self.multipliers) - 1)
+
     def _attentions(self) -> list[tuple[bool, int, int]]:
         """For each level: whether its attention is full, its heads, their channels."""
         count = len(self.multipliers)
@@ -128,7 +133,7 @@ class LinearAttentionUNet(nn.Module):
         time = self._embed(noise_level, conditioning)
         height, width = x.shape[-2:]
         x = concat_spatial(x, conditioning.spatial, self.spatial_channels)
-        first = h = self.init_conv(padded(x, 2 ** (len(self.multipliers) - 1)))
+        first = h = self.init_conv(padded(x, self.multiple))
         kept = []
         for block_1, block_2, attention, then in _parts(self.downs):
             kept.append(block_1(h, time))

@@ -133,6 +133,11 @@ class UNet(nn.Module):
             if level > 0:
                 self.up.append(Upsample(now))
 
+    @property
+    def multiple(self) -> int:
+        """What the sides of images are padded to a multiple of."""
+        return self.patch * 2 ** (len(self.multipliers) - 1)
+
     def forward(self, x: Tensor, noise_level: Tensor, conditioning: Conditioning | None = None) -> Tensor:
         conditioning = conditioning or Conditioning()
         embedding = self._embed(noise_level, conditioning)
@@ -157,7 +162,7 @@ class UNet(nn.Module):
 
     def _down(self, x: Tensor, embedding: Tensor, conditioning: Conditioning) -> list[Tensor]:
         x = concat_spatial(with_fourier_features(x, self.fourier), conditioning.spatial, self.spatial_channels)
-        x = padded(x, self.patch * 2 ** (len(self.multipliers) - 1))
+        x = padded(x, self.multiple)
         found = [self.first(F.pixel_unshuffle(x, self.patch))]
         for part in self.down:
             found.append(part(found[-1], embedding, conditioning) if isinstance(part, Stage) else part(found[-1]))

@@ -99,6 +99,11 @@ class UNet2D(nn.Module):
         self._build()
 
     @property
+    def multiple(self) -> int:
+        """What the sides of images are padded to a multiple of."""
+        return 2 ** (len(self.block_out_channels) - 1)
+
+    @property
     def width(self) -> int:
         """Of the time embedding."""
         return self.time_embedding_dim or 4 * self.block_out_channels[0]
@@ -220,7 +225,7 @@ class UNet2D(nn.Module):
         embedding = self._embed(timestep, conditioning.vector)
         height, width = x.shape[-2:]
         x = concat_spatial(2 * x - 1 if self.center_input_sample else x, conditioning.spatial, self.spatial_channels)
-        h = self.conv_in(padded(x, 2 ** (len(self.block_out_channels) - 1)))
+        h = self.conv_in(padded(x, self.multiple))
         kept = [h]
         for down in self.down_blocks:
             h, more = down(h, embedding)

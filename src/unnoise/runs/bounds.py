@@ -7,6 +7,7 @@ from typing import Any
 
 from unnoise.aliases import Spec
 from unnoise.errors import UserError
+from unnoise.sources.buckets import BUCKETS
 
 LARGEST = {"images": 2**40, "channels": 4096, "height": 2**16, "width": 2**16}
 """Of the keys of [found]."""
@@ -33,6 +34,17 @@ def check_run(config: Spec, where: str) -> None:
         raise UserError(f"{where} must have a seed that is a whole number and a source that is a name")
     for section in ("model", "objective"):
         check_sizes(config[section], section, where)
+    if config["data"].get("fit") == BUCKETS:
+        _check_buckets(config, where)
+
+
+def _check_buckets(config: Spec, where: str) -> None:
+    for key in ("size", "multiple"):
+        if not _is_whole(config["data"].get(key), 1, LARGEST["height"]):
+            raise UserError(f"data.{key} in {where} must be a whole number: the run has buckets")
+    shapes = config["found"].get("buckets")
+    if not isinstance(shapes, list) or not shapes or not all(_is_size(shape) for shape in shapes):
+        raise UserError(f"found.buckets in {where} must be a list of [height, width]")
 
 
 def check_sizes(section: Spec, name: str, where: str) -> None:
@@ -53,6 +65,10 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     if isinstance(value, (list, tuple)):
         for item in value:
             yield from _leaves(item, path)
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(_is_whole(side, 1, LARGEST["height"]) for side in value)
 
 
 def _is_whole(value: Any, least: int, most: int) -> bool:

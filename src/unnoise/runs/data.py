@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-from unnoise.aliases import Source
+from unnoise.aliases import Record, Source, Spec
 from unnoise.data import Images
+from unnoise.data.buckets import AnyImages, Bucketed, of_shape
 from unnoise.data.settings import Settings
 from unnoise.errors import NoSplit
 from unnoise.runs.held_out import HeldOut
 from unnoise.sources import open_source
+from unnoise.sources.buckets import open_buckets
+
+
+@dataclass(frozen=True)
+class Bucketing:
+    """How a run's images came to several shapes. side, multiple, options: as `open_buckets` takes them."""
+
+    side: int
+    multiple: int
+    options: Record
+
+
+READING = ("channels", "limit", "max_pixels", "background", "levels")
+"""Keys of [data] that say how pictures are read."""
+
+
+def bucketing_of(data: Spec) -> Bucketing:
+    """What the [data] section of a run with buckets says."""
+    return Bucketing(data["size"], data["multiple"], {name: data[name] for name in READING if name in data})
 
 
 def open_data(
@@ -19,6 +40,7 @@ def open_data(
     shape: tuple[int, int, int] | None = None,
     limit: int | None = None,
     held_out: HeldOut | None = None,
+    bucketing: Bucketing | None = None,
 ) -> Images:
     """A split of a source as a model takes it.
 
@@ -29,16 +51,37 @@ def open_data(
         limit: at most so many images, drawn over the whole split.
         held_out: what a run was not trained on. Where these are images of this source, they are no part of 'train', and
             are the test split where the source has no other.
+        bucketing: how the images came to several shapes, of which those of `shape` are wanted; None where all are
+            cropped to it.
 
     Raises:
-        NoSplit: where the source has no such split.
+        NoSplit: where the source has no such split, or nothing of that shape in it.
         UserError: where it cannot be read.
     """
+    if bucketing is None:
+        found = _chosen(source, split, shape, limit, held_out)
+        assert isinstance(found, Images)
+        return found
+    assert shape is not None
+    images = of_shape(_chosen(source, split, shape, None, held_out, bucketing), shape)
+    if images is None:
+        raise NoSplit(f"{source} has no images in the bucket {shape[2]}x{shape[1]} of its split {split!r}")
+    return images if limit is None else images.subset(Settings(limit=limit).chosen(len(images)))
+
+
+def _chosen(
+    source: Source,
+    split: str,
+    shape: tuple[int, int, int] | None,
+    limit: int | None,
+    held_out: HeldOut | None,
+    bucketing: Bucketing | None = None,
+) -> AnyImages:
     if held_out is not None:
-        found = _divided(source, split, held_out, shape, limit)
+        found = _divided(source, split, held_out, shape, limit, bucketing)
         if found is not None:
             return found
-    return _opened(source, split, shape, limit)
+    return _opened(source, split, shape, limit, bucketing)
 
 
 def open_test_split(source: Source, **options: Any) -> Images | None:
@@ -55,21 +98,40 @@ def open_split(source: Source, split: str, **options: Any) -> tuple[Images, str]
     return (open_data(source, "train", **options), "train") if test is None else (test, split)
 
 
-def _opened(source: Source, split: str, shape: tuple[int, int, int] | None, limit: int | None) -> Images:
-    if isinstance(source, Images) and split != "train":
+def _opened(
+    source: Source, split: str, shape: tuple[int, int, int] | None, limit: int | None, bucketing: Bucketing | None
+) -> AnyImages:
+    if isinstance(source, (Images, Bucketed)) and split != "train":
         raise NoSplit(f"{source.source} is one set of images without a split of its own")
+    if bucketing is not None:
+        return open_buckets(
+            source, bucketing.side, bucketing.multiple, split=split, progress=False, **bucketing.options
+        )
     fitted = {} if shape is None else {"channels": shape[0], "size": shape[1:]}
     return open_source(source, split=split, limit=limit, progress=False, **fitted)
 
 
 def _divided(
-    source: Source, split: str, held_out: HeldOut, shape: tuple[int, int, int] | None, limit: int | None
-) -> Images | None:
+    source: Source,
+    split: str,
+    held_out: HeldOut,
+    shape: tuple[int, int, int] | None,
+    limit: int | None,
+    bucketing: Bucketing | None,
+) -> AnyImages | None:
     """The split that holding out made; None where the source's own is the right one."""
-    if split == "test" and open_test_split(source, shape=shape) is not None:
+    if split == "test" and _has_test_split(source, shape, bucketing):
         return None
-    images = _opened(source, "train", shape, None)
+    images = _opened(source, "train", shape, None, bucketing)
     if not held_out.of(images):
         return None
     rows = held_out.rows if split == "test" else held_out.training_rows(len(images))
     return images.subset(rows[Settings(limit=limit).chosen(len(rows))])
+
+
+def _has_test_split(source: Source, shape: tuple[int, int, int] | None, bucketing: Bucketing | None) -> bool:
+    try:
+        _opened(source, "test", shape, None, bucketing)
+    except NoSplit:
+        return False
+    return True

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from unnoise.data import Images
+from unnoise.data.buckets import AnyImages
 from unnoise.errors import UserError
 from unnoise.files import json_text, write_atomic
 from unnoise.io.json_file import read_json
@@ -24,7 +24,7 @@ class HeldOut:
     fingerprint: str
     note: str = ""
 
-    def of(self, images: Images) -> bool:
+    def of(self, images: AnyImages) -> bool:
         """Whether these are rows of the set."""
         return images.fingerprint == self.fingerprint
 

@@ -25,7 +25,7 @@ from unnoise.registry import build, lookup
 from unnoise.runs.card import card
 from unnoise.runs.checkpoint import Checkpoint, checkpoints, to_load
 from unnoise.runs.config import Config, read_config
-from unnoise.runs.data import open_split
+from unnoise.runs.data import Bucketing, bucketing_of, open_split
 from unnoise.runs.held_out import HeldOut, read_held_out
 from unnoise.runs.plan import Plan
 from unnoise.runtime.device import chosen_device
@@ -99,10 +99,21 @@ class Run:
         file = self.folder / "tuned" / f"{steps}.json"
         return build(SAMPLERS, read_json(file).get("sampler", {}), f"sampler in {file}") if file.is_file() else None
 
+    @property
+    def buckets(self) -> list[tuple[int, int]]:
+        """(height, width) of the shapes that it was trained on, where there are several; [] where there is one."""
+        return [(height, width) for height, width in self.config["found"].get("buckets", [])]
+
+    def bucketing(self) -> Bucketing | None:
+        """How its images came to several shapes; None where they have one."""
+        return bucketing_of(self.config["data"]) if self.buckets else None
+
     def open_data(self, split: str = "train", source: Source = None, limit: int | None = None) -> tuple[Images, str]:
         """Images as the run's model takes them, of its own source unless another is given, and their split's name:
-        the train split stands in for a test split that there is not."""
-        return open_split(self._source(source), split, shape=self.shape, limit=limit, held_out=self.held_out())
+        the train split stands in for a test split that there is not. Of several buckets, those of the model's shape."""
+        options = {"shape": self.shape, "limit": limit, "held_out": self.held_out()}
+        own = self.bucketing() if source is None else None
+        return open_split(self._source(source), split, **options, bucketing=own)
 
     def held_out(self) -> HeldOut | None:
         """The images that were held out of the training, where its source had no test split."""

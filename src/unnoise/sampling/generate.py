@@ -16,6 +16,7 @@ from unnoise.files import claim
 from unnoise.models import ImageModel
 from unnoise.models.image_model import Guidance
 from unnoise.progress import notice
+from unnoise.runs.aspect import at_aspect
 from unnoise.runs.run import Run
 from unnoise.runtime.precision import chosen_precision
 from unnoise.runtime.world import World, join
@@ -39,6 +40,7 @@ def generate(
     conditions: SampleConditions | None = None,
     guidance: GuidanceOptions | None = None,
     then: Sequence[str | Path] = (),
+    aspect: str | None = None,
     precision: str = "auto",
     compile: str = "auto",
     batch_size: int | None = None,
@@ -58,6 +60,7 @@ def generate(
         options: of the sampler, set over its own.
         conditions, guidance: what a conditional run is to draw, and how strongly it is pushed there.
         then: runs that enlarge the images, one after the other.
+        aspect: 'W:H', of a run that was trained on several shapes: the nearest of them; None: the one with most images.
         precision, compile, batch_size: as in `sample_in_batches`; they change the speed, not the pictures.
         out: a .png (one grid), a .gif (the grid, step by step), an .npy, an .npz, or a folder (a .png per seed); None:
             a grid in the run's samples folder, named by what made it.
@@ -73,15 +76,17 @@ def generate(
     """
     if not seeds:
         raise UserError("need at least 1 image, got 0")
+    if aspect is not None and then:
+        raise UserError("--then enlarges images of one shape: leave --aspect out")
     world = join()
     with world.first_goes_ahead():
         run = Run.open(folder)
         chosen = _sampler(run, sampler, options or {})
         conditions, guidance = conditions or SampleConditions(), guidance or GuidanceOptions()
-        out = out or run.folder / "samples" / f"{_name(chosen, conditions, guidance, then, seeds)}.png"
+        out = out or run.folder / "samples" / f"{_name(chosen, conditions, guidance, then, aspect, seeds)}.png"
         for file in planned(out, seeds):
             claim(file, overwrite=overwrite, inputs=conditions.files())
-        model = run.load(world.device(device))
+        model = at_aspect(run, run.load(world.device(device)), aspect)
         gif = _gif_frames(model, out, then)
         cond = conditions.for_model(model, run.classes, classifier_guided=guidance.classifier is not None)
         guide = guidance.for_model(model, cond)
@@ -90,7 +95,7 @@ def generate(
     (fitting,) = world.agree(-(batch_size or fitting_batch(model, seeds, cond, guide, precision)))
     drawing = Drawing(model, seeds, cond, chosen, guide, stages, batch_size, precision, compile, gif)
     spans = spans_of(len(seeds), -fitting)
-    how = repr((chosen, conditions, guidance, precision))
+    how = repr((chosen, conditions, guidance, precision, *(model.shape if aspect else ())))
     about = {"weights": _weights(run, then, guidance), "how": how, "seeds": [seeds[0], seeds[-1]]}
     resumed = _drawn_to(out, drawing, spans, about, world)
     return {
@@ -187,12 +192,14 @@ def _name(
     conditions: SampleConditions,
     guidance: GuidanceOptions,
     then: Sequence[str | Path],
+    aspect: str | None,
     seeds: Sequence[int],
 ) -> str:
     """What made the images, as a name for their file."""
     how = "images" if sampler is None else sampler_words(sampler)
+    shape = "" if aspect is None else f"aspect-{aspect.replace(':', '-')}"
     later = [f"then-{Path(stage).resolve().name}" for stage in then]
-    parts = [how, conditions.text(), guidance.text(), *later, seeds_text(seeds)]
+    parts = [how, conditions.text(), guidance.text(), *later, shape, seeds_text(seeds)]
     return "-".join(part for part in parts if part)
 
 

@@ -12,20 +12,20 @@ from typing import Any
 
 from unnoise.aliases import Record, Value
 from unnoise.data.fields import FIELDS, Field, Values, read_array
-from unnoise.data.listing import Listing
+from unnoise.data.listing import Listing, Named
 from unnoise.errors import UserError
 from unnoise.io.tree import Broken, FileRef, Tree
 from unnoise.sources.formats import EXTENSIONS, UNREADABLE, is_image
 from unnoise.sources.labels import class_table
 from unnoise.sources.metadata import Metadata, read_metadata
-from unnoise.sources.splits import Splits, find_splits, prefix_of
+from unnoise.sources.splits import Splits, find_splits, folders_of, prefix_of
 
 LABELS = "labels"
 
 
 def list_images(tree: Tree, split: str) -> Listing:
     """The images of a split with what is known about them; raises UserError when there are none."""
-    names = sorted(name for name, file in tree.files.items() if is_image(name, file))
+    names = sorted(name for name in tree.files if is_image(name, tree))
     if not names:
         raise UserError(f"{tree.root} holds no images; looked for {', '.join(EXTENSIONS)}{_others(tree)}")
     splits = find_splits(tree, names)
@@ -54,7 +54,10 @@ def _labels(names: Sequence[str], splits: Splits, metadata: Metadata) -> tuple[d
     if metadata.values.get(LABELS):
         return metadata.values[LABELS], ""
     roots = splits.roots()
-    folders: dict[str, str | int] = {name: folder for name in names if (folder := _class_folder(name, roots))}
+    classes = {folder: _class_folder(folder, roots) for folder in folders_of(names)}
+    folders: dict[str, str | int] = {
+        name: folder for name in names if (folder := classes[name.rpartition("/")[0]]) is not None
+    }
     lone = [name for name in names if name not in folders]
     if lone and folders:
         note = f"{len(lone)} images (such as {lone[0]}) lie beside the sub-folders, so these are not taken as classes"
@@ -62,10 +65,11 @@ def _labels(names: Sequence[str], splits: Splits, metadata: Metadata) -> tuple[d
     return folders, ""
 
 
-def _class_folder(name: str, roots: Sequence[str]) -> str | None:
-    root = next(root for root in roots if name.startswith(root))
-    folder, slash, _ = name[len(root) :].partition("/")
-    return folder if slash else None
+def _class_folder(folder: str, roots: Sequence[str]) -> str | None:
+    """The class of images that lie in a folder; None where that is no folder below the roots."""
+    inside = f"{folder}/" if folder else ""
+    root = next(root for root in roots if inside.startswith(root))
+    return inside[len(root) :].partition("/")[0] or None
 
 
 def _numbered(labels: Mapping[str, str | int]) -> tuple[dict[str, int], tuple[str, ...]]:
@@ -80,7 +84,7 @@ def _found(tree: Tree, names: Sequence[str], prefix: str, metadata: Metadata) ->
     """field -> image -> its value, the UserError that stands for it, or the file of a spatial field."""
     found: dict[str, dict[str, Any]] = {}
     for name, field in FIELDS.items():
-        beside = {image: tree.files[file] for image in names if (file := _beside(image, field)) and file in tree.files}
+        beside = _files_beside(tree, names, field)
         if field.spatial:
             found[name] = beside
         else:
@@ -89,11 +93,19 @@ def _found(tree: Tree, names: Sequence[str], prefix: str, metadata: Metadata) ->
                 **{image: _from_sidecar(field, file) for image, file in beside.items()},
                 **{image: value for image, value in metadata.values.get(name, {}).items() if name != LABELS},
             }
-    return {name: {image: found[name][image] for image in names if image in found[name]} for name in found}
+    return {
+        name: {image: values[image] for image in names if image in values} if values else {}
+        for name, values in found.items()
+    }
 
 
-def _beside(image: str, field: Field) -> str | None:
-    return posixpath.splitext(image)[0] + field.sidecar if field.sidecar else None
+def _files_beside(tree: Tree, names: Sequence[str], field: Field) -> dict[str, FileRef]:
+    """image -> the file beside it that holds its value."""
+    ending = field.sidecar
+    if not ending or not any(file.endswith(ending) for file in tree.files):
+        return {}
+    files = ((image, posixpath.splitext(image)[0] + ending) for image in names)
+    return {image: tree.files[file] for image, file in files if file in tree.files}
 
 
 def _from_sidecar(field: Field, file: FileRef) -> Value:
@@ -106,8 +118,10 @@ def _from_sidecar(field: Field, file: FileRef) -> Value:
 def _folder_arrays(tree: Tree, names: Sequence[str], prefix: str, field: Field) -> Record:
     """image -> its row of the array file in a folder above it."""
     rows: Record = {}
-    for file in sorted(tree.files):
-        if field.folder_array and posixpath.basename(file) == field.folder_array and file.startswith(prefix):
+    if not field.folder_array:
+        return rows
+    for file in sorted(file for file in tree.files if file.endswith(field.folder_array)):
+        if posixpath.basename(file) == field.folder_array and file.startswith(prefix):
             below = [name for name in names if name.startswith(file[: -len(field.folder_array)])]
             values = field.from_array(read_array(tree.read(file)), file, (0, 0))
             if len(values) != len(below):
@@ -139,7 +153,7 @@ def _listing(
             values[field.name] = field.stacked(column)
     return Listing(
         names=tuple(kept),
-        files=tuple(tree.files[name] for name in kept),
+        files=Named(tree.files, kept),
         fields=values,
         beside=beside,
         classes=classes,
@@ -149,8 +163,8 @@ def _listing(
 
 
 def _unreadable(tree: Tree) -> list[Broken]:
-    found = [(name, UNREADABLE.get(posixpath.splitext(name.lower())[1])) for name in tree.files]
-    return [Broken(name, reason) for name, reason in found if reason]
+    found = [name for name in tree.files if name.lower().endswith(tuple(UNREADABLE))]
+    return [Broken(name, UNREADABLE[posixpath.splitext(name.lower())[1]]) for name in found]
 
 
 def _others(tree: Tree) -> str:
@@ -160,11 +174,16 @@ def _others(tree: Tree) -> str:
 
 def _lone(tree: Tree, images: Sequence[str], prefix: str) -> list[Broken]:
     """The files of spatial fields that lie beside no image."""
-    stems = {posixpath.splitext(name)[0] for name in images}
     spatial = [field for field in FIELDS.values() if field.spatial and field.sidecar]
-    return [
-        Broken(name, f"a {field.condition} without an image")
+    files = [
+        (field, name)
         for field in spatial
         for name in tree.files
-        if name.endswith(field.sidecar) and name.startswith(prefix) and name[: -len(field.sidecar)] not in stems
+        if name.endswith(field.sidecar) and name.startswith(prefix)
+    ]
+    stems = {posixpath.splitext(name)[0] for name in images} if files else set()
+    return [
+        Broken(name, f"a {field.condition} without an image")
+        for field, name in files
+        if name[: -len(field.sidecar)] not in stems
     ]

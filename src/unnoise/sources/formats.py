@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 
 from unnoise.data.fields import FIELDS
-from unnoise.io.tree import FileRef
+from unnoise.io.tree import FileRef, Tree
 from unnoise.sources.metadata import FILES as METADATA
 
 EXTENSIONS = (
@@ -32,14 +32,16 @@ SIGNATURES = (
 HEAD = 16  # bytes that tell
 
 
-def is_image(name: str, file: FileRef) -> bool:
-    """Whether a file is a picture: by its ending, or where it has none, by its content."""
+SPATIAL = tuple(kind.sidecar for kind in FIELDS.values() if kind.spatial and kind.sidecar)
+"""How files beside pictures end that are pictures themselves, and no images of the set."""
+
+
+def is_image(name: str, tree: Tree) -> bool:
+    """Whether a file of a tree is a picture: by its ending, or where it has none, by its content."""
     lower = name.lower()
-    if any(kind.spatial and kind.sidecar and lower.endswith(kind.sidecar) for kind in FIELDS.values()):
-        return False
-    if posixpath.splitext(lower)[1]:
-        return lower.endswith(EXTENSIONS)
-    return looks_like_an_image(_head(file))
+    if lower.endswith(EXTENSIONS):
+        return not lower.endswith(SPATIAL)
+    return not posixpath.splitext(lower)[1] and looks_like_an_image(_head(tree.files[name]))
 
 
 def looks_like_an_image(head: bytes) -> bool:

@@ -11,12 +11,14 @@ import numpy as np
 from PIL import Image
 
 from unnoise.aliases import Record, Source
+from unnoise.data.buckets import AnyImages, Bucketed, parts_of
 from unnoise.data.fields import FIELDS, present
-from unnoise.data.images import Images
-from unnoise.data.near_duplicates import MOST, digests, grouped
-from unnoise.data.pictures import image_grid
+from unnoise.data.near_duplicates import MOST, grouped, set_digests
+from unnoise.data.pictures import PAPER, image_grid
+from unnoise.errors import UserError
 from unnoise.files import write_atomic
 from unnoise.io.tree import Broken
+from unnoise.sources.buckets import mean_cropped, square_cropped
 from unnoise.sources.open import open_source
 
 SHOWN = 12  # items of a list that people are shown
@@ -32,7 +34,10 @@ class Report:
     Attributes:
         source: what the user called it.
         count: of images.
-        shape: (C, H, W) as packed.
+        shape: (C, H, W) as packed; of the bucket with most images, where there are several.
+        buckets: 'WIDTHxHEIGHT' -> count, where there are several shapes.
+        cropped: 'as_packed' and 'square': the mean fraction of a picture that lies outside the shape it is packed in,
+            and that would lie outside a square; as much of a square would be empty, were pictures padded to it.
         sizes: original (width, height) -> count.
         classes: name -> count.
         carries: field -> whether the images have it.
@@ -45,6 +50,8 @@ class Report:
     source: str
     count: int
     shape: tuple[int, int, int]
+    buckets: dict[str, int]
+    cropped: dict[str, float]
     sizes: dict[tuple[int, int], int]
     classes: dict[str, int]
     carries: dict[str, bool]
@@ -69,14 +76,15 @@ class Report:
 
     def lines(self) -> list[str]:
         """For people: one fact a line, long lists shortened."""
-        channels, height, width = self.shape
+        channels = self.channels
         kind = {1: "grey", 3: "RGB", 4: "RGBA"}[channels]
         extras = [FIELDS[name].title for name, there in self.carries.items() if there and name != "labels"]
         sizes = [f"{w}x{h} ({count})" for (w, h), count in self.sizes.items()]
         classes = [f"{name} ({count})" for name, count in self.classes.items()]
         return [
             f"source      {self.source}",
-            f"images      {self.count:,}, packed as {width}x{height} {kind} ({self.bytes / 2**20:.1f} MiB)",
+            f"images      {self.count:,}, packed as {self._shapes()} {kind} ({self.bytes / 2**20:.1f} MiB)",
+            *([self._cropped()] if self.cropped["as_packed"] or self.buckets else []),
             *([f"sizes       {_shortened(sizes)}"] if sizes else []),
             f"classes     {f'{len(classes)}: {_shortened(classes)}' if classes else 'none'}",
             *([f"also        {', '.join(extras)}"] if extras else []),
@@ -85,6 +93,17 @@ class Report:
             *(f"            {broken.name}: {broken.reason}" for broken in self.broken[:SHOWN]),
             *(f"note        {note}" for note in self.notes),
         ]
+
+    def _shapes(self) -> str:
+        _, height, width = self.shape
+        if not self.buckets:
+            return f"{width}x{height}"
+        return f"{len(self.buckets)} buckets {', '.join(f'{name} ({count})' for name, count in self.buckets.items())}"
+
+    def _cropped(self) -> str:
+        packed, square = self.cropped["as_packed"], self.cropped["square"]
+        others = f"; squares would cut off {square:.1%}, or be empty to as much" if self.buckets else ""
+        return f"cropped     {packed:.1%} of a picture on average{others}"
 
     def _near(self) -> str:
         if self.near_duplicates is None:
@@ -97,8 +116,14 @@ def _shortened(items: list[str]) -> str:
     return ", ".join(items[:SHOWN]) + more
 
 
-def write_npz(images: Images, path: Path) -> Path:
-    """Writes the packed images as an .npz that every command takes: images (N, H, W, C) uint8, and what they carry."""
+def write_npz(images: AnyImages, path: Path) -> Path:
+    """Writes the packed images as an .npz that every command takes: images (N, H, W, C) uint8, and what they carry.
+
+    Raises:
+        UserError: for images of several shapes.
+    """
+    if isinstance(images, Bucketed):
+        raise UserError("an .npz holds images of one shape: leave --fit buckets out to pack one")
     pixels, stream = np.moveaxis(images.pixels, 1, -1), io.BytesIO()
     fields = {kind.array_keys[0]: np.asarray(values) for kind, values in present(images.fields)}
     names = {"classes": np.array(images.classes)} if images.classes else {}
@@ -110,20 +135,23 @@ def write_npz(images: Images, path: Path) -> Path:
 
 def inspect(source: Source, **options: Any) -> Report:
     """Opens a source, with the options of `open_source`, and reports what is in it."""
-    images = open_source(source, **options)
+    images = source if isinstance(source, Bucketed) else open_source(source, **options)
+    several = isinstance(images, Bucketed)
     groups = grouped(images, by_metadata=False)
     return Report(
         source=images.source,
         count=len(images),
         shape=images.shape,
+        buckets={f"{part.shape[2]}x{part.shape[1]}": len(part) for part in images.buckets} if several else {},
+        cropped={"as_packed": mean_cropped(images), "square": square_cropped(images.sizes)},
         sizes=dict(sorted(images.sizes.items(), key=lambda item: -item[1])),
         classes=_class_counts(images),
         carries={name: name in images.fields for name in FIELDS},
-        duplicates=len(images) - len(set(digests(images.pixels))),
+        duplicates=len(images) - len(set(set_digests(images))),
         near_duplicates=groups.shared if groups.compared else None,
         broken=images.broken,
-        notes=(*images.notes, *range_notes(images.pixels)),
-        bytes=images.pixels.nbytes,
+        notes=(*images.notes, *range_notes(max(images.buckets, key=len).pixels)),
+        bytes=sum(part.pixels.nbytes for part in images.buckets),
         fingerprint=images.fingerprint,
     )
 
@@ -147,19 +175,31 @@ def range_notes(pixels: np.ndarray) -> tuple[str, ...]:
     )
 
 
-def contact_sheet(images: Images, n: int = 64) -> Image.Image:
+def contact_sheet(images: AnyImages, n: int = 64) -> Image.Image:
     """A grid of n images from all of the set, as many of each class as of any other."""
-    return image_grid(images.pixels[_spread(images, n)])
+    rows = _spread(images, n)
+    return image_grid(np.stack([_centred(images, row) for row in rows]))
 
 
-def _class_counts(images: Images) -> dict[str, int]:
+def _centred(images: AnyImages, row: int) -> np.ndarray:
+    """(C, H, W): an image in the middle of white that is as high and as wide as any of the set."""
+    ((part, own),) = parts_of(images, [row])
+    height, width = (max(one.shape[side] for one in images.buckets) for side in (1, 2))
+    channels, high, wide = part.shape
+    sheet = np.full((channels, height, width), PAPER, np.uint8)
+    top, left = (height - high) // 2, (width - wide) // 2
+    sheet[:, top : top + high, left : left + wide] = part.pixels[own][0]
+    return sheet
+
+
+def _class_counts(images: AnyImages) -> dict[str, int]:
     if images.labels is None:
         return {}
     counts = np.bincount(images.labels, minlength=len(images.classes))
     return {name: int(count) for name, count in zip(images.classes, counts, strict=True)}
 
 
-def _spread(images: Images, n: int) -> np.ndarray:
+def _spread(images: AnyImages, n: int) -> np.ndarray:
     """n indices: the classes in turn, each in a fixed random order, so that every class is there as often as it can."""
     order = np.random.default_rng(0).permutation(len(images))
     if images.labels is not None:

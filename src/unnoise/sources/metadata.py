@@ -30,7 +30,7 @@ def read_metadata(tree: Tree) -> Metadata:
     """Reads every metadata file of the tree; `file_name` is relative to the folder it lies in."""
     found = Metadata()
     for name in tree.files:
-        rows = FILES.get(posixpath.basename(name))
+        rows = FILES.get(name.rpartition("/")[2])
         if rows is not None:
             _read_file(tree, name, rows, found)
     return found

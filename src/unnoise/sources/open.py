@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unnoise.aliases import Source
+from unnoise.data.buckets import AnyImages
 from unnoise.data.cache import cache_folder, cached, entry_folder
 from unnoise.data.images import Images
 from unnoise.data.pack import some
@@ -81,14 +82,14 @@ def open_source(
     if not isinstance(source, (str, Path)):
         return _open_array(source, settings)
     folder = cache_folder(cache)
-    origin = _origin(source, Opening(settings, folder, progress))
+    origin = origin_of(source, Opening(settings, folder, progress))
     key = [origin.key, astuple(settings)]
     if stream or (stream is None and not entry_folder(key, folder).is_dir() and _too_large(origin, settings, folder)):
         images = origin.read(None).stream(str(source), origin.content, settings)
     else:
         images = cached(key, folder, lambda work: origin.read(work).pack(str(source), settings, work, progress))
     images = replace(images, source=str(source), notes=(*origin.notes, *images.notes))
-    _report(images, strict, progress)
+    report(images, strict, progress)
     return images
 
 
@@ -112,7 +113,8 @@ def _open_array(source: Source, settings: Settings) -> Images:
     return Arrays(standard(array, "the array", not is_tensor, settings.levels)).pack("array", settings, None, False)
 
 
-def _report(images: Images, strict: bool, shown: bool) -> None:
+def report(images: AnyImages, strict: bool, shown: bool) -> None:
+    """Says what was left out of a set, and its notes, where they are shown; refuses broken files where `strict`."""
     if images.broken and strict:
         raise UserError(f"{images.source} has {len(images.broken)} unusable files: {some(images.broken)}")
     if shown and images.broken:
@@ -142,7 +144,8 @@ def stem(source: str | Path) -> str:
     return Path(named).name.split(".")[0] or "source"
 
 
-def _origin(source: str | Path, opening: Opening) -> Origin:
+def origin_of(source: str | Path, opening: Opening) -> Origin:
+    """Where the content of a source comes from. Raises UserError for what there is not."""
     path = Path(source).expanduser()
     if not _is_data(source, path):
         if is_hub_dataset(source):

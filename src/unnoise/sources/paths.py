@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import posixpath
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from lzma import LZMAError
 from pathlib import Path
@@ -18,7 +17,9 @@ from unnoise.data.images import Images
 from unnoise.data.pack import Files
 from unnoise.data.settings import Settings
 from unnoise.errors import UserError
-from unnoise.io.tree import Tree, Walk, folder_tree
+from unnoise.io.tree import Tree
+from unnoise.io.walk import Walk, folder_tree
+from unnoise.progress import counting, progress
 from unnoise.sources.archive import tar_tree, zip_tree
 from unnoise.sources.arrays import read_npy
 from unnoise.sources.cifar import is_cifar, read_cifar
@@ -92,31 +93,76 @@ def path_origin(path: Path, opening: Opening) -> Origin:
 
 
 def _folder_origin(path: Path, opening: Opening) -> Origin:
-    where, what = hashlib.sha256(), hashlib.sha256()
-    shards, tables, count, pictures = [], [], 0, False
-    for name, entry in Walk(path):
-        stamp = _stamp(entry)
-        known = name.encode("utf-8", "surrogateescape") + b"\0"
-        what.update(known + b"%d\0" % stamp[0])
-        where.update(known + b"%d\0%d\0%d\0" % tuple(stamp))
-        count += 1
-        ending = posixpath.splitext(name)[1].lower()
-        pictures = pictures or ending in EXTENSIONS
-        if ending == ENDING:
-            shards.append(Path(entry.path))
-        elif ending in ENDINGS:
-            tables.append(Path(entry.path))
-    if shards and not pictures:
-        return _shards_origin(str(path), sorted(shards), opening)
-    if tables and not pictures:
-        return _tables_origin(str(path), sorted(tables), opening)
+    found = _listed(path, opening.shown)
+    if found.shards and not found.pictures:
+        return _shards_origin(str(path), sorted(found.shards), opening)
+    if found.tables and not found.pictures:
+        return _tables_origin(str(path), sorted(found.tables), opening)
     settings = opening.settings
-    return Origin(
-        [str(path), where.hexdigest()],
-        lambda work: read_tree(folder_tree(path), settings),
-        content=what.hexdigest(),
-        count=lambda: count,
-    )
+
+    def read(work: Path | None) -> Content:
+        with progress(f"listing {path}", found.count, opening.shown, "files") as advance:
+            tree = folder_tree(path, advance)
+        return read_tree(tree, settings)
+
+    return Origin([str(path), found.where], read, content=found.what, count=lambda: found.count)
+
+
+@dataclass
+class _Listed:
+    """What lies in a folder. where, what: digests of the names, sizes and times of its files, and of the names and
+    sizes alone; pictures: whether some are."""
+
+    where: str = ""
+    what: str = ""
+    count: int = 0
+    pictures: bool = False
+    shards: list[Path] = field(default_factory=list)
+    tables: list[Path] = field(default_factory=list)
+
+
+def _listed(path: Path, shown: bool) -> _Listed:
+    """Looks at every file once; how many there are is not known before."""
+    found, where, what = _Listed(), hashlib.sha256(), hashlib.sha256()
+    kinds: dict[str, str] = {}
+    with counting(f"looking through {path}", shown, "files") as advance:
+        for prefix, entries in Walk(path).folders():
+            names, stamped = [], []
+            for entry in entries:
+                name = entry.name
+                ending = name[name.rfind(".") :]
+                kind = kinds.get(ending)
+                if kind is None:
+                    kind = kinds[ending] = _kind_of(ending.lower())
+                if kind == SHARD:
+                    found.shards.append(Path(entry.path))
+                elif kind == TABLE:
+                    found.tables.append(Path(entry.path))
+                try:
+                    status = entry.stat()
+                except OSError:  # gone meanwhile, or closed: what cannot be read is named when it is opened
+                    continue
+                known = (prefix + name).encode("utf-8", "surrogateescape")
+                names.append(b"%b\0%d\0" % (known, status.st_size))
+                stamped.append(b"%b\0%d\0%d\0%d\0" % (known, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+            what.update(b"".join(names))
+            where.update(b"".join(stamped))
+            found.count += len(entries)
+            advance(len(entries))
+    found.pictures = PICTURE in kinds.values()
+    found.where, found.what = where.hexdigest(), what.hexdigest()
+    return found
+
+
+SHARD, TABLE, PICTURE, OTHER = "shard", "table", "picture", "other"
+
+
+def _kind_of(ending: str) -> str:
+    if ending == ENDING:
+        return SHARD
+    if ending in ENDINGS:
+        return TABLE
+    return PICTURE if ending in EXTENSIONS else OTHER
 
 
 def _shards_origin(named: str, paths: list[Path], opening: Opening) -> Origin:

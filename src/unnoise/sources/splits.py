@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from unnoise.errors import DamagedSource, NoSplit
@@ -65,8 +65,8 @@ def _empty_test(tree: Tree, base: str) -> str | None:
 
 def _folders(names: Sequence[str], base: str) -> dict[str, str]:
     """Lower-case name of each folder directly below base -> its prefix."""
-    inside = [name[len(base) :] for name in names if name.startswith(base) and "/" in name[len(base) :]]
-    firsts = {name.partition("/")[0] for name in inside}
+    inside = [f"{folder}/"[len(base) :] for folder in folders_of(names) if f"{folder}/".startswith(base)]
+    firsts = {name.partition("/")[0] for name in inside} - {""}
     return {first.lower(): f"{base}{first}/" for first in sorted(firsts)}
 
 
@@ -91,5 +91,10 @@ def _top(name: str, base: str) -> str:
 
 
 def _common_folder(names: Sequence[str]) -> str:
-    common = posixpath.commonpath([posixpath.dirname(name) for name in names])
+    common = posixpath.commonpath(folders_of(names))
     return common + "/" if common else ""
+
+
+def folders_of(names: Iterable[str]) -> set[str]:
+    """The folders that files lie in, '' for the uppermost."""
+    return {name.rpartition("/")[0] for name in names}

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from unnoise.data import Images
-from unnoise.data.near_duplicates import all_small, grouped, small
+from unnoise.data.buckets import AnyImages
+from unnoise.data.near_duplicates import all_small, grouped, small, small_size
 from unnoise.metrics.copies import Likeness, likeness
 from unnoise.seeding import generator
 
@@ -27,7 +27,7 @@ ROWS = 64
 class CopyWatch:
     """Looks for copies of training images among samples (`metrics.copies`), by pixels at 32 a side at most, smoothed
     over 3 x 3 of them; a sample that is moved by a pixel, or mirrored where training mirrors, is the same image. Of the
-    training images near-duplicates are not told apart.
+    training images near-duplicates are not told apart. Images of several shapes are compared as squares.
 
     Args:
         images: those trained on, of two groups at least.
@@ -35,10 +35,11 @@ class CopyWatch:
         held_out: images of the same kind that are not trained on; None where there are none.
     """
 
-    def __init__(self, images: Images, mirrored: bool, held_out: Images | None = None) -> None:
+    def __init__(self, images: AnyImages, mirrored: bool, held_out: AnyImages | None = None) -> None:
         self.images, self.mirrored = images, mirrored
         self._held_out = held_out
         self._groups = torch.from_numpy(grouped(images).number)
+        self._size = small_size(images)
         self._training = _smoothed(all_small(images))
 
     @property
@@ -48,7 +49,18 @@ class CopyWatch:
 
     def look(self, samples: Tensor) -> Likeness:
         """How near images (N, C, H, W) come to the training images."""
-        return _joined([self._near(part) for part in samples.split(ROWS)])
+        return self._near(small(samples.float().cpu(), self._size))
+
+    def pictures(self, rows: Sequence[int], size: torch.Size) -> Tensor:
+        """(n, C, H, W): the training images at rows; those of another shape are brought to the (H, W), to be looked
+        at."""
+        images = [self.images.batch([row]).image for row in rows]
+        return torch.cat(
+            [
+                image if image.shape[-2:] == size else F.interpolate(image, size, mode="bilinear", antialias=True)
+                for image in images
+            ]
+        )
 
     @cached_property
     def real(self) -> tuple[int, int]:
@@ -56,16 +68,28 @@ class CopyWatch:
         training images against those of other groups, REAL in all at most."""
         draws, found = generator(0), []
         if self._held_out is not None:
-            rows = torch.randperm(len(self._held_out), generator=draws)[:REAL].numpy()
-            found.append(self.look(self._held_out.batch(rows).image).copies())
+            rows = torch.randperm(len(self._held_out), generator=draws)[:REAL].sort().values
+            found.append(self._near(self._some(self._held_out, rows)).copies())
         left = REAL - sum(len(part) for part in found)
-        for rows in torch.randperm(len(self.images), generator=draws)[:left].split(ROWS):
-            found.append(self._near(self.images.batch(rows.numpy()).image, self._groups[rows]).copies())
+        rows = torch.randperm(len(self.images), generator=draws)[:left].sort().values
+        if len(rows):
+            found.append(self._near(self._some(self.images, rows), self._groups[rows]).copies())
         copied = torch.cat(found)
         return int(copied.sum()), len(copied)
 
-    def _near(self, samples: Tensor, without: Tensor | None = None) -> Likeness:
-        return likeness(self._views(small(samples.float().cpu())), self._training, self._groups, without)
+    def _some(self, images: AnyImages, rows: Tensor) -> Tensor:
+        """Rows (n,), rising, of a set, at the size of comparison."""
+        return all_small(images.subset(rows.numpy()), self._size)
+
+    def _near(self, images: Tensor, without: Tensor | None = None) -> Likeness:
+        """Of images at the size of comparison; without (N,): the group of each, which is not looked at."""
+        excluded = [None] * len(images.split(ROWS)) if without is None else without.split(ROWS)
+        return _joined(
+            [
+                likeness(self._views(part), self._training, self._groups, groups)
+                for part, groups in zip(images.split(ROWS), excluded, strict=True)
+            ]
+        )
 
     def _views(self, images: Tensor) -> Iterator[Tensor]:
         height, width = images.shape[-2:]

@@ -16,7 +16,9 @@ from scipy.stats import hypergeom
 from scipy.stats import t as student
 from torch import Tensor
 
-from unnoise.data import Images, image_grid, save_png
+from unnoise.data import image_grid, save_png
+from unnoise.data.bucket_loader import Turns
+from unnoise.data.buckets import AnyImages
 from unnoise.metrics.copies import Likeness
 from unnoise.models import CanSample, ImageModel
 from unnoise.runs.pictures import COPIES, picture_file
@@ -64,12 +66,13 @@ class Copies(NamedTuple):
 
 @dataclass(frozen=True)
 class Drawing:
-    """How samples are drawn at a look. conditions: whose conditions they have, in turn. seconds: that the training will
-    take; seconds_each: per image and step, as far as is known."""
+    """How samples are drawn at a look. conditions: whose conditions they have, in turn; where they have buckets, a look
+    is at one of them, and the looks come to each in proportion to its images. seconds: that the training will take;
+    seconds_each: per image and step, as far as is known."""
 
     model: ImageModel
     sampler: Sampler | None
-    conditions: Images
+    conditions: AnyImages
     seconds: float
     seconds_each: float
     batch_size: int
@@ -94,12 +97,15 @@ class Drawing:
 
     def draw(self, look: int) -> Tensor:
         """(count, C, H, W)."""
-        assert isinstance(self.model, CanSample)
+        buckets = self.conditions.buckets
+        images = buckets[Turns([len(bucket) for bucket in buckets], 0).at(look)[0]]
+        model = self.model if images.shape == self.model.shape else self.model.resized(images.shape[1:])
+        assert isinstance(model, CanSample)
         rows, parts = np.arange(self.count), []
         for part in np.split(rows, rows[self.batch_size :: self.batch_size]):
-            batch = self.conditions.batch(part % len(self.conditions), self.model.device)
+            batch = images.batch(part % len(images), self.model.device)
             seeds = (FIRST_SEED + look * SAMPLES + part).tolist()
-            parts.append(self.model.sample(seeds, self.model.conditions(batch), self.quick).float().cpu())
+            parts.append(model.sample(seeds, self.model.conditions(batch), self.quick).float().cpu())
         return torch.cat(parts)
 
     @property
@@ -211,7 +217,7 @@ class Guard:
     def _picture(self, copies: Copies) -> None:
         """The samples that are most like a training image, each beside it."""
         order = copies.likeness.ratio.argsort(stable=True)[:PAIRS]
-        nearest = self._watch.images.batch(copies.likeness.index[order].numpy()).image
+        nearest = self._watch.pictures(copies.likeness.index[order].tolist(), copies.samples.shape[-2:])
         pairs = torch.stack([copies.samples[order], nearest], dim=1).flatten(0, 1)
         save_png(image_grid(pairs, columns=2 * PAIRS_IN_A_ROW), self._picture_file)
 

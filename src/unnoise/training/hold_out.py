@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from unnoise.data import Images
+from unnoise.data.buckets import AnyImages
 from unnoise.data.near_duplicates import GROUP, MOST, Groups, grouped
 from unnoise.runs.held_out import HeldOut
 from unnoise.seeding import fold
@@ -19,12 +19,12 @@ FEWEST, LARGEST_PART = 10, 1000
 PURPOSE = 0x686F6C64
 
 
-def holds_out_unasked(images: Images) -> bool:
+def holds_out_unasked(images: AnyImages) -> bool:
     """Whether a set has the size of those of which a part is held out where they have no test split."""
     return SMALLEST <= len(images) <= SMALL
 
 
-def hold_out(images: Images, fraction: float, seed: int) -> HeldOut | None:
+def hold_out(images: AnyImages, fraction: float, seed: int) -> HeldOut | None:
     """About `fraction` of the images, FEWEST to LARGEST_PART, in whole groups; None where the groups are too large, or
     the images too few, for that.
 
@@ -49,7 +49,7 @@ def _chosen(groups: Groups, count: int, key: int) -> np.ndarray:
     return np.flatnonzero(np.isin(groups.number, chosen))
 
 
-def _note(images: Images, groups: Groups, rows: np.ndarray) -> str:
+def _note(images: AnyImages, groups: Groups, rows: np.ndarray) -> str:
     named = ", and images of one group in the metadata," if GROUP in images.fields else ""
     kind = "near-duplicates" if groups.compared else f"equal images (near-duplicates are sought among {MOST:,} at most)"
     return (

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from unnoise.aliases import Record, Spec
 from unnoise.data import Images
+from unnoise.data.buckets import AnyImages
 from unnoise.data.cache import cache_folder
 from unnoise.errors import UserError
 from unnoise.files import read_tensors, write_tensors
@@ -43,7 +44,7 @@ def with_autoencoder(spec: Spec) -> Record:
     return {**spec, "codec": {"kind": "latents", "autoencoder": autoencoder, "run": str(folder)}}
 
 
-def with_latents(model: ImageModel, images: Images, device: str, keep: bool) -> Images:
+def with_latents(model: ImageModel, images: AnyImages, device: str, keep: bool) -> AnyImages:
     """Fills a latent model's codec from its run and measures shift and scale; the images with their latents, if `keep`.
 
     Any other model, and its images, stay as they are.
@@ -51,6 +52,7 @@ def with_latents(model: ImageModel, images: Images, device: str, keep: bool) -> 
     codec = model.reconstructor
     if not model.works_in_latents or not isinstance(codec, Latents):
         return images
+    assert isinstance(images, Images), "an autoencoder takes one shape"
     _fill(codec)
     codec.to(device)
     latents = _latents(codec, images, device)

@@ -6,22 +6,30 @@ from dataclasses import replace
 
 from unnoise.aliases import Source
 from unnoise.data import Images
+from unnoise.data.buckets import AnyImages, Bucketed
 from unnoise.errors import NoSplit, UserError
 from unnoise.runs.config import Config
 from unnoise.runs.held_out import HeldOut
 from unnoise.sources import open_source
+from unnoise.sources.buckets import BUCKETS, open_buckets
+from unnoise.training.bucketing import bucketed, check_crop, square_shape
+from unnoise.training.dial import dialled
 from unnoise.training.hold_out import AUTO, FEWEST, USUAL, hold_out, holds_out_unasked
-from unnoise.training.settings import BEFORE, DataSettings
+from unnoise.training.settings import BEFORE, GUARD_BEFORE, DataSettings
 
 
-def open_split(source: Source, data: DataSettings, split: str) -> Images:
+def open_split(source: Source, data: DataSettings, split: str) -> AnyImages:
     """A split of a source, read as [data] says; NoSplit where it has none."""
-    if isinstance(source, Images) and split != "train":
+    if isinstance(source, (Images, Bucketed)) and split != "train":
         raise NoSplit(f"{source.source} is one set of images without a split of its own")
+    if data.fit == BUCKETS:
+        assert isinstance(data.size, int)
+        assert data.multiple is not None
+        return open_buckets(source, data.size, data.multiple, split=split, **data.bucketing())
     return open_source(source, split=split, **data.reading())
 
 
-def open_test_split(source: Source, data: DataSettings) -> Images | None:
+def open_test_split(source: Source, data: DataSettings) -> AnyImages | None:
     """The test split, read as [data] says; None where the source has none."""
     try:
         return open_split(source, data, "test")
@@ -29,8 +37,40 @@ def open_test_split(source: Source, data: DataSettings) -> Images | None:
         return None
 
 
+def opened(
+    source: Source, data: DataSettings, config: Config, device: str | None, stored: Config | None
+) -> tuple[DataSettings, AnyImages, Config, tuple[str, ...]]:
+    """The settings, the training images, the configuration with its network, and notes on that.
+
+    A network suits the images' shape, and the shapes of buckets suit the network.
+    """
+    check_crop(data)
+    if data.fit != BUCKETS:
+        images = open_split(source, data, "train")
+        config, notes = dialled(config, images.shape, device, stored)
+        return replace(data, stream=images.streams), images, config, notes
+    config, notes = dialled(config, square_shape(data), device, stored)
+    data = replace(bucketed(data, config), stream=False)
+    return data, open_split(source, data, "train"), config, notes
+
+
+def read_as_before(data: DataSettings, stored: Config | None) -> DataSettings:
+    """A run that goes on reads its images as it did, whatever room the disk has by now: the order depends on it."""
+    if stored is None or data.stream is not None:
+        return data
+    return replace(data, stream={**BEFORE, **stored["data"]}["stream"])
+
+
+def guarded_as_before(config: Config, stored: Config | None) -> Config:
+    """The configuration of a run from before there was a guard is told of copies, and goes on."""
+    train = config.get("train", {})
+    if stored is None or "guard" in stored["train"] or "guard" in train:
+        return config
+    return {**config, "train": {**train, "guard": GUARD_BEFORE}}
+
+
 def choose_held_out(
-    source: Source, data: DataSettings, images: Images, seed: int, stored: Config | None, known: HeldOut | None
+    source: Source, data: DataSettings, images: AnyImages, seed: int, stored: Config | None, known: HeldOut | None
 ) -> tuple[DataSettings, HeldOut | None]:
     """The settings with the fraction that is held out, and the images: those `known` of this set, else chosen anew."""
     asked = data.hold_out

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from unnoise.data.batch import Batch
-from unnoise.data.images import Images
+from unnoise.data.buckets import AnyImages
 from unnoise.errors import UserError
 from unnoise.networks.flops import count_flops
 from unnoise.runs.plan import Measured, Plan
@@ -31,7 +31,7 @@ BACKWARD = 3.0
 """How much longer a forward and a backward pass take than a forward pass, roughly."""
 
 
-def known_plan(trainer: Trainer, images: Images, folder: Path, advice: tuple[str, ...] = ()) -> Plan:
+def known_plan(trainer: Trainer, images: AnyImages, folder: Path, advice: tuple[str, ...] = ()) -> Plan:
     """The plan as far as it is known without measuring. advice: more notes."""
     settings, engine = trainer.settings, trainer.engine
     precision = f"{engine.precision} autocast" if engine.precision in AUTOCAST else engine.precision

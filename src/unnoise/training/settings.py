@@ -10,6 +10,7 @@ from unnoise.errors import UserError
 from unnoise.registry import Amount, Bounds, Count, Fraction, Many, Positive, arguments_of, fitted, lookup
 from unnoise.runtime.cuda_graphs import Choice
 from unnoise.runtime.precision import Precision
+from unnoise.sources.buckets import CROP
 from unnoise.training.trackers import TRACKERS
 
 Section = TypeVar("Section")
@@ -26,6 +27,9 @@ class DataSettings:
     hold_out: the fraction of the training images that is held out; 'auto' for a tenth of a small set without a test
     split. A run's configuration has what 'auto' means for its images.
     stream: whether pictures are decoded when they are needed; None packs them where the disk has room.
+    fit: how pictures of other shapes come to `size`: 'crop' takes the largest centred part of one shape; 'buckets' of
+    the nearest of several shapes of about size^2 pixels, whose sides are multiples of `multiple` (None: of what the
+    network pads to), and draws every batch from one of them.
     """
 
     size: int | tuple[int, int] | None = None
@@ -39,6 +43,8 @@ class DataSettings:
     background: str = "white"
     levels: tuple[float, float] | None = None
     stream: bool | None = None
+    fit: Literal["crop", "buckets"] = CROP
+    multiple: Positive | None = None
 
     @property
     def mirrors(self) -> bool:
@@ -47,11 +53,18 @@ class DataSettings:
 
     def reading(self) -> Record:
         """The options of `unnoise.open_source`."""
-        return {name: value for name, value in vars(self).items() if name not in SHOWN}
+        return {name: value for name, value in vars(self).items() if name not in (*SHOWN, *BUCKETING)}
+
+    def bucketing(self) -> Record:
+        """The options of `open_buckets`."""
+        without = (*SHOWN, *BUCKETING, "size", "stream")
+        return {name: value for name, value in vars(self).items() if name not in without}
 
 
 SHOWN = ("flip", "augment", "hold_out")
-"""Keys of [data] that are not about reading."""
+"""Keys of [data] that are not about reading,"""
+BUCKETING = ("fit", "multiple")
+"""and those about the shapes that images get."""
 BEFORE: Record = {"hold_out": 0.0, "flip": False, "augment": 0.0, "stream": False}
 """Keys of [data] that older runs do not have, as they were trained."""
 GUARD_BEFORE = "warn"

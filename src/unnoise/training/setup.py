@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,10 @@ import numpy as np
 import torch
 
 import unnoise
-from unnoise.aliases import Source, Spec
+from unnoise.aliases import Record, Source, Spec
 from unnoise.data import Batch, Images, Loader
+from unnoise.data.bucket_loader import BucketLoader
+from unnoise.data.buckets import AnyImages, Bucketed, first_rows, parts_of
 from unnoise.data.cache import cache_folder
 from unnoise.data.fields import present
 from unnoise.errors import UserError
@@ -31,12 +33,11 @@ from unnoise.runtime.memory import within_memory
 from unnoise.runtime.world import ALONE, World
 from unnoise.samplers import SAMPLERS, Sampler
 from unnoise.sources import resolved
-from unnoise.training.dial import dialled
 from unnoise.training.engine import Engine, choose_engine
 from unnoise.training.latents import with_autoencoder, with_latents
-from unnoise.training.opening import choose_held_out, open_split, open_test_split
+from unnoise.training.opening import choose_held_out, guarded_as_before, open_test_split, opened, read_as_before
 from unnoise.training.pairs import with_pairs
-from unnoise.training.settings import BEFORE, GUARD_BEFORE, DataSettings, TrainSettings, section
+from unnoise.training.settings import DataSettings, TrainSettings, section
 from unnoise.training.shown import shown, told
 from unnoise.training.trainer import Trainer
 
@@ -55,7 +56,7 @@ class Setup:
     data: DataSettings
     settings: TrainSettings
     engine: Engine
-    images: Images
+    images: AnyImages
     model: ImageModel
     objective: Objective
     sampler: Sampler | None
@@ -69,15 +70,16 @@ class Setup:
         with world.first_goes_ahead():
             images = with_latents(self.model, self.images, self.engine.device, keep=not self.data.mirrors)
             pairs = self._pairs()
-        loader = Loader(
-            images if pairs is None else pairs,
-            self.settings.batch_size,
-            self.seed,
-            self.engine.device,
-            flip=self.data.mirrors and pairs is None,
-            rows=self._training_rows() if pairs is None else None,
-            augment=float(self.data.augment) if pairs is None else 0.0,
-        )
+        how: Record = {
+            "batch_size": self.settings.batch_size,
+            "seed": self.seed,
+            "device": self.engine.device,
+            "flip": self.data.mirrors and pairs is None,
+            "rows": self._training_rows() if pairs is None else None,
+            "augment": float(self.data.augment) if pairs is None else 0.0,
+        }
+        chosen = images if pairs is None else pairs
+        loader = BucketLoader(chosen, **how) if isinstance(chosen, Bucketed) else Loader(chosen, **how)
         trainer = Trainer(self.objective, loader, self.settings, self.engine, self.seed, world)
         if checkpoint is not None:
             trainer.restore(checkpoint)
@@ -88,30 +90,36 @@ class Setup:
         objective = self.objective
         if not isinstance(objective, Reflow) or not objective.pairs or self.base is None:
             return None
-        return with_pairs(objective, self.base, self.training_images(), self.seed, self.engine.device)
+        images = self.training_images()
+        assert isinstance(images, Images), "what does not learn to denoise has one shape"
+        return with_pairs(objective, self.base, images, self.seed, self.engine.device)
 
     def _training_rows(self) -> np.ndarray | None:
         return None if self.held is None else self.held.training_rows(len(self.images))
 
-    def training_images(self) -> Images:
+    def training_images(self) -> AnyImages:
         """Those that the model is trained on."""
         rows = self._training_rows()
         return self.images if rows is None else self.images.subset(rows)
 
-    def held_out(self) -> Images | None:
+    def held_out(self) -> AnyImages | None:
         """The held-out images, or else the test split; None where there is neither."""
         if self.held is not None:
             return self.images.subset(self.held.rows)
         return open_test_split(self.source, self.data)
 
-    def validation(self, images: Images) -> list[Batch]:
-        """The first images, always the same."""
-        return self.batches(images, np.arange(min(VALIDATION_IMAGES, len(images))))
+    def validation(self, images: AnyImages) -> list[Batch]:
+        """Some images, always the same."""
+        return self.batches(images, first_rows(images, VALIDATION_IMAGES))
 
-    def batches(self, images: Images, rows: np.ndarray) -> list[Batch]:
-        """Some images, in batches as the training has them."""
+    def batches(self, images: AnyImages, rows: np.ndarray) -> list[Batch]:
+        """Some images, in batches as the training has them, each of one shape."""
         size = self.settings.batch_size
-        return [images.batch(rows[start : start + size], self.engine.device) for start in range(0, len(rows), size)]
+        return [
+            part.batch(own[start : start + size], self.engine.device)
+            for part, own in parts_of(images, rows)
+            for start in range(0, len(own), size)
+        ]
 
 
 def prepare(
@@ -132,12 +140,11 @@ def prepare(
     Raises:
         UserError: for what cannot be opened or built, or does not fit together.
     """
-    data = _read_as_before(section(DataSettings, config.get("data", {}), "data"), stored)
-    images = open_split(source, data, "train")
-    data = replace(data, stream=images.streams)
+    data = read_as_before(section(DataSettings, config.get("data", {}), "data"), stored)
+    config = guarded_as_before(config, stored)
+    data, images, config, notes = opened(source, data, config, device, stored)
     data, held = choose_held_out(source, data, images, seed, stored, held)
     data, config, shown_notes = shown(data, config, images, stored)
-    config, notes = dialled(_guarded_as_before(config, stored), images.shape, device, stored)
     settings = section(TrainSettings, config.get("train", {}), "train")
     engine = choose_engine(settings, device)
     torch.manual_seed(seed)  # of the initial weights
@@ -185,29 +192,14 @@ def build_parts(config: Config, shape: tuple[int, int, int], classes: int) -> tu
         return model, build_objective(config.get("objective", {}), model)
 
 
-def _read_as_before(data: DataSettings, stored: Config | None) -> DataSettings:
-    """A run that goes on reads its images as it did, whatever room the disk has by now: the order depends on it."""
-    if stored is None or data.stream is not None:
-        return data
-    return replace(data, stream={**BEFORE, **stored["data"]}["stream"])
-
-
-def _guarded_as_before(config: Config, stored: Config | None) -> Config:
-    """The configuration of a run from before there was a guard is told of copies, and goes on."""
-    train = config.get("train", {})
-    if stored is None or "guard" in stored["train"] or "guard" in train:
-        return config
-    return {**config, "train": {**train, "guard": GUARD_BEFORE}}
-
-
-def _with_widths(spec: Spec, images: Images, data: DataSettings) -> Spec:
+def _with_widths(spec: Spec, images: AnyImages, data: DataSettings) -> Spec:
     """The [model] section with what its conditioner takes from the data."""
     if spec.get("conditioner") is None:
         return spec
     return {**spec, "conditioner": with_widths(spec["conditioner"], told(images.batch([0]).cond, data))}
 
 
-def _prepare_conditions(model: ImageModel, images: Images) -> None:
+def _prepare_conditions(model: ImageModel, images: AnyImages) -> None:
     """Computes once what the model wants of the whole set; UserError for conditions that the data lacks."""
     cond = {kind.condition: values for kind, values in present(images.fields)}
     model.prepare_conditions(cond, cache_folder())
@@ -233,8 +225,9 @@ def _sampler(model: ImageModel, spec: Any) -> Sampler | None:
     return sampler
 
 
-def _found(images: Images) -> Spec:
+def _found(images: AnyImages) -> Spec:
     channels, height, width = images.shape
+    shapes = [list(part.shape[1:]) for part in images.buckets]
     return {
         "images": len(images),
         "channels": channels,
@@ -242,4 +235,5 @@ def _found(images: Images) -> Spec:
         "width": width,
         "classes": list(images.classes),
         "fingerprint": images.fingerprint,
+        **({"buckets": shapes} if isinstance(images, Bucketed) else {}),
     }

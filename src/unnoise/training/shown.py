@@ -7,8 +7,8 @@ from dataclasses import replace
 import torch
 
 from unnoise.aliases import Spec
-from unnoise.data import Images
 from unnoise.data.augment import AUGMENT, WIDTH
+from unnoise.data.buckets import AnyImages
 from unnoise.data.mirror import mirror_images
 from unnoise.errors import UserError
 from unnoise.networks.combined import COMBINED, with_part
@@ -25,7 +25,7 @@ POSITIONS = ("map", "image")
 
 
 def shown(
-    data: DataSettings, config: Config, images: Images, stored: Config | None
+    data: DataSettings, config: Config, images: AnyImages, stored: Config | None
 ) -> tuple[DataSettings, Config, tuple[str, ...]]:
     """The settings of [data] without 'auto', the configuration with what the network is told, and notes.
 
@@ -57,18 +57,33 @@ def shown(
 
 def why_not_augmented(config: Config) -> str | None:
     """Why a configuration's network cannot be told what was done to an image; None where it can."""
-    model: Spec = config.get("model", {})
-    kind = config.get("objective", {}).get("kind", "denoising")
-    if model.get("kind", "diffusion") != "diffusion" or not lookup(OBJECTIVES, kind, "objective").denoises:
+    if not learns_to_denoise(config):
         return "only a network that learns to denoise is told what was done to an image"
-    codec = model.get("codec") or "pixels"
-    if (codec if isinstance(codec, str) else codec.get("kind")) != "pixels":
+    if not draws_pixels(config):
         return "latents are of images as they are"
-    conditioner = model.get("conditioner") or {}
-    spec = {"kind": conditioner} if isinstance(conditioner, str) else conditioner
+    placed = placed_condition(config)
+    return f"the condition {placed!r} lies on the image, which would be moved" if placed else None
+
+
+def learns_to_denoise(config: Config) -> bool:
+    """Whether a configuration is of a diffusion model whose network learns what to take away, at every noise level."""
+    kind = config.get("objective", {}).get("kind", "denoising")
+    diffuses = config.get("model", {}).get("kind", "diffusion") == "diffusion"
+    return diffuses and lookup(OBJECTIVES, kind, "objective").denoises
+
+
+def draws_pixels(config: Config) -> bool:
+    """Whether a diffusion model works on the pixels themselves."""
+    codec = config.get("model", {}).get("codec") or "pixels"
+    return (codec if isinstance(codec, str) else codec.get("kind")) == "pixels"
+
+
+def placed_condition(config: Config) -> str | None:
+    """A condition of a configuration that lies on the image; None where there is none."""
+    conditioner = config.get("model", {}).get("conditioner") or {}
+    spec: Spec = {"kind": conditioner} if isinstance(conditioner, str) else conditioner
     parts = spec.get("parts", {}) if spec.get("kind") == COMBINED else {spec.get("kind"): {}}
-    placed = [part for part in parts if part in POSITIONS]
-    return f"the condition {placed[0]!r} lies on the image, which would be moved" if placed else None
+    return next((part for part in parts if part in POSITIONS), None)
 
 
 def told(cond: Spec, data: DataSettings) -> Spec:
@@ -76,7 +91,7 @@ def told(cond: Spec, data: DataSettings) -> Spec:
     return {**cond, AUGMENT: torch.zeros(1, WIDTH)} if data.augment else cond
 
 
-def _flipped(data: DataSettings, images: Images, notes: list[str]) -> DataSettings:
+def _flipped(data: DataSettings, images: AnyImages, notes: list[str]) -> DataSettings:
     found = mirror_images(images)
     what = "images are shown mirrored too" if found.allowed else "images are not mirrored"
     notes.append(f"{what}: {found.reason} (data.flip)")

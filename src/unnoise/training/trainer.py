@@ -18,7 +18,7 @@ from torch.compiler import set_stance
 
 from unnoise.aliases import Record
 from unnoise.data.batch import Batch
-from unnoise.data.loader import Loader
+from unnoise.data.bucket_loader import AnyLoader
 from unnoise.errors import UserError
 from unnoise.networks.batch_part import BatchPart
 from unnoise.objectives import Objective
@@ -67,7 +67,7 @@ class Trainer:
     def __init__(
         self,
         objective: Objective,
-        loader: Loader,
+        loader: AnyLoader,
         settings: TrainSettings,
         engine: Engine,
         seed: int = 0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from unnoise.data.buckets import first_rows, of_shape
 from unnoise.models import CanSample, Diffusion
 from unnoise.runs.run import Run
 from unnoise.training.copy_watch import WATCHED, CopyWatch
@@ -38,15 +39,18 @@ class Watchers:
         self._seconds = trainer.seconds + run.plan.measured.left
         self._held_out = setup.held_out()
         self._judged = setup.images if self._held_out is None else self._held_out
+        # Where there are buckets: those of them that have the model's shape.
+        self._main = of_shape(setup.images, setup.model.shape) or setup.images.buckets[0]
+        self._shown = of_shape(self._judged, setup.model.shape) or self._main
 
     def painter(self) -> Painter | None:
         """None for a model that draws nothing, and where no samples are wanted."""
-        setup, shown = self.setup, self._judged
+        setup, shown = self.setup, self._shown
         if not draws(setup.model) or not setup.settings.samples:
             return None
         batch = shown.batch(preview_rows(shown, setup.settings.samples), setup.engine.device)
-        variety = VarietyWatch(setup.images) if setup.model.default_sampler() is None else None
-        noise = NoiseWatch(setup.images.batch(range(min(LOOKED_AT, len(setup.images)))).image)
+        variety = VarietyWatch(self._main) if setup.model.default_sampler() is None else None
+        noise = NoiseWatch(self._main.batch(range(min(LOOKED_AT, len(self._main)))).image)
         more = {"noise": noise, "variety": variety, "seconds_each": self.seconds_each}
         return Painter(setup.model, setup.sampler, batch, self.folder, self.log, **more)
 
@@ -65,7 +69,9 @@ class Watchers:
         count = count_within(between, self.seconds_each, min(len(held_out), len(rows)))
         chosen = np.random.default_rng(setup.seed).permutation(rows)[:count]
         return LevelLosses(
-            setup.model, setup.batches(held_out, np.arange(count)), setup.batches(setup.images, np.sort(chosen))
+            setup.model,
+            setup.batches(held_out, first_rows(held_out, count)),
+            setup.batches(setup.images, np.sort(chosen)),
         )
 
     def _guard(self) -> Guard | None:
