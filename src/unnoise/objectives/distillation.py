@@ -11,14 +11,17 @@ from torch import Tensor, nn
 
 from unnoise.guidance import ClassifierFree
 from unnoise.models.diffusion import CachedConditioning, Diffusion
+from unnoise.models.told import Told
 from unnoise.objectives.objective import Objective
 from unnoise.process.denoiser import Denoiser
+from unnoise.seeding import Noise
 
 
 class Distillation(Objective):
     """A model that learns from a frozen copy of itself, so training has to start from a diffusion run.
 
-    guidance: the scale of classifier-free guidance that the student learns to do without.
+    guidance: the scale of classifier-free guidance that the student learns to do without. Where the model is told the
+    scale (`guidance_range`), it is uniform in that range instead, another for each row (Meng et al. 2023, section 3.1).
     """
 
     def __init__(self, model: Diffusion, guidance: float = 1.0) -> None:
@@ -41,17 +44,25 @@ class Distillation(Objective):
         if step == 0:
             self._teacher.load_state_dict(self.model.state_dict())
 
+    def told(self, count: int, noise: Noise) -> Told:
+        """What student and teacher are told of the guidance of so many rows; nothing is drawn where it is the same for
+        all."""
+        if self.model.guidance_range is None:
+            return Told(scale=self.guidance)
+        low, high = self.model.guidance_range
+        return Told(scale=low + (high - low) * noise.uniform(count))
+
     @contextmanager
-    def teaching(self, x: Tensor, guided: bool = True) -> Iterator[Denoiser]:
-        """The teacher, with guidance or without. It drops the conditions that the student, called with as many rows
-        after it, drops."""
+    def teaching(self, x: Tensor, told: Told, guided: bool = True) -> Iterator[Denoiser]:
+        """The teacher, with the guidance that the student is told or without. It drops the conditions that the student,
+        called with as many rows after it, drops."""
         teacher = self._teacher
         if teacher.conditioner is None:
             yield teacher
             return
         teacher.conditioner.train(self.model.training)
         with replayed(x):
-            yield ClassifierFree(self.guidance if guided else 1.0)(CachedConditioning(teacher))
+            yield ClassifierFree(told.scale)(CachedConditioning(teacher)) if guided else CachedConditioning(teacher, told)
 
 
 def replayed(like: Tensor) -> AbstractContextManager[None]:
