@@ -15,7 +15,8 @@ from unnoise.process.gaussian import per_row
 @dataclass(frozen=True)
 class ClassifierFree:
     """eps = eps(x_t) + scale (eps(x_t | cond) - eps(x_t)), and x_0 likewise (Ho & Salimans 2022, equation 6 with
-    scale = 1 + w). scale 1 is the conditional model itself, 0 the unconditional one; a number, or one for each row (B,).
+    scale = 1 + w). scale 1 is the conditional model itself, 0 the unconditional one; a number, or one for each row
+    (B,).
 
     Called on a Denoiser it gives the guided Denoiser.
     """

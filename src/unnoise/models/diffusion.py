@@ -412,6 +412,6 @@ def _conditioner(spec: Spec, shape: tuple[int, int, int], classes: int) -> Condi
 def _check_told(network: nn.Module, scalars: Scalars) -> None:
     if scalars.count and getattr(network, "scalars", 0) != scalars.count:
         raise UserError(
-            f"the network {type(network).__name__} cannot be told in numbers (conditioning.scalars) where a step ends or "
-            "how strong guidance is; unet, dit, unet2d and linear-attention-unet can"
+            f"the network {type(network).__name__} takes no conditioning.scalars, which say where a step ends or how "
+            "strong guidance is; unet, dit, unet2d and linear-attention-unet do"
         )

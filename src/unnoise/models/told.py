@@ -1,4 +1,4 @@
-"""What the network of a student is told in numbers beside the noise level: where its step ends, how strong guidance is."""
+"""What a student's network is told in numbers beside the noise level: where its step ends, how strong guidance is."""
 
 from __future__ import annotations
 

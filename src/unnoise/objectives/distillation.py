@@ -24,9 +24,11 @@ class Distillation(Objective):
     scale (`guidance_range`), it is uniform in that range instead, another for each row (Meng et al. 2023, section 3.1).
     """
 
+    teaches_scales = True
+
     def __init__(self, model: Diffusion, guidance: float = 1.0) -> None:
         self._model, self.guidance = model, guidance
-        self._teacher = deepcopy(model).requires_grad_(False).eval()
+        self._teacher = frozen_copy(model)
 
     @property
     def model(self) -> Diffusion:
@@ -45,24 +47,39 @@ class Distillation(Objective):
             self._teacher.load_state_dict(self.model.state_dict())
 
     def told(self, count: int, noise: Noise) -> Told:
-        """What student and teacher are told of the guidance of so many rows; nothing is drawn where it is the same for
-        all."""
-        if self.model.guidance_range is None:
-            return Told(scale=self.guidance)
-        low, high = self.model.guidance_range
-        return Told(scale=low + (high - low) * noise.uniform(count))
+        """What the network is told of the guidance of so many rows."""
+        return told_scales(self.model, count, noise, self.guidance)
 
-    @contextmanager
-    def teaching(self, x: Tensor, told: Told, guided: bool = True) -> Iterator[Denoiser]:
-        """The teacher, with the guidance that the student is told or without. It drops the conditions that the student,
-        called with as many rows after it, drops."""
-        teacher = self._teacher
-        if teacher.conditioner is None:
-            yield teacher
-            return
-        teacher.conditioner.train(self.model.training)
-        with replayed(x):
-            yield ClassifierFree(told.scale)(CachedConditioning(teacher)) if guided else CachedConditioning(teacher, told)
+    def teaching(self, x: Tensor, told: Told, guided: bool = True) -> AbstractContextManager[Denoiser]:
+        """The teacher, guided as the student is told to be or, once it has learned that, told so itself. It drops the
+        conditions that the student, called with as many rows after it, drops."""
+        return teaching(self._teacher, self.model.training, x, told, guided)
+
+
+def frozen_copy(model: Diffusion) -> Diffusion:
+    return deepcopy(model).requires_grad_(False).eval()
+
+
+def told_scales(model: Diffusion, count: int, noise: Noise, otherwise: float = 1.0) -> Told:
+    """A guidance scale for each of `count` rows, uniform in the model's range; where it has none nothing is drawn."""
+    if model.guidance_range is None:
+        return Told(scale=otherwise)
+    low, high = model.guidance_range
+    return Told(scale=low + (high - low) * noise.uniform(count))
+
+
+@contextmanager
+def teaching(teacher: Diffusion, training: bool, x: Tensor, told: Told, guided: bool = True) -> Iterator[Denoiser]:
+    """A frozen model, guided by the scales told or told them, that drops conditions as the next call of another does.
+
+    training: whether that one drops them at all.
+    """
+    if teacher.conditioner is None:
+        yield teacher
+        return
+    teacher.conditioner.train(training)
+    with replayed(x):
+        yield ClassifierFree(told.scale)(CachedConditioning(teacher)) if guided else CachedConditioning(teacher, told)
 
 
 def replayed(like: Tensor) -> AbstractContextManager[None]:

@@ -12,6 +12,7 @@ from unnoise.data.batch import Batch
 from unnoise.errors import UserError
 from unnoise.models.diffusion import Diffusion
 from unnoise.models.told import UNTOLD, Told
+from unnoise.objectives.consistency import check_enlargement
 from unnoise.objectives.distillation import Distillation
 from unnoise.objectives.objective import Loss, Objective
 from unnoise.process.denoiser import Denoised
@@ -36,7 +37,8 @@ class MeanFlow(Objective):
     same: the share of rows where s = t. timesteps: t and s are two of its draws, by default log(sigma / alpha) ~
     N(-0.4, 1), which is the paper's logit-normal u. Attention is computed step by step ('math'): the fused kernels have
     no forward-mode derivative in torch 2.13.
-    Raises UserError for a model that is not told where a step ends.
+    Raises UserError for a model that is not told where a step ends, and for one whose x_0 at t_max would be its answer
+    enlarged beyond use.
     """
 
     def __init__(
@@ -47,7 +49,10 @@ class MeanFlow(Objective):
         timesteps: TimestepDistribution | None = None,
     ) -> None:
         if not model.flow_map:
-            raise UserError("objective 'meanflow' needs a network that is told where a step ends: model.flow_map = true")
+            raise UserError(
+                "objective 'meanflow' needs a network that is told where a step ends: model.flow_map = true"
+            )
+        check_enlargement(model, torch.tensor([model.schedule.t_max], dtype=torch.float64))
         self._model, self.same, self.power = model, same, power
         self.timesteps = timesteps or LogNormalSigma(mean=-0.4, std=1.0)
 
@@ -61,7 +66,9 @@ class MeanFlow(Objective):
         eps = noise.normal(x_0)
         x_t = perturb(self.model.schedule, x_0, eps, t)
         told = self.told(len(x_0), noise)
-        errors = self.errors(self.flow(Denoised(x_t, x_0, eps, schedule=self.model.schedule, t=t), cond, told), s, cond, told)
+        errors = self.errors(
+            self.flow(Denoised(x_t, x_0, eps, schedule=self.model.schedule, t=t), cond, told), s, cond, told
+        )
         weights = (errors.detach() + LEAST_ERROR) ** -self.power
         total = (weights * errors).mean()
         return Loss(total, {"loss": total.detach(), "error": errors.detach().mean()})
@@ -98,7 +105,7 @@ class MeanFlow(Objective):
 
     def average(self, flow: Denoised, s: Tensor, cond: Conditions | None, told: Told) -> tuple[Tensor, Tensor]:
         """U (B, *) for the steps from the flow's x_t to s (B,), with gradients, and dU/du along the flow."""
-        schedule, t = self.model.schedule, flow.t
+        t = flow.t
         assert t is not None
         per_u = 1 / noise_share_rate(self.model, t)
 

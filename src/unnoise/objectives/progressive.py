@@ -27,7 +27,7 @@ class Progressive(Distillation):
 
     N is `first` in the first stage, half as many in each that follows, and `calls` in the last; stages share the
     training evenly. Each begins with the student of the one before as its teacher, its weights as they are. Times:
-    'trailing'. guidance: of the first teacher, whose guided answers it learns. Raises UserError where `first` is not `calls` times a power of two.
+    'trailing'. guidance: of the first teacher. Raises UserError where `first` is not `calls` times a power of two.
     """
 
     def __init__(self, model: Diffusion, first: Positive = 16, calls: Positive = 2, guidance: float = 1.0) -> None:
