@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from functools import cache
+
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
@@ -108,6 +111,7 @@ class MeanFlow(Objective):
         t = flow.t
         assert t is not None
         per_u = 1 / noise_share_rate(self.model, t)
+        _prepare_forward_mode()
 
         with sdpa_kernel(SDPBackend.MATH), forward_ad.dual_level():
             x_t = forward_ad.make_dual(flow.x_t, per_row(per_u, flow.x_t) * flow.velocity)
@@ -150,3 +154,12 @@ def noise_share_rate(model: Diffusion, t: Tensor) -> Tensor:
     schedule = model.schedule
     alpha, sigma = schedule.alpha(t), schedule.sigma(t)
     return (alpha * schedule.d_sigma(t) - sigma * schedule.d_alpha(t)) / (alpha + sigma) ** 2
+
+
+@cache
+def _prepare_forward_mode() -> None:
+    """At its first use torch scripts some of its derivatives, and warns that scripting is deprecated: nothing to tell a
+    user."""
+    with warnings.catch_warnings(), forward_ad.dual_level():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        forward_ad.make_dual(torch.zeros(()), torch.zeros(()))
