@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from unnoise.errors import NotApplicable
 from unnoise.guidance import AutoGuidance, ClassifierFree, Clipped, Interval
 from unnoise.models.assembly import build_model, model_spec
 from unnoise.models.diffusion import Diffusion
@@ -115,6 +116,13 @@ def test_what_cannot_be_told_is_refused() -> None:
         build("unet", guidance_range=[1, 4], conditioner=None)
     with pytest.raises(ValueError, match="guidance_range must be"):
         build("unet", guidance_range=[1, 2, 3])
+
+
+def test_exports_have_no_place_for_what_is_told() -> None:
+    Scalars().refuse("a graph")
+    for scalars in (Scalars(True), Scalars(guidance_range=(1.0, 2.0))):
+        with pytest.raises(NotApplicable, match="a graph has no place for what this student is told"):
+            scalars.refuse("a graph")
 
 
 def test_the_configuration_says_it_of_students_alone() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unnoise.errors import UserError
+from unnoise.errors import NotApplicable, UserError
 from unnoise.guidance import ClassifierFree, Interval
 from unnoise.host import sent
 from unnoise.models.image_model import Guidance
@@ -53,6 +53,14 @@ class Scalars:
     @property
     def count(self) -> int:
         return int(self.flow_map) + int(self.guidance_range is not None)
+
+    def refuse(self, purpose: str) -> None:
+        """Raises NotApplicable for `purpose` where the network is told anything."""
+        if self.count:
+            raise NotApplicable(
+                f"{purpose} has no place for what this student is told (where a step ends, how strong guidance is); use "
+                "the run that it was made from"
+            )
 
     def of(self, told: Told, schedule: Schedule, t: Tensor, like: Tensor) -> Tensor | None:
         """(B, count) for the rows of `like` (B, *), whose time is t () or (B,); None where nothing is told."""
