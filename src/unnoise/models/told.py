@@ -58,8 +58,8 @@ class Scalars:
         """Raises NotApplicable for `purpose` where the network is told anything."""
         if self.count:
             raise NotApplicable(
-                f"{purpose} has no place for what this student is told (where a step ends, how strong guidance is); use "
-                "the run that it was made from"
+                f"{purpose} has no place for what this student is told: where a step ends, how strong guidance is; "
+                "use the run that it was made from"
             )
 
     def of(self, told: Told, schedule: Schedule, t: Tensor, like: Tensor) -> Tensor | None:
