@@ -21,12 +21,14 @@ from torch import Tensor, nn
 
 from unnoise.data.batch import Batch
 from unnoise.models.diffusion import Diffusion
+from unnoise.networks.conditioner import Conditioning
+from unnoise.networks.embedding import ScalarEmbedding
 from unnoise.objectives.assembly import build_objective
 from unnoise.objectives.objective import Objective
 from unnoise.process.analytic import GaussianMixture
 from unnoise.process.parametrization import V
 from unnoise.process.schedule import Cosine
-from unnoise.samplers import DDIM, Renoise, Sampler
+from unnoise.samplers import DDIM, FlowMap, Renoise, Sampler
 from unnoise.samplers.straightness import straightness
 from unnoise.seeding import SeededNoise, StepNoise, fold
 
@@ -47,6 +49,7 @@ STUDENTS: Mapping[str, tuple[dict[str, Any], type[Sampler], float]] = {
         Renoise,
         1e-3,
     ),
+    "meanflow": ({"kind": "meanflow-distillation"}, FlowMap, 1e-3),
     "progressive": ({"kind": "progressive", "first": 16, "calls": 1}, DDIM, 1e-3),
     "reflow": ({"kind": "reflow", "pairs": 0, "draw_steps": 8}, DDIM, 1e-3),
 }
@@ -54,24 +57,30 @@ STUDENTS: Mapping[str, tuple[dict[str, Any], type[Sampler], float]] = {
 
 
 class Perceptron(nn.Module):
-    """(x (B, 2, 1, 1), noise_level (B,)) -> (B, 2, 1, 1), with three hidden layers that it shows."""
+    """(x (B, 2, 1, 1), noise_level (B,)) -> (B, 2, 1, 1), with three hidden layers that it shows; scalars: how many
+    numbers it is told."""
 
-    def __init__(self, width: int = 128) -> None:
+    def __init__(self, width: int = 128, scalars: int = 0) -> None:
         super().__init__()
+        self.scalars = scalars
+        self.embed_scalars = ScalarEmbedding(scalars, width) if scalars else None
         sizes = [2 + 8, width, width, width]
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.last = nn.Linear(width, 2)
 
-    def activations(self, x: Tensor, noise_level: Tensor, told: object = None) -> list[Tensor]:
+    def activations(self, x: Tensor, noise_level: Tensor, told: Conditioning | None = None) -> list[Tensor]:
         angles = noise_level[:, None] * (math.pi / 1000) * torch.tensor([0.5, 1.0, 2.0, 4.0])
         h, found = torch.cat([x.flatten(1), angles.cos(), angles.sin()], dim=1), []
-        for layer in self.hidden:
-            h = nn.functional.silu(layer(h))
+        for number, layer in enumerate(self.hidden):
+            h = layer(h)
+            if number == 0 and self.embed_scalars is not None and told is not None and told.scalars is not None:
+                h = h + self.embed_scalars(told.scalars)
+            h = nn.functional.silu(h)
             found.append(h[:, :, None, None])
         return found
 
-    def forward(self, x: Tensor, noise_level: Tensor, told: object = None) -> Tensor:
-        return self.last(self.activations(x, noise_level)[-1].flatten(1)).reshape(x.shape)
+    def forward(self, x: Tensor, noise_level: Tensor, told: Conditioning | None = None) -> Tensor:
+        return self.last(self.activations(x, noise_level, told)[-1].flatten(1)).reshape(x.shape)
 
 
 def ring() -> GaussianMixture:
@@ -79,8 +88,15 @@ def ring() -> GaussianMixture:
     return GaussianMixture(torch.ones(8), torch.stack([angles.cos(), angles.sin()], dim=1), 0.1)
 
 
-def model() -> Diffusion:
-    return Diffusion(Perceptron(), Cosine(), V(), shape=(2, 1, 1), clip=False)
+def model(flow_map: bool = False) -> Diffusion:
+    return Diffusion(Perceptron(scalars=int(flow_map)), Cosine(), V(), shape=(2, 1, 1), clip=False, flow_map=flow_map)
+
+
+def student_of(teacher: Diffusion, sampler: type[Sampler]) -> Diffusion:
+    """With the teacher's weights; what is new begins at zero."""
+    made = model(flow_map=sampler is FlowMap)
+    made.load_state_dict({**made.state_dict(), **teacher.state_dict()})
+    return made
 
 
 def fit(objective: Objective, steps: int, seed: int, rate: float) -> list[float]:
@@ -148,8 +164,7 @@ def main() -> None:
         for name in options.only.split(","):
             spec, sampler, rate = STUDENTS[name]
             torch.manual_seed(seed)
-            student = model()
-            student.load_state_dict(teacher.state_dict())
+            student = student_of(teacher, sampler)
             begun = time.process_time()
             losses = fit(build_objective(spec, student), options.steps, seed, rate)
             print(row(name, student, sampler, time.process_time() - begun), flush=True)

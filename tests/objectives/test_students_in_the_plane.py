@@ -46,8 +46,7 @@ def test_one_call_of_the_student_is_ten_times_nearer_than_one_of_the_teacher(
     plane: ModuleType, teacher: Diffusion, method: str
 ) -> None:
     spec, sampler, rate = plane.STUDENTS[method]
-    student = plane.model()
-    student.load_state_dict(teacher.state_dict())
+    student = plane.student_of(teacher, sampler)
     plane.fit(build_objective(spec, student), STEPS, 0, rate)
     options = {"grid": "trailing"} if method == "progressive" else {}
     assert plane.distance(student, sampler(steps=1, **options)) < plane.distance(teacher, DDIM(steps=1)) / 10

@@ -24,6 +24,7 @@ from unnoise.samplers import (
     Ancestral,
     DPMSolver,
     Euler,
+    FlowMap,
     Heun,
     Langevin,
     Learned,
@@ -61,6 +62,7 @@ SAMPLERS_UNDER_TEST: list[Sampler] = [
     Learned(steps=20),
     RK45(steps=10),
     Renoise(steps=4),
+    FlowMap(steps=20),
 ]
 SCHEDULES = [LinearBetas(), CosineBetas(), Cosine(), VP(), VE(sigma_max=3.0), RectifiedFlow()]
 FINE_SCHEDULES = [LinearBetas(100_000, 1e-6, 2e-4), CosineBetas(100_000), *SCHEDULES[2:]]

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import unnoise
+from unnoise.guidance import ClassifierFree
 from unnoise.models import Diffusion
 from unnoise.objectives.reflow import Reflow
 from unnoise.runs.checkpoint import checkpoints
@@ -134,6 +135,31 @@ def test_pairs_are_drawn_by_the_run_and_kept(teacher: Path, tmp_path: Path, monk
     again = with_pairs(Reflow(model, pairs=5, draw_steps=4), base, images, 3, "cpu")
     assert np.array_equal(again.latents, made.latents)  # type: ignore[arg-type]
     assert with_pairs(Reflow(model, pairs=0), base, images, 3, "cpu") is images
+
+
+def test_pairs_of_a_student_that_is_told_the_scale_have_one_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNNOISE_CACHE", str(tmp_path))
+    conditional = {**SMALL, "model.conditioner": "class"}
+    base = train("digits", "ddpm-digits", tmp_path / "teacher", steps=1, overrides=conditional, device="cpu")
+    told = {"model.guidance_range": [1, 3], "objective.pairs": 8, "objective.draw_steps": 2, "train.samples": 0}
+    run = distill(base.folder, "reflow", tmp_path / "student", 1, overrides=told, device="cpu")
+    student, teacher = run.load("cpu"), base.load("cpu")
+    assert isinstance(student, Diffusion)
+    assert isinstance(teacher, Diffusion)
+    images, _ = base.open_data("train")
+    pairs = with_pairs(Reflow(student, pairs=8, draw_steps=2), base, images, 0, "cpu")
+    assert pairs.scale is not None
+    assert pairs.noise is not None
+    assert 1 <= pairs.scale.min() < pairs.scale.max() <= 3
+    batch = pairs.batch([5])
+    assert batch.scale is not None
+    guided = teacher.guided(ClassifierFree(float(batch.scale)))
+    expected = IPNDM(steps=2).run(guided, batch.noise, cond=teacher.conditions(batch))  # type: ignore[arg-type]
+    torch.testing.assert_close(batch.latents, expected, rtol=0, atol=1e-5)
+    assert student.sample(n=2, label=1, guidance=2.5, steps=1).shape == (2, 1, 8, 8)
+    refused(base.folder, "where a guidance scale means nothing", overrides={"model.guidance_range": [1, 3]})
 
 
 def test_as_many_pairs_as_a_third_of_the_time_allows(teacher: Path, tmp_path: Path) -> None:

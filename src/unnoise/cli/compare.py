@@ -28,7 +28,7 @@ def compare(
     device: Device = None,
     json: Json = False,
 ) -> None:
-    """Measure runs alike and write one page about them: OUT/report.html, and OUT/results.json.
+    """Measure runs alike and write one page about them: OUT/report.html, OUT/results.json and OUT/samples.png.
 
     Args:
         runs: Folders of runs, or sources of images.
@@ -62,7 +62,7 @@ def compare(
     from unnoise.samplers.spec import split_samplers
 
     out = out or Path("-".join(["comparison", *(run.resolve().name for run in runs)])[:100])
-    for file in ("report.html", "results.json"):
+    for file in ("report.html", "results.json", "samples.png"):
         claim(out / file, overwrite=overwrite)
 
     result = measure(

@@ -20,6 +20,7 @@ Rows = dict[str, np.ndarray]
 IMAGE = "image"
 LATENTS = "latents"
 NOISE = "noise"
+SCALE = "scale"
 TYPES: dict[type[np.generic], torch.dtype] = {np.int64: torch.int64, np.float32: torch.float32, np.uint8: torch.uint8}
 
 
@@ -33,12 +34,14 @@ class Batch:
             "map" (B, H, W) int64; "vector" (B, features) float32.
         latents: (B, c, h, w) float32, what a codec makes of the images, where that was computed beforehand.
         noise: (B, c, h, w) float32, the noise that the latents belong to, where they were drawn from one.
+        scale: (B,) float32, of the guidance with which they were drawn, where it is not the same for all.
     """
 
     image: Tensor
     cond: Record
     latents: Tensor | None = None
     noise: Tensor | None = None
+    scale: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.image)
@@ -64,6 +67,9 @@ class ImageSet(Protocol):
     @property
     def noise(self) -> np.ndarray | None: ...
 
+    @property
+    def scale(self) -> np.ndarray | None: ...
+
 
 class Gather:
     """Batches of a set on a device.
@@ -76,7 +82,7 @@ class Gather:
         self.device = torch.device(device)
         found = present(images.fields)
         arrays = {kind.name: values for kind, values in found if isinstance(values, np.ndarray)}
-        made = {LATENTS: images.latents, NOISE: images.noise}
+        made = {LATENTS: images.latents, NOISE: images.noise, SCALE: images.scale}
         made = {name: array for name, array in made.items() if array is not None}
         self._streamed = images.pixels if isinstance(images.pixels, Streamed) else None
         whole = {IMAGE: images.pixels} if self._streamed is None else {}
@@ -95,12 +101,12 @@ class Gather:
             indices, pixels[IMAGE] = self._streamed.read(indices)
         parts = self._on_device(indices, flip) if self._tensors else self._from_arrays(pixels, indices, flip)
         image = from_uint8(parts.pop(IMAGE))
-        latents, noise = (parts.pop(name, None) for name in (LATENTS, NOISE))
+        made = [parts.pop(name, None) for name in (LATENTS, NOISE, SCALE)]
         cond: Record = {
             FIELDS[name].condition: part.to(TYPES[FIELDS[name].batch_dtype or np.int64]) for name, part in parts.items()
         }
         texts = {name: [values[index] for index in indices] for name, values in self._texts.items()}
-        return Batch(image, {**cond, **texts}, *((latents, noise) if flip is None else ()))
+        return Batch(image, {**cond, **texts}, *(made if flip is None else ()))
 
     def expect(self, batches: Sequence[np.ndarray]) -> None:
         """Begins to read what will be asked for, where pictures are decoded on the way."""

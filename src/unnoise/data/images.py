@@ -33,6 +33,7 @@ class Images:
         shards: the first image of each shard, where they are read from shards; () where any order is as good.
         latents: (N, c, h, w) float32, what a codec makes of them, kept so that they are not encoded again.
         noise: (N, c, h, w) float32, what the latents were drawn from by a model, where they were.
+        scale: (N,) float32, of the guidance that each was drawn with, where it was not the same for all.
         fingerprint: hex hash of pixels, classes and the fields that are `Field.hashed`.
         source: what the user called it.
         broken: files that were left out.
@@ -46,6 +47,7 @@ class Images:
     names: tuple[str, ...] = ()
     latents: np.ndarray | None = None
     noise: np.ndarray | None = None
+    scale: np.ndarray | None = None
     fingerprint: str = ""
     source: str = "array"
     broken: tuple[Broken, ...] = ()
@@ -57,7 +59,7 @@ class Images:
         assert (self.pixels.ndim, self.pixels.dtype) == (4, np.uint8)
         parts = (*self.fields.values(), *([self.names] if self.names else []))
         assert all(len(part) == len(self) for part in parts)
-        assert all(made is None or len(made) == len(self) for made in (self.latents, self.noise))
+        assert all(made is None or len(made) == len(self) for made in (self.latents, self.noise, self.scale))
         if not self.fingerprint:
             object.__setattr__(self, "fingerprint", _fingerprint(self))
         object.__setattr__(self, "pixels", _read_only(self.pixels))
@@ -115,6 +117,7 @@ class Images:
             names=tuple(self.names[row] for row in rows) if self.names else (),
             latents=None if self.latents is None else self.latents[chosen],
             noise=None if self.noise is None else self.noise[chosen],
+            scale=None if self.scale is None else self.scale[chosen],
             fingerprint=hashlib.sha256(bytes.fromhex(self.fingerprint) + rows.tobytes()).hexdigest(),
             broken=(),
             sizes={},

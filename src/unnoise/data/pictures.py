@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from unnoise.errors import UserError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 VISIBLE = 64  # pixels: what the longer side of a small image is brought up to, as far as whole factors go
 PAPER = 255  # between the images of a grid
+LETTERS = 14  # pixels: the size of a label's letters
 MIN_FRAME = 20  # milliseconds: browsers show shorter frames of a GIF slowly
 
 
@@ -54,6 +55,26 @@ def image_grid(
     if count > 1:
         picture.info[GRID] = str(count)
     return picture
+
+
+def labelled_rows(rows: Sequence[tuple[str, np.ndarray]], padding: int = 8) -> Image.Image:
+    """One picture of rows of images, what each row is to the left of it, on white.
+
+    rows: a label, of one or more lines, and its images, uint8 (N, C, H, W).
+    """
+    font = ImageFont.load_default(LETTERS)
+    strips = [(label, image_grid(pixels, columns=len(pixels)).convert("RGB")) for label, pixels in rows]
+    ruler = ImageDraw.Draw(Image.new("RGB", (1, 1)))
+    left = 2 * padding + max(math.ceil(ruler.multiline_textbbox((0, 0), label, font)[2]) for label, _ in strips)
+    size = left + max(strip.width for _, strip in strips), sum(strip.height for _, strip in strips)
+    canvas = Image.new("RGB", size, (PAPER, PAPER, PAPER))
+    pen, top = ImageDraw.Draw(canvas), 0
+    for label, strip in strips:
+        canvas.paste(strip, (left, top))
+        pen.multiline_text((padding, top + strip.height / 2), label, fill=0, font=font, anchor="lm")
+        top += strip.height
+    canvas.info[GRID] = str(sum(len(pixels) for _, pixels in rows))
+    return canvas
 
 
 def grid_cells(picture: Image.Image, shape: tuple[int, int, int], padding: int = 2) -> np.ndarray:

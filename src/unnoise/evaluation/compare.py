@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from unnoise.data import save_png
 from unnoise.errors import NotApplicable, UserError
 from unnoise.evaluation.context import Context, Settings
 from unnoise.evaluation.entry import Entry, Result
@@ -14,6 +15,7 @@ from unnoise.evaluation.evaluate import measure, open_context
 from unnoise.evaluation.metrics import Metric, find_metrics
 from unnoise.evaluation.plan import announce, plan_samples
 from unnoise.evaluation.report import write_report
+from unnoise.evaluation.sheet import Row, by_itself, sheet
 from unnoise.evaluation.table import row_of
 from unnoise.evaluation.target import Source, Target, open_target
 from unnoise.files import json_text, write_atomic
@@ -24,6 +26,7 @@ from unnoise.sampling.sampler_choice import TUNED, choose_sampler
 
 SHOWN = 36
 """Samples of each row that the page shows, from the same seeds."""
+SAMPLES_FILE = "samples.png"
 MOST = 2000
 """Samples of each row where no number is given and time allows it."""
 DEFAULT_METRICS = ("fid", "precision", "recall", "modes", "memorised", "bpd")
@@ -44,7 +47,8 @@ def compare(
     out: str | Path = "comparison",
     device: str | None = None,
 ) -> Result:
-    """Measures every run with every sampler and number of steps, and writes OUT/results.json and OUT/report.html.
+    """Measures every run with every sampler and number of steps, and writes OUT/results.json, OUT/report.html and
+    OUT/samples.png, which shows samples of the same seeds in all rows and by each run's own sampler.
 
     Args:
         runs: run folders, or sources of images.
@@ -62,7 +66,8 @@ def compare(
         device: by default the best there is.
 
     Returns:
-        {table, report, results}: the rows, and where the page and everything that was measured are.
+        {table, report, results, picture}: the rows, and where the page, everything that was measured and the samples
+        are; picture is None where there are no samples.
 
     Raises:
         UserError: for what does not exist or cannot be read.
@@ -78,17 +83,30 @@ def compare(
     if any(metric.of_samples for metric in chosen):
         settings = _planned([context for context, _ in opened], n, settings)
     entries: list[Entry] = []
+    alone: list[Row] = []
     while opened:  # what a row has measured is let go with it
         context, split = opened.popleft()
         context.settings = settings
         first = context.target.name not in (entry.target.name for entry in entries)
         entries.append(_entry(context, split, [metric for metric in chosen if first or metric.of_samples]))
+        if first and entries[-1].samples is not None:
+            same = [target.sampler for target in targets if target.name == context.target.name]
+            found = by_itself(context, same)
+            alone += [] if found is None else [found]
     _fill_rows_of_one_run(entries, chosen)
     folder = Path(out)
     results = {"table": [entry.row for entry in entries], "results": [entry.result for entry in entries]}
     write_atomic(folder / "results.json", json_text(results, indent=1))
-    report = write_report(entries, folder / "report.html", real)
-    return {"table": results["table"], "report": str(report), "results": str(folder / "results.json")}
+    picture = sheet(entries, alone)
+    if picture is not None:
+        save_png(picture, folder / SAMPLES_FILE)
+    report = write_report(entries, folder / "report.html", real, picture)
+    return {
+        "table": results["table"],
+        "report": str(report),
+        "results": str(folder / "results.json"),
+        "picture": None if picture is None else str(folder / SAMPLES_FILE),
+    }
 
 
 def _planned(contexts: Sequence[Context], n: int | None, settings: Settings) -> Settings:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from unnoise.data import image_grid
 from unnoise.evaluation.entry import Card, Entry, Figure, Result, Section
@@ -19,9 +20,15 @@ from unnoise.runs.html import picture_url, render
 CONDITIONS = ("features", "feature_space", "n", "reference", "samples", "step", "checkpoint", "seed", "likelihood")
 
 
-def write_report(entries: Sequence[Entry], path: Path, real: np.ndarray | None = None) -> Path:
-    """Writes the page and returns where. real: images of the data (S, C, H, W), shown before the samples."""
-    write_atomic(path, render("report.html", picture=_picture, **_content(entries, real)))
+def write_report(
+    entries: Sequence[Entry], path: Path, real: np.ndarray | None = None, sheet: Image.Image | None = None
+) -> Path:
+    """Writes the page and returns where.
+
+    real: images of the data (S, C, H, W), shown before the samples. sheet: one picture of the samples of all rows.
+    """
+    together = None if sheet is None else picture_url(sheet)
+    write_atomic(path, render("report.html", picture=_picture, sheet=together, **_content(entries, real)))
     return path
 
 

@@ -48,6 +48,7 @@ def export_diffusers(run: Run, out: Path, *, overwrite: bool = False, options: E
     (options or ExportOptions()).only_default("a pipeline of diffusers is told them when it is called")
     claim(out, overwrite=overwrite, inputs=[run.folder])
     model = run.diffusion("exporting to diffusers", "cpu")
+    model.scalars.refuse("a pipeline of diffusers")
     network = as_unet2d(model)
     config, weights = _network(model, network)
     variance = str(run.config.get("sampler", {}).get("variance", "beta-tilde"))

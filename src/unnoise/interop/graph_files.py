@@ -107,6 +107,7 @@ def graphs_of(run: Run, options: ExportOptions) -> Graphs:
                 f"there is no graph of {model.kind}: a diffusion, a vae, a gan or an autoencoder has one"
             )
         return Graphs(graphs, {**base, **classes})
+    model.scalars.refuse("a graph")
     conditions = example_conditions(model)
     sampler = choose_sampler(run, options.sampler)
     table = solver_table(sampler, model.schedule)

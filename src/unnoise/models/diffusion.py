@@ -20,6 +20,7 @@ from unnoise.host import sent
 from unnoise.models.codec import CODECS, Latents, Pixels
 from unnoise.models.image_model import CanDenoise, CanReconstruct, Conditions, Guidance, ImageModel
 from unnoise.models.sample_arguments import sample_arguments
+from unnoise.models.told import UNTOLD, Scalars, Told
 from unnoise.networks import NETWORKS
 from unnoise.networks.activations import ShowsActivations
 from unnoise.networks.combined import build_conditioner, conditioner_spec
@@ -59,6 +60,7 @@ FOUND = {
         "token_dim",
         "spatial_channels",
         "level_span",
+        "scalars",
     ),
     "codec": ("image_shape",),
 }
@@ -66,9 +68,12 @@ FOUND = {
 
 CAPTURE_PAYS_FROM = 20
 """Network calls: recording a CUDA graph takes about as long as four."""
-OPTIONS = ("clip", "learned_variance", "jumps")
+OPTIONS = ("clip", "learned_variance", "jumps", "flow_map")
+OF_STUDENTS = ("jumps", "flow_map")
+"""Options that a configuration has where they are set."""
 LORA = ("rank", "alpha", "where")
 TYPES: Record = {"conditioner": str | Mapping | None, "lora": Mapping | None, **dict.fromkeys(OPTIONS, bool)}
+TYPES["guidance_range"] = tuple[float, float] | None
 """Of what no table builds."""
 
 
@@ -81,6 +86,10 @@ class Diffusion(ImageModel, CanDenoise):
     log beta-tilde (Nichol & Dhariwal 2021, equation 15).
     jumps: its x_0 is where a path ends, in place of E[x_0 | x_t]: what students say of themselves, so that what needs
     the mean refuses them.
+    flow_map: the network is told where a step ends, and answers with the x_0 and eps that lead there
+    (`process.denoiser.FlowMap`); not told, it answers for the flow itself.
+    guidance_range: the scales of classifier-free guidance that the network is told, in place of being asked twice (Meng
+    et al. 2023, section 3.1).
     lora: {rank, alpha, where}: low-rank adapters on the network are all that learns (`networks.lora`).
     """
 
@@ -96,6 +105,8 @@ class Diffusion(ImageModel, CanDenoise):
         clip: bool = True,
         learned_variance: bool = False,
         jumps: bool = False,
+        flow_map: bool = False,
+        guidance_range: tuple[float, float] | None = None,
         lora: Spec | None = None,
     ) -> None:
         super().__init__(shape)
@@ -107,6 +118,9 @@ class Diffusion(ImageModel, CanDenoise):
         self.clip = clip
         self.learned_variance = learned_variance
         self.jumps = jumps
+        self.flow_map = flow_map
+        self.guidance_range = guidance_range
+        self.scalars = Scalars(flow_map, guidance_range)
         self.lora = lora
         if lora is not None:
             self._adapt(lora)
@@ -114,7 +128,7 @@ class Diffusion(ImageModel, CanDenoise):
     @classmethod
     def build(cls, spec: Spec, shape: tuple[int, int, int], classes: int) -> Diffusion:
         """The sentence that `spec` writes: a spec for each of PARTS, and OPTIONS."""
-        check_keys(spec, (*PARTS, "conditioner", "lora", *OPTIONS), "model")
+        check_keys(spec, (*PARTS, *TYPES), "model")
         for name, hint in TYPES.items():
             if name in spec:
                 fitted(spec[name], hint, f"model.{name}")
@@ -122,6 +136,10 @@ class Diffusion(ImageModel, CanDenoise):
         codec = build(CODECS, parts["codec"], "codec", image_shape=shape)
         conditioner = _conditioner(spec, shape, classes)
         learned_variance = bool(spec.get("learned_variance", False))
+        guidance_range = None if spec.get("guidance_range") is None else tuple(spec["guidance_range"])
+        scalars = Scalars(bool(spec.get("flow_map", False)), guidance_range)
+        if guidance_range is not None and conditioner is None:
+            raise UserError("model.guidance_range is for a conditional model: without a condition nothing guides")
         channels, *size = codec.latent_shape
         check_known(parts["network"].get("kind") if isinstance(parts["network"], Mapping) else parts["network"])
         parametrization = build(PARAMETRIZATIONS, parts["parametrization"], "parametrization")
@@ -136,7 +154,9 @@ class Diffusion(ImageModel, CanDenoise):
             vector_dim=0 if conditioner is None else conditioner.vector_dim,
             token_dim=0 if conditioner is None else conditioner.token_dim,
             spatial_channels=0 if conditioner is None else conditioner.spatial_channels,
+            scalars=scalars.count,
         )
+        _check_told(network, scalars)
         return cls(
             network,
             build(SCHEDULES, parts["schedule"], "schedule"),
@@ -147,6 +167,8 @@ class Diffusion(ImageModel, CanDenoise):
             clip=bool(spec.get("clip", True)),
             learned_variance=learned_variance,
             jumps=bool(spec.get("jumps", False)),
+            flow_map=scalars.flow_map,
+            guidance_range=guidance_range,
             lora=spec.get("lora"),
         )
 
@@ -158,7 +180,9 @@ class Diffusion(ImageModel, CanDenoise):
             parts["conditioner"] = conditioner_spec(self.conditioner)
         if self.lora is not None:
             parts["lora"] = dict(self.lora)
-        chosen = {name: getattr(self, name) for name in OPTIONS if name != "jumps" or self.jumps}
+        if self.guidance_range is not None:
+            parts["guidance_range"] = list(self.guidance_range)
+        chosen = {name: getattr(self, name) for name in OPTIONS if name not in OF_STUDENTS or getattr(self, name)}
         return {**chosen, **parts}
 
     def _adapt(self, lora: Spec) -> None:
@@ -166,14 +190,24 @@ class Diffusion(ImageModel, CanDenoise):
         self.requires_grad_(False)
         add_lora(self.network, **lora)
 
-    def predict(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None) -> tuple[Tensor, Tensor | None]:
+    def predict(
+        self, x_t: Tensor, t: Tensor, cond: Conditions | None = None, told: Told = UNTOLD
+    ) -> tuple[Tensor, Tensor | None]:
         """The network's answers: the target (B, C, H, W) and, where learned, v (B, C, H, W) in [0, 1].
 
         x_t (B, C, H, W); t () or (B,) float64 on the CPU; cond: a mapping such as {'label': (B,)}, or None.
         """
-        return self._predict(x_t, t, None if self.conditioner is None else self.conditioner(cond, x_t.shape[0]))
+        return self._predict(x_t, t, self._conditioning(cond, x_t.shape[0]), told)
 
-    def _predict(self, x_t: Tensor, t: Tensor, conditioning: Conditioning | None) -> tuple[Tensor, Tensor | None]:
+    def _conditioning(self, cond: Conditions | None, count: int) -> Conditioning | None:
+        return None if self.conditioner is None else self.conditioner(cond, count)
+
+    def _predict(
+        self, x_t: Tensor, t: Tensor, conditioning: Conditioning | None, told: Told
+    ) -> tuple[Tensor, Tensor | None]:
+        scalars = self.scalars.of(told, self.schedule, t, x_t)
+        if scalars is not None:
+            conditioning = replace(conditioning or Conditioning(), scalars=scalars)
         given = self._network_input(x_t, t)  # a network of one's own need not take what the model does not have
         output = self.network(*given) if conditioning is None else self.network(*given, conditioning)
         if not self.learned_variance:
@@ -191,15 +225,19 @@ class Diffusion(ImageModel, CanDenoise):
         level = sent(self.parametrization.noise_level(self.schedule, t), x_t.device, x_t.dtype)
         return per_row(self.parametrization.input_scale(self.schedule, t), x_t) * x_t, level.expand(x_t.shape[0])
 
-    def forward(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None) -> Denoised:
+    def forward(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None, told: Told = UNTOLD) -> Denoised:
         """The Denoiser: what the network makes of x_t at time t."""
-        return self.denoise(x_t, t, None if self.conditioner is None else self.conditioner(cond, x_t.shape[0]))
+        return self.denoise(x_t, t, self._conditioning(cond, x_t.shape[0]), told)
 
-    def denoise(self, x_t: Tensor, t: Tensor, conditioning: Conditioning | None) -> Denoised:
+    def denoise(self, x_t: Tensor, t: Tensor, conditioning: Conditioning | None, told: Told = UNTOLD) -> Denoised:
         """The same, from what the conditioner made of the condition."""
-        output, var_mix = self._predict(x_t, t, conditioning)
+        output, var_mix = self._predict(x_t, t, conditioning, told)
         denoised = self.parametrization.invert(self.schedule, output, x_t, t)
         return denoised if var_mix is None else replace(denoised, var_mix=var_mix)
+
+    def towards(self, s: Tensor) -> Denoiser:
+        """The Denoiser, told that the step ends at time s; itself where it cannot be told."""
+        return CachedConditioning(self, Told(towards=s)) if self.flow_map else self
 
     def activations(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None) -> list[Tensor]:
         """What the network's layers make of x_t at time t, (B, c, h, w) each.
@@ -209,8 +247,7 @@ class Diffusion(ImageModel, CanDenoise):
         """
         if not isinstance(self.network, ShowsActivations):
             raise UserError(f"the network {type(self.network).__name__} does not show its layers; unet and dit do")
-        told = None if self.conditioner is None else self.conditioner(cond, x_t.shape[0])
-        return self.network.activations(*self._network_input(x_t, t), told)
+        return self.network.activations(*self._network_input(x_t, t), self._conditioning(cond, x_t.shape[0]))
 
     def encoded(self, batch: Batch) -> Tensor:
         """What is diffused of a batch: the latents it brings, or those that the codec makes of its images."""
@@ -318,8 +355,13 @@ class Diffusion(ImageModel, CanDenoise):
         return self.codec.decode(x)
 
     def guided(self, guidance: Guidance | None = None) -> Denoiser:
-        """The denoiser that sampling uses: guided, then clipped where the model clips."""
-        plain: Denoiser = self if self.conditioner is None else CachedConditioning(self)
+        """The denoiser that sampling uses: guided, then clipped where the model clips.
+
+        Raises:
+            UserError: for a guidance scale that a network which is told it has not learned.
+        """
+        told, guidance = self.scalars.heard(guidance)
+        plain: Denoiser = self if self.conditioner is None else CachedConditioning(self, told)
         denoiser = plain if guidance is None else guidance(plain)
         return Clipped(denoiser) if self.clip else denoiser
 
@@ -343,22 +385,28 @@ class Diffusion(ImageModel, CanDenoise):
 
 @dataclass(frozen=True)
 class CachedConditioning(Wrapped):
-    """A conditional model, for one call of a sampler: what the conditioner makes of a condition is made once."""
+    """A model, for one call of a sampler: what the conditioner makes of a condition is made once.
+
+    told: what its network is told in every call.
+    """
 
     denoiser: Diffusion
-    _made: dict[tuple[int, int], tuple[Any, Conditioning]] = field(default_factory=dict, init=False, repr=False)
+    told: Told = UNTOLD
+    _made: dict[tuple[int, int], tuple[Any, Conditioning | None]] = field(default_factory=dict, repr=False)
+
+    def towards(self, s: Tensor) -> Denoiser:
+        return replace(self, told=replace(self.told, towards=s)) if self.denoiser.flow_map else self
 
     def __call__(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None) -> Denoised:
         if torch.is_grad_enabled():
-            return self.denoiser(x_t, t, cond)
-        return self.denoiser.denoise(x_t, t, self._conditioning(cond, len(x_t)))
+            return self.denoiser(x_t, t, cond, self.told)
+        return self.denoiser.denoise(x_t, t, self._conditioning(cond, len(x_t)), self.told)
 
-    def _conditioning(self, cond: Conditions | None, count: int) -> Conditioning:
-        assert self.denoiser.conditioner is not None
+    def _conditioning(self, cond: Conditions | None, count: int) -> Conditioning | None:
         key = id(cond), count
         if key not in self._made:
             # The condition is kept too, so that no other can get its id.
-            self._made[key] = cond, self.denoiser.conditioner(cond, count)
+            self._made[key] = cond, self.denoiser._conditioning(cond, count)
         return self._made[key][1]
 
 
@@ -369,3 +417,11 @@ def _conditioner(spec: Spec, shape: tuple[int, int, int], classes: int) -> Condi
     if "label" in conditioner.needs and classes == 0:
         raise UserError("model.conditioner needs labels, and the images have none: put each class in its own folder")
     return conditioner
+
+
+def _check_told(network: nn.Module, scalars: Scalars) -> None:
+    if scalars.count and getattr(network, "scalars", 0) != scalars.count:
+        raise UserError(
+            f"the network {type(network).__name__} takes no conditioning.scalars, which say where a step ends or how "
+            "strong guidance is; unet, dit, unet2d and linear-attention-unet do"
+        )

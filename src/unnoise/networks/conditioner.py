@@ -18,7 +18,8 @@ from unnoise.networks.batch_part import uniform_rows
 
 @dataclass(frozen=True)
 class Conditioning:
-    """vector (B, D); tokens (B, L, D); spatial (B, C, H, W), aligned with the image. All optional.
+    """vector (B, D); tokens (B, L, D); spatial (B, C, H, W), aligned with the image; scalars (B, K) in [0, 1]. All
+    optional.
 
     token_mask (B, L): True at tokens, False at padding; None where all are tokens. A network takes a missing spatial
     for zeros, and brings one of another resolution to the image's.
@@ -28,6 +29,7 @@ class Conditioning:
     tokens: Tensor | None = None
     spatial: Tensor | None = None
     token_mask: Tensor | None = None
+    scalars: Tensor | None = None
 
 
 class Conditioner(nn.Module, ABC):

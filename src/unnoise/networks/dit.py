@@ -12,7 +12,7 @@ from unnoise.errors import UserError
 from unnoise.networks.attention import Attention, FeedForward
 from unnoise.networks.batch_part import Dropout
 from unnoise.networks.conditioner import Conditioning
-from unnoise.networks.embedding import circle, frequencies, time_embedding
+from unnoise.networks.embedding import ScalarEmbedding, circle, frequencies, time_embedding
 from unnoise.networks.layers import concat_spatial, padded, zeroed
 from unnoise.registry import Bounds, Count, Fraction, Positive
 
@@ -61,7 +61,8 @@ class DiT(nn.Module):
     patch: a position of the sequence is a square of patch x patch pixels; sizes that it does not divide are padded and
     cropped inside, and any H and W may be given. dim: width; depth: blocks; ratio: of the feed-forward's width to dim.
     Positions are fixed two-dimensional sines. vector_dim, token_dim: the widths of conditioning.vector and tokens
-    (cross-attention); spatial_channels: of conditioning.spatial, laid under the image.
+    (cross-attention); spatial_channels: of conditioning.spatial, laid under the image; scalars: how many numbers
+    conditioning.scalars has.
     Raises UserError when dim is no multiple of 4 or of heads, and for a patch below 1.
     """
 
@@ -83,6 +84,7 @@ class DiT(nn.Module):
         vector_dim: int = 0,
         spatial_channels: int = 0,
         token_dim: int = 0,
+        scalars: int = 0,
     ) -> None:
         super().__init__()
         if patch < 1 or dim % 4:
@@ -92,6 +94,7 @@ class DiT(nn.Module):
         self.time_features = time_features
         self.level_span = level_span
         self.vector_dim, self.spatial_channels, self.token_dim = vector_dim, spatial_channels, token_dim
+        self.scalars = scalars
 
         self.embed_time = nn.Sequential(
             time_embedding(time_features, TIME_DIM, level_span),
@@ -101,6 +104,7 @@ class DiT(nn.Module):
         )
         self.register_buffer("waves", frequencies(dim // 2), persistent=False)
         self.embed_vector = nn.Linear(vector_dim, dim) if vector_dim else None
+        self.embed_scalars = ScalarEmbedding(scalars, dim) if scalars else None
         self.first = nn.Conv2d(in_channels + spatial_channels, dim, patch, stride=patch)
         self.blocks = nn.ModuleList(Block(dim, heads, ratio, token_dim, dropout) for _ in range(depth))
         self.norm = Modulated(dim)
@@ -119,7 +123,8 @@ class DiT(nn.Module):
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
-        ends = [self.modulation, self.last, *(block.modulation for block in self._blocks())]
+        told = [] if self.embed_scalars is None else [self.embed_scalars.last]
+        ends = [self.modulation, self.last, *told, *(block.modulation for block in self._blocks())]
         crosses = [block.cross.out for block in self._blocks() if block.cross is not None]
         for module in (*ends, *crosses):
             zeroed(module)
@@ -165,6 +170,8 @@ class DiT(nn.Module):
         embedding = self.embed_time(noise_level)
         if self.embed_vector is not None and told.vector is not None:
             embedding = embedding + self.embed_vector(told.vector)
+        if self.embed_scalars is not None and told.scalars is not None:
+            embedding = embedding + self.embed_scalars(told.scalars)
         return F.silu(embedding)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unnoise.networks.layers import zeroed
 from unnoise.registry import lookup
 
 
@@ -55,6 +56,28 @@ class FourierEmbedding(nn.Module):
 
     def forward(self, level: Tensor) -> Tensor:
         return circle(level.float()[:, None] * self.frequencies, self.dim)
+
+
+class ScalarEmbedding(nn.Module):
+    """What a network is told in numbers beside the noise level, added to the embedding of that: scalars (B, K) in
+    [0, 1] -> (B, dim), zero in the beginning.
+
+    (cos, sin)(2^k pi s), k = -1, ..., 3, of every number, through a linear layer, SiLU and one that begins at zero. Few
+    and slow waves: an average velocity is learned through its derivative in time, which quick waves make large (Geng et
+    al. 2025, section 4.3; Lu & Song 2024, section 4.1).
+    """
+
+    waves: Tensor
+
+    def __init__(self, scalars: int, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("waves", math.pi * 2.0 ** torch.arange(-1, 4), persistent=False)
+        self.first = nn.Linear(2 * len(self.waves) * scalars, dim)
+        self.last = zeroed(nn.Linear(dim, dim))
+
+    def forward(self, scalars: Tensor) -> Tensor:
+        angles = (scalars[..., None] * self.waves).flatten(1)
+        return self.last(F.silu(self.first(torch.cat([angles.cos(), angles.sin()], dim=1))))
 
 
 def frequencies(dim: int, max_period: float = 10_000.0) -> Tensor:

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from unnoise.errors import UserError
 from unnoise.networks.conditioner import Conditioning
+from unnoise.networks.embedding import ScalarEmbedding
 from unnoise.networks.layers import concat_spatial, padded
 from unnoise.networks.unet2d import Positional
 from unnoise.registry import Count, Fraction, Positive, Sizes
@@ -42,6 +43,7 @@ class LinearAttentionUNet(nn.Module):
         vector_dim: width of conditioning.vector, which joins the time.
         spatial_channels: of conditioning.spatial.
         token_dim: must be 0.
+        scalars: how many numbers conditioning.scalars has.
 
     Raises:
         UserError: for lists that are not as long as `multipliers`, and for token_dim.
@@ -67,6 +69,7 @@ class LinearAttentionUNet(nn.Module):
         vector_dim: int = 0,
         spatial_channels: int = 0,
         token_dim: int = 0,
+        scalars: int = 0,
     ) -> None:
         super().__init__()
         if token_dim:
@@ -78,6 +81,7 @@ class LinearAttentionUNet(nn.Module):
         self.heads, self.head_dim, self.memory, self.dropout = tuple(heads), tuple(head_dim), memory, dropout
         self.num_train_timesteps = num_train_timesteps
         self.vector_dim, self.spatial_channels, self.token_dim = vector_dim, spatial_channels, token_dim
+        self.scalars = scalars
         self._build()
 
     def _build(self) -> None:
@@ -91,6 +95,7 @@ class LinearAttentionUNet(nn.Module):
             nn.Linear(4 * self.dim, 4 * self.dim),
         )
         self.embed_vector = nn.Linear(self.vector_dim, 4 * self.dim) if self.vector_dim else None
+        self.embed_scalars = ScalarEmbedding(self.scalars, 4 * self.dim) if self.scalars else None
         self.downs, self.ups = nn.ModuleList(), nn.ModuleList()
         for index, ((given, made), attention) in enumerate(zip(levels, attentions, strict=True)):
             then = _same(given, made) if index == len(levels) - 1 else _halved(given, made)
@@ -151,6 +156,8 @@ class LinearAttentionUNet(nn.Module):
         embedding = self.time_mlp(noise_level.float() * self.num_train_timesteps / 1000 - 1)
         if self.embed_vector is not None and conditioning.vector is not None:
             embedding = embedding + self.embed_vector(conditioning.vector)
+        if self.embed_scalars is not None and conditioning.scalars is not None:
+            embedding = embedding + self.embed_scalars(conditioning.scalars)
         return embedding
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from unnoise.errors import UserError
 from unnoise.networks.attention import CrossAttention
 from unnoise.networks.conditioner import Conditioning
-from unnoise.networks.embedding import time_embedding
+from unnoise.networks.embedding import ScalarEmbedding, time_embedding
 from unnoise.networks.layers import (
     TIME_INJECTIONS,
     Downsample,
@@ -56,7 +56,8 @@ class UNet(nn.Module):
     patch: squares of so many pixels a side are one position of the finest level, their pixels its channels: the same
     network is then quicker by patch^2. fourier: exponents n of sin(2^n pi x) and cos(2^n pi x), which the network sees
     beside x: 7 and 8 show it the last bits of 8-bit pixels (Kingma et al. 2021, appendix C).
-    vector_dim, token_dim: the widths of conditioning.vector and tokens; spatial_channels: of conditioning.spatial.
+    vector_dim, token_dim: the widths of conditioning.vector and tokens; spatial_channels: of conditioning.spatial;
+    scalars: how many numbers conditioning.scalars has.
     Where there is attention there is cross-attention to the tokens, in heads of the same number.
     """
 
@@ -80,6 +81,7 @@ class UNet(nn.Module):
         vector_dim: int = 0,
         spatial_channels: int = 0,
         token_dim: int = 0,
+        scalars: int = 0,
     ) -> None:
         super().__init__()
         self.in_channels, self.out_channels, self.image_size = in_channels, out_channels, image_size
@@ -88,6 +90,7 @@ class UNet(nn.Module):
         self.time_features, self.time_injection = time_features, time_injection
         self.patch, self.fourier, self.level_span = patch, fourier, level_span
         self.vector_dim, self.token_dim, self.spatial_channels = vector_dim, token_dim, spatial_channels
+        self.scalars = scalars
         lookup(TIME_INJECTIONS, time_injection, "time_injection")
 
         width = 4 * channels
@@ -98,6 +101,7 @@ class UNet(nn.Module):
             nn.Linear(width, width),
         )
         self.embed_vector = nn.Linear(vector_dim, width) if vector_dim else None
+        self.embed_scalars = ScalarEmbedding(scalars, width) if scalars else None
         seen = in_channels * (1 + 2 * len(fourier)) + spatial_channels
         self.first = nn.Conv2d(seen * patch**2, channels, 3, padding=1)
         self._build_levels(width)
@@ -174,6 +178,8 @@ class UNet(nn.Module):
         embedding = self.embed_time(noise_level)
         if self.embed_vector is not None and conditioning.vector is not None:
             embedding = embedding + self.embed_vector(conditioning.vector)
+        if self.embed_scalars is not None and conditioning.scalars is not None:
+            embedding = embedding + self.embed_scalars(conditioning.scalars)
         return F.silu(embedding)
 
 

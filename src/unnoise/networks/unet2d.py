@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from unnoise.errors import UserError
 from unnoise.networks.conditioner import Conditioning
+from unnoise.networks.embedding import ScalarEmbedding
 from unnoise.networks.layers import concat_spatial, padded, zeroed
 from unnoise.networks.unet2d_blocks import ACTIVATIONS, Attention, Design, Doubled, Down, Halved, Middle, Resnet, Up
 from unnoise.registry import Bounds, Fraction, Positive, Sizes, lookup
@@ -77,6 +78,7 @@ class UNet2D(nn.Module):
         vector_dim: int = 0,
         spatial_channels: int = 0,
         token_dim: int = 0,
+        scalars: int = 0,
     ) -> None:
         super().__init__()
         if token_dim:
@@ -95,6 +97,7 @@ class UNet2D(nn.Module):
         self.time_embedding_dim, self.freq_shift, self.flip_sin_to_cos = time_embedding_dim, freq_shift, flip_sin_to_cos
         self.num_train_timesteps, self.class_embed_type = num_train_timesteps, class_embed_type
         self.vector_dim, self.spatial_channels, self.token_dim = vector_dim, spatial_channels, token_dim
+        self.scalars = scalars
         self._check()
         self._build()
 
@@ -173,6 +176,7 @@ class UNet2D(nn.Module):
         self.time_proj, features = self._time_features(self.time_features_dim or widths[0])
         self.time_embedding = Perceptron(features, self.width)
         self.class_embedding = self._class_embedding(features)
+        self.embed_scalars = ScalarEmbedding(self.scalars, self.width) if self.scalars else None
         self.down_blocks = nn.ModuleList(self._down(index) for index in range(len(widths)))
         middle = self._design._replace(scale=self.mid_block_scale_factor)
         has_middle = self.mid_block_type != "none"
@@ -222,7 +226,7 @@ class UNet2D(nn.Module):
     def forward(self, x: Tensor, noise_level: Tensor, conditioning: Conditioning | None = None) -> Tensor:
         conditioning = conditioning or Conditioning()
         timestep = noise_level.float() * self.num_train_timesteps / 1000 - 1
-        embedding = self._embed(timestep, conditioning.vector)
+        embedding = self._embed(timestep, conditioning)
         height, width = x.shape[-2:]
         x = concat_spatial(2 * x - 1 if self.center_input_sample else x, conditioning.spatial, self.spatial_channels)
         h = self.conv_in(padded(x, self.multiple))
@@ -236,8 +240,10 @@ class UNet2D(nn.Module):
         h = self.conv_out(F.silu(self.conv_norm_out(h)))[..., :height, :width]
         return h / timestep[:, None, None, None] if self.time_embedding_type == "fourier" else h
 
-    def _embed(self, timestep: Tensor, vector: Tensor | None) -> Tensor:
-        embedding = self.time_embedding(self.time_proj(timestep))
+    def _embed(self, timestep: Tensor, told: Conditioning) -> Tensor:
+        embedding, vector = self.time_embedding(self.time_proj(timestep)), told.vector
+        if self.embed_scalars is not None and told.scalars is not None:
+            embedding = embedding + self.embed_scalars(told.scalars)
         if self.class_embedding is None or vector is None:
             return embedding
         given = self.time_proj(vector[:, 0]) if self.class_embed_type == "timestep" else vector

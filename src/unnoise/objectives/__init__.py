@@ -9,6 +9,7 @@ from unnoise.objectives.continuous_bound import ContinuousBound
 from unnoise.objectives.denoising import Denoising
 from unnoise.objectives.easy_consistency import EasyConsistency
 from unnoise.objectives.elbo import Elbo
+from unnoise.objectives.meanflow import MeanFlow, MeanFlowDistillation
 from unnoise.objectives.objective import Loss, Objective, Phase
 from unnoise.objectives.progressive import Progressive
 from unnoise.objectives.reconstruction import Reconstruction
@@ -29,6 +30,8 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "easy-consistency": EasyConsistency,
     "progressive": Progressive,
     "reflow": Reflow,
+    "meanflow": MeanFlow,
+    "meanflow-distillation": MeanFlowDistillation,
 }
 
 __all__ = [
@@ -43,6 +46,8 @@ __all__ = [
     "EasyConsistency",
     "Elbo",
     "Loss",
+    "MeanFlow",
+    "MeanFlowDistillation",
     "Objective",
     "Phase",
     "Progressive",

@@ -31,6 +31,8 @@ class AdversarialDiffusion(Distillation):
     the activations of images, R1 in that space.
     """
 
+    teaches_scales = False
+
     def __init__(
         self,
         model: Diffusion,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager
-from copy import deepcopy
 from functools import lru_cache
 
 import torch
@@ -13,9 +11,11 @@ from torch import Tensor, nn
 from unnoise.aliases import Conditions
 from unnoise.data.batch import Batch
 from unnoise.errors import UserError
-from unnoise.models.diffusion import CachedConditioning, Diffusion
+from unnoise.models.diffusion import Diffusion
+from unnoise.models.told import UNTOLD, Told
+from unnoise.objectives.distillation import frozen_copy, replayed, teaching
 from unnoise.objectives.objective import Loss, Objective
-from unnoise.process.denoiser import Denoiser
+from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.gaussian import per_row, perturb
 from unnoise.process.schedule import Schedule
 from unnoise.process.timesteps import LogNormalSigma, TimestepDistribution
@@ -61,7 +61,7 @@ class Consistency(Objective):
         self.timesteps = timesteps or LogNormalSigma(mean=-1.1, std=2.0)
         self._step = 0
         self._check_conditioned()
-        self._teacher = deepcopy(model).requires_grad_(False).eval() if teacher else None
+        self._teacher = frozen_copy(model) if teacher else None
 
     @property
     def model(self) -> Diffusion:
@@ -82,19 +82,20 @@ class Consistency(Objective):
         x_0 = self.model.encoded(batch)
         t, s = self.pair(noise.uniform(len(x_0)))
         eps = noise.normal(x_0)
-        x_t = perturb(schedule, x_0, eps, t)
+        told = self.told(len(x_0), noise)
+        drawn = Denoised(perturb(schedule, x_0, eps, t), x_0, eps, schedule=schedule, t=t)
         with torch.no_grad():
-            x_s = perturb(schedule, x_0, eps, s) if self._teacher is None else self._taught(x_t, t, s, cond)
-            with _replayed(x_t):
-                target = self.consistent(x_s, s, cond)
-        distances = pseudo_huber(self.consistent(x_t, t, cond), target)
+            x_s = self.neighbour(drawn, s, cond, told)
+            with replayed(x_s):
+                target = self.consistent(x_s, s, cond, told)
+        distances = pseudo_huber(self.consistent(drawn.x_t, t, cond, told), target)
         weights = (ratio(schedule, t) - ratio(schedule, s)) ** -self.gap_power
         total = (per_row(weights, distances) * distances).mean()
         return Loss(total, {"loss": total.detach(), "intervals": torch.tensor(float(self.count()))})
 
-    def consistent(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None) -> Tensor:
+    def consistent(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None, told: Told = UNTOLD) -> Tensor:
         """f(x_t, t) (B, C, H, W): where the path through x_t at time t (B,) ends; x_t itself at t = 0."""
-        x_0 = self.model(x_t, _inside(t, self.model.schedule.t_max), cond).x_0
+        x_0 = self.model(x_t, _inside(t, self.model.schedule.t_max), cond, told).x_0
         return torch.where(per_row(t, x_t) > 0, x_0, x_t)
 
     def count(self) -> int:
@@ -108,26 +109,33 @@ class Consistency(Objective):
         right = torch.searchsorted(rising, self.timesteps.quantile(self.model.schedule, u)).clamp(1, len(rising) - 1)
         return rising[right], rising[right - 1]
 
-    def _taught(self, x_t: Tensor, t: Tensor, s: Tensor, cond: Conditions | None) -> Tensor:
-        teacher = self._teacher
-        assert teacher is not None
-        if teacher.conditioner is None:
-            return flow_step(teacher, x_t, t, s)
-        teacher.conditioner.train(self.model.training)  # so that it drops the conditions that the student's drops
-        with _replayed(x_t):
-            return flow_step(CachedConditioning(teacher), x_t, t, s, cond)
+    def told(self, count: int, noise: Noise) -> Told:
+        """What the network is told of so many rows."""
+        return UNTOLD
+
+    def neighbour(self, drawn: Denoised, s: Tensor, cond: Conditions | None, told: Told) -> Tensor:
+        """x_s (B, C, H, W) on the path through the x_t of an image and a noise."""
+        if self._teacher is None:
+            return drawn.lerp(self.model.schedule.alpha(s), self.model.schedule.sigma(s))
+        assert drawn.t is not None
+        with teaching(self._teacher, self.model.training, drawn.x_t, told) as teacher:
+            return flow_step(teacher, drawn.x_t, drawn.t, s, cond)
 
     def _check_conditioned(self) -> None:
-        schedule, parametrization = self.model.schedule, self.model.parametrization
-        t = path(schedule, self.most_intervals)[1:]
-        a, b = parametrization.row(schedule, t)
-        sigma = schedule.sigma(t)
-        worst = float((sigma / (schedule.alpha(t) * b - sigma * a)).abs().nan_to_num(math.inf).max())
-        if worst > AMPLIFIED:
-            raise UserError(
-                f"{type(parametrization).__name__} on {schedule} enlarges the network's errors {worst:.0f} times in "
-                "x_0, too much for a consistency model; use a model with parametrization v, edm or x0"
-            )
+        check_enlargement(self.model, path(self.model.schedule, self.most_intervals)[1:])
+
+
+def check_enlargement(model: Diffusion, t: Tensor) -> None:
+    """Raises UserError where errors of the network's answer are enlarged beyond use in x_0 at a time of t (N,)."""
+    schedule, parametrization = model.schedule, model.parametrization
+    a, b = parametrization.row(schedule, t)
+    sigma = schedule.sigma(t)
+    worst = float((sigma / (schedule.alpha(t) * b - sigma * a)).abs().nan_to_num(math.inf).max())
+    if worst > AMPLIFIED:
+        raise UserError(
+            f"{type(parametrization).__name__} on {schedule} enlarges the network's errors {worst:.0f} times in "
+            "x_0, too much for a model that draws in one call; use a model with parametrization v, edm or x0"
+        )
 
 
 def flow_step(denoiser: Denoiser, x_t: Tensor, t: Tensor, s: Tensor, cond: Conditions | None = None) -> Tensor:
@@ -169,8 +177,3 @@ def ratio(schedule: Schedule, t: Tensor) -> Tensor:
 def _inside(t: Tensor, otherwise: float) -> Tensor:
     """t, and another time where t = 0, at which networks are not asked: some are given log(sigma)."""
     return torch.where(t > 0, t, otherwise)
-
-
-def _replayed(like: Tensor) -> AbstractContextManager[None]:
-    """Within, dropout is the same as in what comes after: both ends of an interval are asked the same network."""
-    return torch.random.fork_rng([like.device] if like.is_cuda else [])

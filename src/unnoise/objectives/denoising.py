@@ -8,6 +8,7 @@ from torch import Tensor
 from unnoise.data.batch import Batch
 from unnoise.models.diffusion import Diffusion
 from unnoise.models.image_model import Conditions
+from unnoise.models.told import UNTOLD, Told
 from unnoise.objectives.continuous_bound import refuse_learned_schedule
 from unnoise.objectives.objective import Loss, Objective
 from unnoise.objectives.pairing import OPTIMAL_TRANSPORT, Pairing, optimal_pairing
@@ -55,16 +56,16 @@ class Denoising(Objective):
         """The eps (B, C, H, W) that x_0 is mixed with."""
         return optimal_pairing(x_0, noise.normal(x_0)) if self.pairing == OPTIMAL_TRANSPORT else noise.normal(x_0)
 
-    def loss_of(self, x_0: Tensor, eps: Tensor, t: Tensor, cond: Conditions | None) -> Loss:
+    def loss_of(self, x_0: Tensor, eps: Tensor, t: Tensor, cond: Conditions | None, told: Told = UNTOLD) -> Loss:
         """The weighted error on x_t = alpha_t x_0 + sigma_t eps, for times t (B,)."""
-        errors = self._squared_errors(x_0, eps, t, cond)
+        errors = self._squared_errors(x_0, eps, t, cond, told)
         total = (per_row(self._weights(t), errors) * errors).mean()
         return Loss(total, {"loss": total.detach()})
 
-    def _squared_errors(self, x_0: Tensor, eps: Tensor, t: Tensor, cond: Conditions | None) -> Tensor:
+    def _squared_errors(self, x_0: Tensor, eps: Tensor, t: Tensor, cond: Conditions | None, told: Told) -> Tensor:
         """The mean squared error of the target, per row (B,)."""
         schedule, parametrization = self.model.schedule, self.model.parametrization
-        output, _ = self.model.predict(perturb(schedule, x_0, eps, t), t, cond)
+        output, _ = self.model.predict(perturb(schedule, x_0, eps, t), t, cond, told)
         return (output.to(x_0.dtype) - parametrization.target(schedule, x_0, eps, t)).square().flatten(1).mean(1)
 
     def _weights(self, t: Tensor) -> Tensor:

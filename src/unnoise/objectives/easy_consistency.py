@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Conditions
 from unnoise.models.diffusion import Diffusion
+from unnoise.models.told import UNTOLD, Told
 from unnoise.objectives.consistency import Consistency, ratio
+from unnoise.objectives.distillation import frozen_copy, teaching, told_scales
+from unnoise.process.denoiser import Denoised
 from unnoise.process.timesteps import TimestepDistribution
 from unnoise.registry import Amount, Positive
+from unnoise.seeding import Noise
 
 CURVE, KNEE = 8.0, 1.0
 """k and b of n(rho) = 1 + k sigmoid(-b rho)."""
@@ -21,7 +28,11 @@ class EasyConsistency(Consistency):
     a is 1 in the first of `stages` equal parts of the training and grows by one in each. In the first, s is 0 wherever
     noise is weak: the objective is that of a diffusion model, with which it begins, and f turns into the map to the end
     of the path as the intervals tighten. timesteps: by default log rho ~ N(-1.1, 2^2). gap_power: as of Consistency.
+    Of a model that is told the guidance scale w, the path is the guided one of the run that the training starts from:
+    (x_0, eps) + (w - 1) (D(x_t | cond) - D(x_t)) stand in place of x_0 and eps, whose mean is that of the guided model.
     """
+
+    teaches_scales = True
 
     def __init__(
         self,
@@ -31,12 +42,29 @@ class EasyConsistency(Consistency):
         timesteps: TimestepDistribution | None = None,
     ) -> None:
         super().__init__(model, gap_power=gap_power, timesteps=timesteps)
+        if model.guidance_range is not None:
+            self._teacher = frozen_copy(model)
         self.stages = stages
         self._stage = 1
 
     def before_step(self, step: int, progress: float = 0.0) -> None:
         super().before_step(step, progress)
         self._stage = 1 + min(int(progress * self.stages), self.stages - 1)
+
+    def told(self, count: int, noise: Noise) -> Told:
+        return told_scales(self.model, count, noise)
+
+    def neighbour(self, drawn: Denoised, s: Tensor, cond: Conditions | None, told: Told) -> Tensor:
+        schedule = self.model.schedule
+        if self._teacher is None:
+            return super().neighbour(drawn, s, cond, told)
+        assert drawn.t is not None
+        with teaching(self._teacher, self.model.training, drawn.x_t, told) as teacher:
+            guided = teacher(drawn.x_t, drawn.t, cond)
+        with teaching(self._teacher, self.model.training, drawn.x_t, UNTOLD) as teacher:
+            plain = teacher(drawn.x_t, drawn.t, cond)
+        x_0, eps = drawn.x_0 + guided.x_0 - plain.x_0, drawn.eps + guided.eps - plain.eps
+        return replace(drawn, x_0=x_0, eps=eps).lerp(schedule.alpha(s), schedule.sigma(s))
 
     def count(self) -> int:
         """2^a: about how many intervals a path has where noise is strong."""

@@ -33,9 +33,11 @@ class Objective(ABC):
     """Turns batches into losses for a model. One phase by default; a GAN has two.
 
     denoises: whether the network of a diffusion model learns the parametrization's target, at every noise level.
+    teaches_scales: whether a network that is told the scale of guidance learns what it means.
     """
 
     denoises: ClassVar[bool] = False
+    teaches_scales: ClassVar[bool] = False
 
     @property
     @abstractmethod

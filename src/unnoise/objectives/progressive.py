@@ -11,6 +11,7 @@ from unnoise.aliases import Conditions
 from unnoise.data.batch import Batch
 from unnoise.errors import UserError
 from unnoise.models.diffusion import Diffusion
+from unnoise.models.told import Told
 from unnoise.objectives.distillation import Distillation
 from unnoise.objectives.objective import Loss
 from unnoise.process.gaussian import per_row, perturb
@@ -62,17 +63,20 @@ class Progressive(Distillation):
         eps = noise.normal(x_0)
         # At t_max a model is asked about noise alone when it draws.
         drawn = torch.where(per_row(t, x_0) < schedule.t_max, perturb(schedule, x_0, eps, t), schedule.prior_std * eps)
-        target = self._two_steps(drawn, t, middle, s, cond)
-        errors = (self.model(drawn, t, cond).x_0 - target).square().flatten(1).mean(1)
+        told = self.told(len(x_0), noise)
+        target = self._two_steps(drawn, t, middle, s, cond, told)
+        errors = (self.model(drawn, t, cond, told).x_0 - target).square().flatten(1).mean(1)
         weights = schedule.log_snr(t).exp().clamp(min=1)
         total = (per_row(weights, errors) * errors).mean()
         return Loss(total, {"loss": total.detach(), "steps": torch.tensor(float(self.steps))})
 
     @torch.no_grad()
-    def _two_steps(self, x_t: Tensor, t: Tensor, middle: Tensor, s: Tensor, cond: Conditions | None) -> Tensor:
+    def _two_steps(
+        self, x_t: Tensor, t: Tensor, middle: Tensor, s: Tensor, cond: Conditions | None, told: Told
+    ) -> Tensor:
         """x-tilde (B, c, h, w): what x_0 has to be for one step from t to s to end where the teacher's two do."""
         schedule = self.model.schedule
-        with self.teaching(x_t, guided=int(self._stage.number) == 0) as teacher:
+        with self.teaching(x_t, told, guided=int(self._stage.number) == 0) as teacher:
             half = teacher(x_t, t, cond).lerp(schedule.alpha(middle), schedule.sigma(middle))
             x_s = teacher(half, middle, cond).lerp(schedule.alpha(s), schedule.sigma(s))
         return seen_at_once(schedule, x_t, x_s, t, s)

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from unnoise.aliases import Conditions
 from unnoise.data.batch import Batch
-from unnoise.guidance import ClassifierFree
-from unnoise.models.diffusion import Diffusion
+from unnoise.guidance import ClassifierFree, Clipped
+from unnoise.models.diffusion import CachedConditioning, Diffusion
+from unnoise.models.told import Told
 from unnoise.objectives.denoising import Denoising
 from unnoise.objectives.distillation import Distillation
 from unnoise.objectives.objective import Loss
@@ -49,16 +50,20 @@ class Reflow(Distillation):
     def loss(self, batch: Batch, noise: Noise) -> Loss:
         cond = self.model.conditions(batch)
         t = self.timesteps.quantile(self.model.schedule, noise.uniform(len(batch)))
-        if batch.noise is None or batch.latents is None:
-            eps = noise.normal(self.model.encoded(batch))
-            x_0 = drawn(self.teacher, eps, cond, self.guidance, self.draw_steps)
-        else:
-            x_0, eps = batch.latents, batch.noise
-        return self._denoising.loss_of(x_0, eps, t, cond)
+        if batch.noise is not None and batch.latents is not None:
+            told = Told(scale=self.guidance if batch.scale is None else batch.scale)
+            return self._denoising.loss_of(batch.latents, batch.noise, t, cond, told)
+        told, eps = self.told(len(batch), noise), noise.normal(self.model.encoded(batch))
+        x_0 = drawn(self.teacher, eps, cond, told.scale, self.draw_steps)
+        return self._denoising.loss_of(x_0, eps, t, cond, told)
 
 
 @torch.no_grad()
-def drawn(model: Diffusion, eps: Tensor, cond: Conditions | None, guidance: float, steps: int) -> Tensor:
-    """x_0 (B, c, h, w), as the model draws it from the noise eps (B, c, h, w) in so many steps of iPNDM."""
+def drawn(model: Diffusion, eps: Tensor, cond: Conditions | None, guidance: float | Tensor, steps: int) -> Tensor:
+    """x_0 (B, c, h, w), as the model draws it from the noise eps (B, c, h, w) in so many steps of iPNDM.
+
+    guidance: for all rows or for each (B,); the model is asked with the condition and without, and told nothing of it.
+    """
     sampler = IPNDM(steps=at_most_native(model.schedule, steps))
-    return sampler.run(model.guided(ClassifierFree(guidance)), model.schedule.prior_std * eps, cond=cond)
+    guided = ClassifierFree(guidance)(model if model.conditioner is None else CachedConditioning(model))
+    return sampler.run(Clipped(guided) if model.clip else guided, model.schedule.prior_std * eps, cond=cond)

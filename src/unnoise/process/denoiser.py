@@ -7,8 +7,8 @@ clipping and posterior sampling are Denoisers around Denoisers; samplers cannot 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, fields, replace
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -78,6 +78,23 @@ class Denoiser(Protocol):
     def __call__(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None) -> Denoised: ...
 
 
+@runtime_checkable
+class FlowMap(Protocol):
+    """A Denoiser that can be told where a step ends.
+
+    Told of s, it answers with the x_0 and eps for which alpha_s x_0 + sigma_s eps is where the flow leads from x_t, so
+    that eps - x_0 is the average velocity between the two on the straight clock u (Geng et al. 2025, equation 3; Boffi
+    et al. 2024). Not told, it answers for s = t: with the velocity of the flow itself.
+    """
+
+    def towards(self, s: Tensor) -> Denoiser: ...
+
+
+def towards(denoiser: Denoiser, s: Tensor) -> Denoiser:
+    """The denoiser, told that the step ends at time s () or (B,); one that cannot be told is as it was."""
+    return denoiser.towards(s) if isinstance(denoiser, FlowMap) else denoiser
+
+
 @dataclass(frozen=True)
 class Wrapped:
     """A Denoiser around another one, on its schedule."""
@@ -87,6 +104,13 @@ class Wrapped:
     @property
     def schedule(self) -> Schedule:
         return self.denoiser.schedule
+
+    def towards(self, s: Tensor) -> Denoiser:
+        """The same around denoisers that are told of s; itself where none of them can be told."""
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        told = {name: part.towards(s) for name, part in parts.items() if isinstance(part, FlowMap)}
+        changed = {name: part for name, part in told.items() if part is not parts[name]}
+        return replace(self, **changed) if changed else self
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,12 @@ class Schedule(ABC):
     def t(self, log_snr: Time, /) -> Tensor:
         """The time at which the log signal-to-noise ratio has the given value."""
 
+    def noise_share(self, t: Tensor, /) -> Tensor:
+        """u = sigma / (alpha + sigma): the time of the straight line x_t / (alpha + sigma) = (1 - u) x_0 + u eps, along
+        which the flow has the velocity eps - x_0 on every schedule."""
+        sigma = self.sigma(t)
+        return sigma / (self.alpha(t) + sigma)
+
     def network_time(self, t: Tensor, /) -> Tensor:
         """What a network is told of t, on a scale of 0 (a clean image) to 1000 (noise)."""
         return t * (1000 / self.t_max)

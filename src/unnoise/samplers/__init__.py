@@ -2,7 +2,7 @@
 
 from unnoise.registry import Table
 from unnoise.samplers.ancestral import DDIM, Ancestral
-from unnoise.samplers.fewstep import Renoise
+from unnoise.samplers.fewstep import FlowMap, Renoise
 from unnoise.samplers.grids import GRIDS
 from unnoise.samplers.inversion import interpolate, invert, slerp
 from unnoise.samplers.learned import Learned
@@ -28,6 +28,7 @@ SAMPLERS: Table[type[Sampler]] = Table(
         "langevin": Langevin,
         "rk45": RK45,
         "renoise": Renoise,
+        "flow-map": FlowMap,
     },
 )
 
@@ -41,6 +42,7 @@ __all__ = [
     "Ancestral",
     "DPMSolver",
     "Euler",
+    "FlowMap",
     "Heun",
     "Langevin",
     "Learned",

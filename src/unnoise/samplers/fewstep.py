@@ -1,4 +1,4 @@
-"""Sampling in a few steps, from models that see the end of the path from anywhere on it."""
+"""Sampling in a few steps, from models that see the end of the path, or of a step, from anywhere on it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from unnoise.aliases import Conditions, State
 from unnoise.errors import UserError
-from unnoise.process.denoiser import Denoiser
+from unnoise.process.denoiser import Denoiser, towards
 from unnoise.process.level import mix
 from unnoise.process.schedule_base import Schedule
 from unnoise.registry import Many
@@ -58,3 +58,27 @@ class Renoise(Sampler):
             return Step(denoised.x_0, denoised, None)
         there = denoiser.schedule.at(s)
         return Step(mix(there.alpha, denoised.x_0, there.sigma, noise.normal(x)), denoised, None)
+
+
+@dataclass(frozen=True)
+class FlowMap(Sampler):
+    """x_s = alpha_s x_0 + sigma_s eps with the model's answer for the step from t to s, which is where the flow leads
+    in any number of steps where the model is exact (Geng et al. 2025, algorithm 2; Boffi et al. 2024).
+
+    A model that cannot be told of s answers for s = t, which makes this DDIM.
+    """
+
+    steps: Many = 1
+
+    def step(
+        self,
+        denoiser: Denoiser,
+        x: Tensor,
+        t: Tensor,
+        s: Tensor,
+        state: State,
+        noise: Noise,
+        cond: Conditions | None = None,
+    ) -> Step:
+        denoised, there = towards(denoiser, s)(x, t, cond), denoiser.schedule.at(s)
+        return Step(mix(there.alpha, denoised.x_0, there.sigma, denoised.eps), denoised, None)

@@ -22,9 +22,8 @@ def straightness(denoiser: Denoiser, x_T: Tensor, cond: Conditions | None = None
     schedule = denoiser.schedule
     sampler = DDIM(steps=at_most_native(schedule, steps), grid="trailing")
     t = sampler.times(schedule)
-    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
-    u = (sigma / (alpha + sigma)).tolist()
+    u = schedule.noise_share(t).tolist()
     points = list(sampler.stream(denoiser, x_T, cond=cond))
-    chord = (x_T / float(alpha[0] + sigma[0]) - points[-1].x) / u[0]
+    chord = (x_T / float(schedule.alpha(t[0]) + schedule.sigma(t[0])) - points[-1].x) / u[0]
     bends = [(chord - (point.denoised.eps - point.denoised.x_0)).square().mean() for point in points]
     return sum(float(bend) * (a - b) / u[0] for bend, a, b in zip(bends, u, u[1:], strict=False))

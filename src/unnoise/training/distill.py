@@ -58,7 +58,7 @@ def distill(
     found = {} if timed is None else timed(base, folder, limit["train.minutes"], device)
     chosen = {**chosen_method.changes, **found, **limit, **given}
     made = train(base.config["source"], out=folder, seed=seed, overrides=chosen, start=base.folder, device=device)
-    if chosen_method.flow and made.summary is not None:
+    if chosen_method.straightens and made.summary is not None:
         paths = {"teacher": _straightness(base, device), "student": _straightness(made, device)}
         made.summary["straightness"] = paths
     return made

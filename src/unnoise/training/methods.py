@@ -19,12 +19,14 @@ class Method:
         about: what it does, in one sentence.
         changes: what it changes in the teacher's configuration, by dotted keys.
         flow: whether its students are probability flows still, which solvers, inversion and other methods can take.
+        straightens: whether the flow is to become straighter.
         timed: what else it changes, by the teacher, the student's folder, the minutes (0: no limit) and the device.
     """
 
     about: str
     changes: Spec
     flow: bool = False
+    straightens: bool = False
     timed: Callable[[Run, Path, float, str | None], Spec] | None = None
 
     @property
@@ -62,6 +64,21 @@ METHODS: dict[str, Method] = {
             "train.precision": "fp32",  # what neighbouring times differ by is lost in bf16
         },
     ),
+    "meanflow": Method(
+        "the average velocity of the teacher's flow between any two times, by its derivative along the path",
+        {
+            "objective.kind": "meanflow-distillation",
+            "model.flow_map": True,
+            "sampler.kind": "flow-map",
+            "sampler.steps": 1,
+            "train.optimizer": "adamw",
+            "train.learning_rate": 3e-4,
+            "train.warmup": 20,
+            "train.precision": "fp32",  # a derivative is lost in bf16
+            "train.compile": "off",  # compiled blocks have no forward-mode derivative
+        },
+        flow=True,
+    ),
     "progressive": Method(
         "one step of DDIM in place of two of the teacher, again and again",
         {
@@ -74,6 +91,7 @@ METHODS: dict[str, Method] = {
         "a flow trained again on the pairs of noise and image that the teacher joins, which is straighter",
         {"objective.kind": "reflow", "data.flip": False, "sampler.kind": "ddim", "sampler.steps": 4},
         flow=True,
+        straightens=True,
         timed=affordable_pairs,
     ),
 }

@@ -39,13 +39,15 @@ def with_pairs(objective: Reflow, base: Run, images: Images, seed: int, device: 
     rows = np.random.default_rng(fold(seed)).integers(0, len(images), objective.pairs)
     chosen = replace(images.subset(rows), latents=None)
     key = [base.weights()["checkpoint"], images.fingerprint, seed, objective.pairs, objective.guidance]
-    digest = hashlib.sha256(json.dumps([*key, objective.draw_steps]).encode()).hexdigest()[:32]
+    told = [] if objective.model.guidance_range is None else [list(objective.model.guidance_range)]
+    digest = hashlib.sha256(json.dumps([*key, objective.draw_steps, *told]).encode()).hexdigest()[:32]
     file = cache_folder() / "pairs" / f"{digest}.bin"
     pairs = read_tensors(file)
     if pairs is None:
         pairs = _pairs(objective, base, chosen, seed, device)
         write_tensors(file, pairs)
-    return replace(chosen, latents=pairs["x_0"].numpy(), noise=pairs["eps"].numpy())
+    scale = pairs["scale"].numpy() if "scale" in pairs else None
+    return replace(chosen, latents=pairs["x_0"].numpy(), noise=pairs["eps"].numpy(), scale=scale)
 
 
 def affordable_pairs(base: Run, folder: Path, minutes: float, device: str | None) -> Spec:
@@ -70,13 +72,16 @@ def _pairs(objective: Reflow, base: Run, images: Images, seed: int, device: str)
     teacher = base.load(device)
     assert isinstance(teacher, Diffusion)
     like = torch.empty(ROWS, *teacher.codec.latent_shape, device=device)
-    noises, ends = [], []
+    noises, ends, scales = [], [], []
     with progress_bar() as progress:
         starts = progress.track(range(0, len(images), ROWS), description="drawing pairs of noise and image (once)")
         for start in starts:
             rows = range(start, min(start + ROWS, len(images)))
-            eps = SeededNoise([fold(seed, row) for row in rows]).normal(like[: len(rows)])
+            draws = SeededNoise([fold(seed, row) for row in rows])
+            eps, told = draws.normal(like[: len(rows)]), objective.told(len(rows), draws)
             cond = teacher.conditions(images.batch(rows, device))
             noises.append(eps.cpu())
-            ends.append(drawn(teacher, eps, cond, objective.guidance, objective.draw_steps).cpu())
-    return {"x_0": torch.cat(ends), "eps": torch.cat(noises)}
+            ends.append(drawn(teacher, eps, cond, told.scale, objective.draw_steps).cpu())
+            if isinstance(told.scale, Tensor):
+                scales.append(told.scale.float())
+    return {"x_0": torch.cat(ends), "eps": torch.cat(noises), **({"scale": torch.cat(scales)} if scales else {})}

@@ -45,5 +45,5 @@ def split_batch(batch: Batch, sizes: list[int]) -> list[Batch]:
 def rows_of(batch: Batch, rows: slice) -> Batch:
     """Some rows of a batch, with their conditions and latents."""
     cond = {name: value[rows] for name, value in batch.cond.items()}
-    latents, noise = (None if made is None else made[rows] for made in (batch.latents, batch.noise))
-    return Batch(batch.image[rows], cond, latents, noise)
+    made = (None if part is None else part[rows] for part in (batch.latents, batch.noise, batch.scale))
+    return Batch(batch.image[rows], cond, *made)

@@ -156,6 +156,8 @@ def saved_bytes(trainer: Trainer, batch: Batch, precision: str) -> int:
     saved: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
+        if tensor._is_zerotensor():  # of forward-mode derivatives: it has no storage
+            return tensor
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in weights:
             saved[storage.data_ptr()] = storage.nbytes()
