@@ -121,6 +121,7 @@ def test_what_does_not_fit_is_said_with_what_would(value: object, hint: object, 
 
 ODD = ("abc", -1, 0, 1.5, float("nan"), True, [], ["a"], {}, None, [1, 2, 3], [-1, -1])
 SMALL = {"unet": {"channels": 8, "blocks": 1, "multipliers": [1, 2]}, "dit": {"dim": 32, "depth": 1, "heads": 2}}
+SMALL["dit2d"] = {"num_attention_heads": 2, "attention_head_dim": 8, "num_layers": 1}
 SMALL["linear-attention-unet"] = {"dim": 8, "multipliers": [1]}
 SMALL["unet2d"] = {"block_out_channels": [32], "down_block_types": ["DownBlock2D"], "up_block_types": ["UpBlock2D"]}
 TABLES: dict[str, Mapping[str, type]] = {

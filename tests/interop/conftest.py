@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+from unnoise.interop.new_run import new_run
 from unnoise.models import Diffusion
+from unnoise.models.assembly import build_model
 from unnoise.runs.run import Run
 
 Saved = Callable[..., Path]
@@ -42,3 +44,14 @@ def diffusion(run: Run) -> Diffusion:
     model = run.load("cpu")
     assert isinstance(model, Diffusion)
     return model
+
+
+def our_run(tmp_path: Path, network: dict[str, Any], **parts: Any) -> Run:
+    """An untrained run with weights that are nowhere zero."""
+    model = {"kind": "diffusion", "network": network, **parts}
+    classes = [f"class {index}" for index in range(4)] if "class" in str(parts.get("conditioner")) else []
+    found = {"shape": (3, 16, 16), "classes": classes, "sampler": {"kind": "ddim", "steps": 5}}
+    from .topologies import randomised
+
+    built = randomised(build_model(model, (3, 16, 16), len(classes)))
+    return new_run(tmp_path / "ours", model, built.state_dict(), **found)

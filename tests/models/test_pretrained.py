@@ -13,10 +13,11 @@ import torch
 from safetensors.torch import save_file
 
 import unnoise
+from unnoise.errors import UserError
 from unnoise.metrics.restoration import psnr
 from unnoise.models import Diffusion
 from unnoise.models.codec import AUTOENCODERS
-from unnoise.models.pretrained import TAESD, AutoencoderKL, PretrainedAutoencoder
+from unnoise.models.pretrained import TAESD, VQ, AutoencoderKL, PretrainedAutoencoder
 from unnoise.models.pretrained_files import OLD_ATTENTION, read_pretrained
 from unnoise.registry import lookup
 from unnoise.sources import open_source
@@ -67,6 +68,35 @@ def test_autoencoder_kl_is_that_of_diffusers(options: dict[str, Any], tmp_path: 
         torch.testing.assert_close(ours.encode(x), z, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(ours.decode(z, clamp=False), theirs.decode(z).sample, atol=1e-5, rtol=1e-5)
     assert ours.latent_shape == tuple(z.shape[1:])
+
+
+@pytest.mark.parametrize("options", [{}, {"vq_embed_dim": 5, "mid_block_add_attention": False}], ids=["vq", "narrow"])
+def test_vq_is_that_of_diffusers(options: dict[str, Any], tmp_path: Path, diffusers: Any) -> None:
+    torch.manual_seed(0)
+    theirs = diffusers.VQModel(**SMALL, **BLOCKS, num_vq_embeddings=7, **options).eval()
+    torch.nn.init.normal_(theirs.quantize.embedding.weight)
+    theirs.save_pretrained(tmp_path)
+    ours, x = opened(tmp_path, (3, 16, 24)), images(2, 3, 16, 24)
+    assert isinstance(ours, VQ)
+    with torch.no_grad():
+        z = theirs.encode(x).latents
+        torch.testing.assert_close(ours.encode(x), z, atol=1e-5, rtol=1e-5)
+        z = z + torch.randn(z.shape, generator=torch.Generator().manual_seed(1))
+        assert len(ours.quantised(z).flatten(2).transpose(1, 2).flatten(0, 1).unique(dim=0)) > 3
+        torch.testing.assert_close(ours.decode(z, clamp=False), theirs.decode(z).sample, atol=1e-5, rtol=1e-5)
+    assert ours.latent_shape == tuple(z.shape[1:])
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [({"norm_type": "spatial"}, "norm_type is 'spatial'"), ({"out_channels": 1}, "other numbers of channels")],
+)
+def test_other_codebooks_are_refused(change: dict[str, Any], reason: str, tmp_path: Path, diffusers: Any) -> None:
+    diffusers.VQModel(**SMALL, **BLOCKS).save_pretrained(tmp_path)
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    with pytest.raises(UserError, match=reason):
+        read_pretrained(tmp_path)
 
 
 def test_taesd_is_that_of_diffusers(tmp_path: Path, diffusers: Any) -> None:
@@ -142,7 +172,10 @@ def test_a_run_keeps_its_codec_when_the_published_folder_is_gone(tmp_path: Path)
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"_class_name": "VQModel"}, "holds a VQModel"),
+        (
+            {"_class_name": "AutoencoderDC"},
+            "holds a AutoencoderDC; diffusers folders of kind AutoencoderKL and VQModel",
+        ),
         ({"down_block_types": ["AttnDownEncoderBlock2D"]}, "AttnDownEncoderBlock2D"),
         ({"block_out_channels": [10**6]}, "at least 1 and at most 4096"),
     ],

@@ -21,6 +21,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "dit": {"dim": 12, "depth": 1},
     "unet2d": {"block_out_channels": [16, 16, 16], "norm_num_groups": 4},
     "linear-attention-unet": {"dim": 8, "multipliers": [1]},
+    "dit2d": {"num_attention_heads": 2, "attention_head_dim": 4, "num_layers": 2},
 }
 STUDENT = {"flow_map": True, "guidance_range": [1, 4]}
 X = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))

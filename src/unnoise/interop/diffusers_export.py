@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
 from unnoise.aliases import Record
-from unnoise.errors import NotApplicable
 from unnoise.files import claim, json_text, new_folder
+from unnoise.interop.diffusers_component import LIBRARIES, component
 from unnoise.interop.diffusers_scheduler import scheduler_config
-from unnoise.interop.diffusers_unet import folded_table, unet_config
 from unnoise.interop.diffusers_vae import vae_files
 from unnoise.interop.options import ExportOptions
 from unnoise.interop.sidecar import Sidecar, write_sidecar
-from unnoise.interop.unet_as_unet2d import as_unet2d
-from unnoise.models import Diffusion
-from unnoise.networks import UNet2D
-from unnoise.networks.conditioning import ClassConditioner, VectorConditioner
 from unnoise.runs.run import Run
 
 VERSION = "0.35.0"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
-Files = tuple[dict[str, Any], dict[str, Tensor]]
-"""A config.json, and the weights beside it."""
 
 
 def export_diffusers(run: Run, out: Path, *, overwrite: bool = False, options: ExportOptions | None = None) -> Record:
     """Writes a run as a pipeline of diffusers: DDPMPipeline, or LDMPipeline where it works in latents.
+
+    The network is a UNet2DModel where that is the same function, and else `diffusers_network.UnnoiseNetwork`.
 
     Args:
         run: a diffusion run.
@@ -39,7 +32,7 @@ def export_diffusers(run: Run, out: Path, *, overwrite: bool = False, options: E
         options: nothing but the defaults: a pipeline is told its steps and its guidance when it is called.
 
     Returns:
-        run, out, pipeline, parameters.
+        run, out, pipeline, network (its class there), needs (only where that is a class of ours), parameters.
 
     Raises:
         NotApplicable: for what diffusers has no class for, saying what.
@@ -49,8 +42,7 @@ def export_diffusers(run: Run, out: Path, *, overwrite: bool = False, options: E
     claim(out, overwrite=overwrite, inputs=[run.folder])
     model = run.diffusion("exporting to diffusers", "cpu")
     model.scalars.refuse("a pipeline of diffusers")
-    network = as_unet2d(model)
-    config, weights = _network(model, network)
+    unet = component(model, len(run.classes))
     variance = str(run.config.get("sampler", {}).get("variance", "beta-tilde"))
     scheduler = scheduler_config(
         model.schedule,
@@ -61,49 +53,28 @@ def export_diffusers(run: Run, out: Path, *, overwrite: bool = False, options: E
     autoencoder = vae_files(model)
     pipeline = "DDPMPipeline" if autoencoder is None else "LDMPipeline"
     with new_folder(out) as partial:
-        _write(partial / "unet", config, weights)
+        _write(partial / "unet", unet.config, unet.weights)
         if autoencoder is not None:
             _write(partial / "vqvae", *autoencoder)
         (partial / "scheduler").mkdir()
         _write_json(partial / "scheduler" / "scheduler_config.json", scheduler)
-        _write_json(partial / "model_index.json", _index(pipeline))
-        has_classes = config["num_class_embeds"] is not None
-        write_sidecar(partial, Sidecar(run.classes, has_classes, run.config.get("sampler")))
+        _write_json(partial / "model_index.json", _index(pipeline, unet.kind))
+        write_sidecar(partial, Sidecar(run.classes, unet.has_classes, run.config.get("sampler")))
     return {
         "run": str(run.folder),
         "out": str(out),
         "pipeline": pipeline,
-        "parameters": sum(value.numel() for value in weights.values()),
+        "network": unet.kind,
+        **({} if unet.why is None else {"needs": f"import {LIBRARIES[unet.kind]} before from_pretrained: {unet.why}"}),
+        "parameters": sum(value.numel() for value in unet.weights.values()),
     }
 
 
-def _network(model: Diffusion, network: UNet2D) -> Files:
-    weights = dict(network.state_dict())
-    conditioner = model.conditioner
-    if network.spatial_channels:
-        raise NotApplicable("diffusers' UNet2DModel takes no spatial conditioning, which this run has")
-    if conditioner is None:
-        return unet_config(network, 0), weights
-    if isinstance(conditioner, ClassConditioner):
-        table = folded_table(network, conditioner.table.weight)
-        own = {name: value for name, value in weights.items() if not name.startswith("class_embedding.")}
-        return unet_config(network, len(table)), {**own, "class_embedding.weight": table}
-    if isinstance(conditioner, VectorConditioner) and network.class_embed_type != "linear" and _hands_on(conditioner):
-        return unet_config(network, 0), weights
-    raise NotApplicable(f"diffusers' UNet2DModel has no counterpart of the conditions {', '.join(conditioner.names)}")
-
-
-def _hands_on(conditioner: VectorConditioner) -> bool:
-    """Whether the conditioner gives the network the vector as it is."""
-    weight, bias = conditioner.project.weight, conditioner.project.bias
-    return torch.equal(weight, torch.eye(len(weight)).to(weight)) and not bias.any()
-
-
-def _index(pipeline: str) -> Record:
-    parts = {"unet": "UNet2DModel", "scheduler": "DDPMScheduler"}
+def _index(pipeline: str, network: str) -> Record:
+    parts = {"unet": network, "scheduler": "DDPMScheduler"}
     if pipeline == "LDMPipeline":
-        parts = {"unet": "UNet2DModel", "scheduler": "DDIMScheduler", "vqvae": "AutoencoderKL"}
-    named = {name: ["diffusers", cls] for name, cls in parts.items()}
+        parts = {"unet": network, "scheduler": "DDIMScheduler", "vqvae": "AutoencoderKL"}
+    named = {name: [LIBRARIES.get(cls, "diffusers"), cls] for name, cls in parts.items()}
     return {"_class_name": pipeline, "_diffusers_version": VERSION, **named}
 
 

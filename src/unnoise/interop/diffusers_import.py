@@ -8,7 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from unnoise.aliases import Spec
 from unnoise.errors import UserError
+from unnoise.interop.diffusers_dit import read_dit, without_tables
 from unnoise.interop.diffusers_scheduler import read_scheduler
 from unnoise.interop.diffusers_unet import Described, read_unet, without_classes
 from unnoise.interop.new_run import new_run
@@ -23,7 +25,10 @@ from unnoise.registry import spec_of
 from unnoise.runs.run import Run
 
 INDEX, CONFIG, SCHEDULER = "model_index.json", "config.json", "scheduler_config.json"
+UNET, TRANSFORMER = "unet", "transformer"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
+SCALE = 0.18215
+"""Of latents, where the configuration of an autoencoder says nothing."""
 AUTOENCODERS = ("vae", "vqvae")
 """The folders in which pipelines keep the autoencoder of a latent diffusion."""
 
@@ -32,8 +37,8 @@ def import_diffusers(folder: str | Path, out: str | Path, *, source: str = "", s
     """A run with the network, the schedule and the weights of a pipeline's folder.
 
     Args:
-        folder: what `save_pretrained` of a pipeline with a UNet2DModel wrote: model_index.json, unet/, scheduler/, and
-            vae/ or vqvae/ where it works in latents.
+        folder: what `save_pretrained` of a pipeline with a UNet2DModel or a DiTTransformer2DModel wrote:
+            model_index.json, unet/ or transformer/, scheduler/, and vae/ or vqvae/ where it works in latents.
         out: the run's folder.
         source: the images that the model was trained on: what `evaluate` measures against unless it is given others.
         size: the side of the images, where the network's configuration does not say.
@@ -42,11 +47,13 @@ def import_diffusers(folder: str | Path, out: str | Path, *, source: str = "", s
         UserError: for what has no counterpart, saying what, and for files that are missing or damaged.
     """
     folder = Path(folder)
-    read_json(folder / INDEX)
-    sidecar = read_sidecar(folder)
-    unet = read_unet(read_json(folder / "unet" / CONFIG), str(folder / "unet" / CONFIG))
+    index = read_json(folder / INDEX)
+    unet = _network(folder)
+    sidecar = _labels(index, unet.conditions.rows) if unet.is_dit else read_sidecar(folder)
     scheduler = folder / "scheduler" / SCHEDULER
     process = read_scheduler(read_json(scheduler), str(scheduler))
+    if unet.is_dit:  # whose scheduler does not say what its answers hold
+        process = process._replace(learned_variance=unet.outputs == 2 * unet.shape[0])
     if unet.outputs != unet.shape[0] * (2 if process.learned_variance else 1):
         raise UserError(f"{folder}: the network answers {unet.outputs} channels to {unet.shape[0]}, which is not read")
     latent = _sized(unet.shape, size, folder)
@@ -69,6 +76,21 @@ def import_diffusers(folder: str | Path, out: str | Path, *, source: str = "", s
     return new_run(Path(out), model, weights, shape=shape, classes=classes, sampler=sampler, source=source)
 
 
+def _network(folder: Path) -> Described:
+    """What the network is: a UNet2DModel in unet/, or a DiTTransformer2DModel in transformer/."""
+    if (folder / TRANSFORMER).is_dir():
+        return read_dit(read_json(folder / TRANSFORMER / CONFIG), str(folder / TRANSFORMER / CONFIG))
+    return read_unet(read_json(folder / UNET / CONFIG), str(folder / UNET / CONFIG))
+
+
+def _labels(index: Spec, rows: int) -> Sidecar:
+    """The names of the classes that a pipeline's model_index.json gives, by their numbers."""
+    given = index.get("id2label")
+    if not isinstance(given, dict):
+        return Sidecar(no_class=True)
+    return Sidecar([str(given.get(str(number), number)) for number in range(rows - 1)], no_class=True)
+
+
 def _sized(shape: tuple[int, int, int], size: int | None, folder: Path) -> tuple[int, int, int]:
     channels, height, width = shape
     if height and width:
@@ -87,7 +109,10 @@ def _timesteps(unet: Described, steps: int, folder: Path) -> int:
 
 
 def _network_weights(folder: Path, unet: Described) -> tuple[dict[str, Tensor], Tensor | None]:
-    weights = dict(renamed(*item) for item in read_weights(folder / "unet" / WEIGHTS).items())
+    if unet.is_dit:
+        file = folder / TRANSFORMER / WEIGHTS
+        return without_tables(read_weights(file), unet.spec["num_layers"], str(file))
+    weights = dict(renamed(*item) for item in read_weights(folder / UNET / WEIGHTS).items())
     return without_classes(weights, unet.conditions)
 
 
@@ -102,7 +127,7 @@ def _codec(folder: Path, latent: tuple[int, int, int]) -> tuple[Part, tuple[int,
     spec, tensors = pretrained
     factor = 2 ** (len(spec["widths"]) - 1)
     weights = {f"codec.network.{name}": value for name, value in tensors.items()}
-    weights["codec.scale"] = torch.tensor(float(config.get("scaling_factor") or 1.0))
+    weights["codec.scale"] = torch.tensor(float(config.get("scaling_factor", SCALE) or 1.0))
     shift = float(config.get("shift_factor") or 0.0)
     weights["codec.shift"] = torch.full((latent[0], 1, 1), shift)
     shape = spec["channels"], factor * latent[1], factor * latent[2]
@@ -110,11 +135,11 @@ def _codec(folder: Path, latent: tuple[int, int, int]) -> tuple[Part, tuple[int,
 
 
 def _conditioner(unet: Described, table: Tensor | None, sidecar: Sidecar, network: Mapping[str, Tensor]) -> Classes:
-    width = len(network["time_embedding.linear_2.bias"])
     if unet.conditions.kind == "classes":
         assert table is not None
         return classes_of(table, no_class=sidecar.no_class, names=sidecar.classes)
     if unet.conditions.kind:
+        width = len(network["time_embedding.linear_2.bias"])
         return Classes(_vector(width if unet.conditions.kind == "identity" else 1), ())
     return Classes(NOTHING, ())
 

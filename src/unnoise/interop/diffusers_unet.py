@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from unnoise.aliases import Record, Spec
-from unnoise.errors import NotApplicable, UserError
+from unnoise.errors import UserError
 from unnoise.networks import UNet2D
 from unnoise.networks.unet2d import DOWN_BLOCKS, UP_BLOCKS
 from unnoise.registry import check_keys, describe
 
 KIND = "UNet2DModel"
 OURS_ALONE = (
-    *("image_size", "vector_dim", "spatial_channels", "token_dim", "class_embed_type"),
+    *("image_size", "vector_dim", "spatial_channels", "token_dim", "scalars", "class_embed_type"),
     *("attention_heads", "time_features_dim"),
 )
 SHARED = tuple(option.name for option in describe(UNet2D) if option.name not in OURS_ALONE)
@@ -51,6 +51,10 @@ class Described(NamedTuple):
     shape: tuple[int, int, int]
     outputs: int
     conditions: Conditions
+
+    @property
+    def is_dit(self) -> bool:
+        return self.spec["kind"] == "dit2d"
 
 
 def read_unet(config: Spec, where: str) -> Described:
@@ -129,20 +133,16 @@ def _conditions(config: Spec, where: str) -> Conditions:
     return Conditions("classes", count)
 
 
-def unet_config(network: UNet2D, classes: int) -> Record:
-    """The config.json of a network; classes: rows of its class embedding, 0 for none of that kind.
+def unet_config(network: UNet2D, *, classes: int = 0, takes_vectors: bool = False) -> Record:
+    """The config.json of a network that `why_no_unet2d` has no reason against.
 
-    Raises:
-        NotApplicable: for options that UNet2DModel does not have.
+    Args:
+        network: it.
+        classes: rows of its class embedding, 0 for none.
+        takes_vectors: whether what it is told are vectors, or times, in place of classes.
     """
     height, width = network.image_size
-    if network.time_features_dim not in (None, network.block_out_channels[0]):
-        raise NotApplicable(
-            f"diffusers' UNet2DModel has time features as wide as its first level, {network.block_out_channels[0]}; "
-            f"this network's have {network.time_features_dim}"
-        )
     shared = {name: getattr(network, name) for name in SHARED}
-    kind = network.class_embed_type if network.vector_dim and not classes else None
     return {
         "_class_name": KIND,
         "_diffusers_version": "0.35.0",
@@ -150,7 +150,7 @@ def unet_config(network: UNet2D, classes: int) -> Record:
         "attention_head_dim": _head_dim(network),
         "mid_block_type": None if network.mid_block_type == "none" else network.mid_block_type,
         "sample_size": height if height == width else [height, width],
-        "class_embed_type": kind,
+        "class_embed_type": network.class_embed_type if takes_vectors else None,
         "num_class_embeds": classes or None,
     }
 
@@ -159,13 +159,7 @@ def _head_dim(network: UNet2D) -> int | None:
     """Channels of an attention head, which diffusers has one number of for all widths."""
     if network.attention_heads is None:
         return network.attention_head_dim
-    widths = sorted({*network.attended})
-    if len(widths) > 1:
-        raise NotApplicable(
-            f"diffusers' UNet2DModel has attention heads of one width, and this network has {network.attention_heads} "
-            f"of them at {', '.join(map(str, widths))} channels"
-        )
-    return widths[0] // network.attention_heads if widths else None
+    return network.attended[0] // network.attention_heads if network.attended else None
 
 
 def without_classes(weights: Mapping[str, Tensor], conditions: Conditions) -> tuple[dict[str, Tensor], Tensor | None]:
@@ -175,8 +169,8 @@ def without_classes(weights: Mapping[str, Tensor], conditions: Conditions) -> tu
     return rest, table
 
 
-def folded_table(network: UNet2D, table: Tensor) -> Tensor:
-    """What the embeddings (classes, vector_dim) add to the time embedding: (classes, width)."""
+def folded_table(network: UNet2D, vectors: Tensor) -> Tensor:
+    """What vectors (N, vector_dim) add to the time embedding: (N, width)."""
     assert network.class_embedding is not None
     with torch.no_grad():
-        return network.class_embedding(table)
+        return network.class_embedding(vectors)

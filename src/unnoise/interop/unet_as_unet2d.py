@@ -9,7 +9,6 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from unnoise.errors import NotApplicable
 from unnoise.models import Diffusion
 from unnoise.networks import UNet, UNet2D
 from unnoise.networks.unet import attended_levels
@@ -28,54 +27,46 @@ NATIVE = 1000
 """Only with so many steps is our noise level, 0 to 1000, their timestep and one."""
 
 
-def as_unet2d(model: Diffusion) -> UNet2D:
-    """The network of a model as a `UNet2D`: itself, or a U-Net that is written as one.
+def as_unet2d(network: UNet | UNet2D) -> UNet2D:
+    """The network as a `UNet2D`: itself, or a U-Net that is written as one, where `why_no_unet2d` has no reason."""
+    return network if isinstance(network, UNet2D) else _translated(network)
 
-    Raises:
-        NotApplicable: for other networks, and for a U-Net with parts that a UNet2DModel cannot have.
-    """
-    network = model.network
+
+def why_no_unet2d(model: Diffusion) -> str | None:
+    """What keeps diffusers' UNet2DModel from being the network of a model; None where nothing does."""
+    network, steps = model.network, model.schedule.grid
     if isinstance(network, UNet2D):
-        _check_timesteps(network, model)
-        return network
+        return _why_not_as_it_is(network, None if steps is None else len(steps))
     if not isinstance(network, UNet):
-        raise NotApplicable(
-            f"diffusers' UNet2DModel has no counterpart of a {type(network).__name__}; train with the recipe "
-            "ddpm-diffusers, or --set model.network.kind=unet2d"
-        )
-    if reason := _why_not(network, model):
-        raise NotApplicable(
-            f"this U-Net is none that diffusers' UNet2DModel can be: {reason}; train with the recipe "
-            "ddpm-diffusers, or --set model.network.kind=unet2d"
-        )
-    return _translated(network)
+        return f"it has no counterpart of a {type(network).__name__}"
+    return _why_not_translated(network, None if steps is None else len(steps))
 
 
-def _check_timesteps(network: UNet2D, model: Diffusion) -> None:
-    steps = model.schedule.grid
-    if steps is not None and len(steps) != network.num_train_timesteps:
-        raise NotApplicable(
-            f"diffusers hands a network the timesteps 0 to {len(steps) - 1}, and this one was trained with "
-            f"{network.num_train_timesteps} of them: train with --set model.network.num_train_timesteps={len(steps)}"
-        )
+def _why_not_as_it_is(network: UNet2D, steps: int | None) -> str | None:
+    widths = sorted({*network.attended})
+    if steps is not None and steps != network.num_train_timesteps:
+        return f"the schedule has {steps} steps, and the network was made for {network.num_train_timesteps}"
+    if network.time_features_dim not in (None, network.block_out_channels[0]):
+        return f"its time features are {network.time_features_dim} wide, and not as wide as the first level"
+    if network.attention_heads is not None and len(widths) > 1:
+        return f"it has {network.attention_heads} heads at {', '.join(map(str, widths))} channels, not of one width"
+    return None
 
 
-def _why_not(network: UNet, model: Diffusion) -> str | None:
+def _why_not_translated(network: UNet, steps: int | None) -> str | None:
     groups = sorted({module.num_groups for module in network.modules() if isinstance(module, nn.GroupNorm)})
-    steps = model.schedule.grid
-    if len(groups) > 1:
-        return f"its norms have {', '.join(map(str, groups))} groups, where there is one number for all"
-    if network.heads != 1:
-        return f"it has {network.heads} heads at every width, where heads are of one width"
-    if network.time_features != "sinusoidal" or network.channels % 2:
-        return "its time features are not the sinusoidal ones of an even width"
-    if network.token_dim:
-        return "it has cross-attention"
-    return (
-        None
-        if steps is not None and len(steps) == NATIVE
-        else f"its schedule has not the {NATIVE} steps that this needs"
-    )
+    reasons = {
+        f"it sees patches of {network.patch} pixels a side": network.patch != 1,
+        "it sees Fourier features of the pixels": bool(network.fourier),
+        f"its norms have {', '.join(map(str, groups))} groups, where there is one number for all": len(groups) > 1,
+        f"it has {network.heads} heads at every width, where heads are of one width": network.heads != 1,
+        "its time features are not the sinusoidal ones of an even width": (
+            network.time_features != "sinusoidal" or network.channels % 2 != 0
+        ),
+        "it has cross-attention": network.token_dim != 0,
+        f"its schedule has not the {NATIVE} steps that this needs": steps != NATIVE,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)
 
 
 def _translated(network: UNet) -> UNet2D:

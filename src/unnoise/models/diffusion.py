@@ -423,5 +423,5 @@ def _check_told(network: nn.Module, scalars: Scalars) -> None:
     if scalars.count and getattr(network, "scalars", 0) != scalars.count:
         raise UserError(
             f"the network {type(network).__name__} takes no conditioning.scalars, which say where a step ends or how "
-            "strong guidance is; unet, dit, unet2d and linear-attention-unet do"
+            "strong guidance is; unet, dit, unet2d, dit2d and linear-attention-unet do"
         )

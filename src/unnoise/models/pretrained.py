@@ -1,4 +1,4 @@
-"""Published autoencoders as codecs: diffusers' AutoencoderKL, and TAESD. They are used, not trained."""
+"""Published autoencoders as codecs: diffusers' AutoencoderKL and VQModel, and TAESD. They are used, not trained."""
 
 from __future__ import annotations
 
@@ -70,9 +70,7 @@ class AutoencoderKL(PretrainedAutoencoder):
         quantised: bool = True,
     ) -> None:
         super().__init__(shape, channels, latent, 2 ** (len(widths) - 1))
-        uneven = [width for width in widths if width % groups]
-        if uneven:
-            raise UserError(f"{groups} groups do not divide the {uneven[0]} channels of a level of this autoencoder")
+        _check_groups(widths, groups)
         self.widths, self.blocks, self.groups = widths, blocks, groups
         self.attention, self.quantised = attention, quantised
         self.encoder = KLEncoder(channels, 2 * latent, widths, blocks, groups, attention)
@@ -85,6 +83,56 @@ class AutoencoderKL(PretrainedAutoencoder):
 
     def decoded(self, z: Tensor) -> Tensor:
         return self.decoder(self.post_quant_conv(z)).float()
+
+
+class VQ(PretrainedAutoencoder):
+    """The first stage of latent diffusion with a codebook (Esser et al. 2021; Rombach et al. 2022): latents are what is
+    quantised, and decoding takes the nearest entry at each position.
+
+    latent: channels of an entry; inner: of the encoder's answer; entries: of the codebook. The others are as in
+    `AutoencoderKL`.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        *,
+        channels: int = 3,
+        latent: int = 3,
+        inner: int = 3,
+        entries: int = 256,
+        widths: tuple[int, ...] = (64,),
+        blocks: int = 1,
+        groups: int = 32,
+        attention: bool = True,
+    ) -> None:
+        super().__init__(shape, channels, latent, 2 ** (len(widths) - 1))
+        _check_groups(widths, groups)
+        self.inner, self.entries, self.widths = inner, entries, widths
+        self.blocks, self.groups, self.attention = blocks, groups, attention
+        self.encoder = KLEncoder(channels, inner, widths, blocks, groups, attention)
+        self.decoder = KLDecoder(channels, inner, widths, blocks, groups, attention)
+        self.quant_conv, self.post_quant_conv = nn.Conv2d(inner, latent, 1), nn.Conv2d(latent, inner, 1)
+        self.quantize = nn.ModuleDict({"embedding": nn.Embedding(entries, latent)})
+
+    def encode(self, image: Tensor) -> Tensor:
+        return self.quant_conv(self.encoder(image)).float()
+
+    def quantised(self, z: Tensor) -> Tensor:
+        """The nearest entry of the codebook at each position of z (B, latent, h, w)."""
+        entries = self.quantize["embedding"].weight
+        at = z.permute(0, 2, 3, 1)
+        distance = entries.square().sum(1) - 2 * at @ entries.mT  # but for z^2, which is the same for all
+        return entries[distance.argmin(-1)].permute(0, 3, 1, 2)
+
+    def decoded(self, z: Tensor) -> Tensor:
+        return self.decoder(self.post_quant_conv(self.quantised(z))).float()
+
+
+def _check_groups(widths: tuple[int, ...], groups: int) -> None:
+    uneven = [width for width in widths if width % groups]
+    if uneven:
+        raise UserError(f"{groups} groups do not divide the {uneven[0]} channels of a level of this autoencoder")
 
 
 class TAESD(PretrainedAutoencoder):
@@ -103,4 +151,4 @@ class TAESD(PretrainedAutoencoder):
         return 2 * self.decoder(z).float() - 1
 
 
-PRETRAINED: dict[str, type[Any]] = {"autoencoderkl": AutoencoderKL, "taesd": TAESD}
+PRETRAINED: dict[str, type[Any]] = {"autoencoderkl": AutoencoderKL, "vq": VQ, "taesd": TAESD}

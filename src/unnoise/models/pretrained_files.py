@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from torch import Tensor
 
-from unnoise.aliases import Record
+from unnoise.aliases import Record, Spec
 from unnoise.errors import UserError
 from unnoise.io.json_file import read_json
 from unnoise.models.tensor_files import read_torch, read_weights, state_dict, whole
@@ -30,7 +30,12 @@ DEFAULTS: Record = {
     "use_quant_conv": True,
 }
 """What diffusers takes where a config says nothing."""
+VQ_DEFAULTS: Record = {**DEFAULTS, "latent_channels": 3, "num_vq_embeddings": 256, "vq_embed_dim": None}
 TYPES: Record = {name: bool if isinstance(value, bool) else Width for name, value in DEFAULTS.items()}
+TYPES |= {"num_vq_embeddings": Annotated[int, Bounds(1, 2**20)], "vq_embed_dim": Width | None}
+ONLY: Record = {"act_fn": "silu", "norm_type": "group"}
+"""Options with one value that is read."""
+CLASSES: Record = {"AutoencoderKL": DEFAULTS, "VQModel": VQ_DEFAULTS}
 OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 OLD_NAME = re.compile(rf"(\.attentions\.\d+)\.({'|'.join(OLD_ATTENTION)})\.")
 LAYER = re.compile(r"(\d{1,4})\.weight")
@@ -50,9 +55,10 @@ def read_pretrained(folder: Path) -> Found | None:
 
 def _diffusers(folder: Path) -> Found:
     config = read_json(folder / "config.json")
-    kind = config.get("_class_name")
-    if kind != "AutoencoderKL":
-        raise UserError(f"{folder} holds a {kind}; diffusers folders of kind AutoencoderKL can be a codec")
+    kind = str(config.get("_class_name"))
+    if kind not in CLASSES:
+        raise UserError(f"{folder} holds a {kind}; diffusers folders of kind {' and '.join(CLASSES)} can be a codec")
+    _check_options(config, folder)
     for key, known in BLOCKS.items():
         others = set(map(str, fitted(config.get(key, []), list, f"{key} in {folder}"))) - {known}
         if others:
@@ -63,19 +69,36 @@ def _diffusers(folder: Path) -> Found:
     file = _weights_file(folder, WEIGHTS)
     if file is None:
         raise UserError(f"{folder} has no {WEIGHTS}.safetensors")
-    given = {**DEFAULTS, **{key: value for key, value in config.items() if key in DEFAULTS}}
-    chosen = {key: fitted(given[key], hint, f"{key} in {folder}") for key, hint in TYPES.items()}
+    defaults = CLASSES[kind]
+    given = {**defaults, **{key: value for key, value in config.items() if key in defaults}}
+    chosen = {key: fitted(value, TYPES[key], f"{key} in {folder}") for key, value in given.items()}
     spec = {
-        "kind": "autoencoderkl",
         "channels": chosen["in_channels"],
-        "latent": chosen["latent_channels"],
         "widths": widths,
         "blocks": chosen["layers_per_block"],
         "groups": chosen["norm_num_groups"],
         "attention": chosen["mid_block_add_attention"],
-        "quantised": chosen["use_quant_conv"],
+        **(_vq(chosen) if kind == "VQModel" else _kl(chosen)),
     }
     return spec, dict(renamed(name, value) for name, value in _tensors(file).items())
+
+
+def _kl(chosen: Record) -> Record:
+    return {"kind": "autoencoderkl", "latent": chosen["latent_channels"], "quantised": chosen["use_quant_conv"]}
+
+
+def _vq(chosen: Record) -> Record:
+    inner = chosen["latent_channels"]
+    entry = chosen["vq_embed_dim"] or inner
+    return {"kind": "vq", "latent": entry, "inner": inner, "entries": chosen["num_vq_embeddings"]}
+
+
+def _check_options(config: Spec, folder: Path) -> None:
+    for key, value in ONLY.items():
+        if config.get(key, value) != value:
+            raise UserError(f"{folder}: {key} is {config[key]!r}; only {value!r} is read")
+    if config.get("out_channels", config.get("in_channels", 3)) != config.get("in_channels", 3):
+        raise UserError(f"{folder}: its images have other numbers of channels than those that it is given")
 
 
 def renamed(name: str, value: Tensor) -> tuple[str, Tensor]:
