@@ -35,7 +35,7 @@ def build(network: str, **options: Any) -> Diffusion:
         "network": {"kind": network, **NETWORKS[network]},
         "schedule": "cosine",
         "parametrization": "v",
-        "conditioner": {"kind": "class", "dropout": 0.0},
+        "conditioner": {"kind": "class", "dim": 16, "dropout": 0.0},
         **options,
     }
     made = build_model(spec, (1, 8, 8), 2)

@@ -36,8 +36,9 @@ class DiT2D(nn.Module):
 
     Unlike in `DiT` every block has a time embedding and a class embedding of its own: a vector of the conditioning
     (B, num_layers dim) holds what is added in each block, one after the other; dim is num_attention_heads
-    attention_head_dim. The last layer has the first block's. The noise level t of 0 to 1000 becomes
-    the timestep t num_train_timesteps / 1000 - 1. scalars: how many numbers conditioning.scalars has. Sizes that the patches do not divide are padded and cropped inside.
+    attention_head_dim. The last layer has the first block's. The noise level t of 0 to 1000 becomes the timestep
+    t num_train_timesteps / 1000 - 1. Sizes that the patches do not divide are padded and cropped inside. scalars: how
+    many numbers conditioning.scalars has, which all blocks are told alike.
 
     Raises:
         UserError: for a dim that 4 does not divide, and for another width of the vector.
