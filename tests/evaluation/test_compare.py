@@ -5,8 +5,10 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import unnoise
 from unnoise.data import image_grid, save_png, to_uint8
@@ -63,6 +65,22 @@ def test_the_page_is_whole_in_one_file_and_reads_on_light_and_dark(compared: dic
     assert "Nearest training images" in page
     assert "<h3>real images</h3>" in page
     assert "<th>FD (pixels)</th>" in page
+
+
+def test_one_picture_shows_the_same_seeds_of_every_row_and_of_each_run_by_itself(compared: dict, run: Path) -> None:
+    """2 and 5 steps, the run's own number, and the images: four strips, of which the third is drawn for this alone."""
+    with Image.open(compared["picture"]) as file:
+        picture = np.asarray(file.convert("RGB")).astype(int)
+    sampler = Run.open(run).sampler()
+    assert sampler is not None
+    assert sampler.steps not in (2, 5)
+    own = unnoise.load(run, "cpu").sample(range(12), sampler=sampler)  # type: ignore[call-arg]
+    strip = np.asarray(image_grid(own, columns=12).convert("RGB")).astype(int)
+    high, wide = strip.shape[:2]
+    assert picture.shape[0] == 4 * high
+    assert np.abs(picture[2 * high : 3 * high, -wide:] - strip).max() <= 1
+    assert all((picture[row * high : (row + 1) * high, :-wide] < 128).any() for row in range(4))  # its label
+    assert Path(compared["report"]).read_text().count('alt="The same seeds in every row"') == 1
 
 
 def test_compare_begins_with_its_plan_and_draws_no_more_than_time_allows(

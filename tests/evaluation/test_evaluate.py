@@ -10,6 +10,7 @@ from PIL import Image
 import unnoise
 from unnoise.evaluation import evaluate
 from unnoise.evaluation.metrics.frechet import fid_name
+from unnoise.evaluation.summary import lines_of
 from unnoise.metrics.restoration import EXACT
 from unnoise.sources import open_source
 
@@ -45,6 +46,31 @@ def test_every_number_says_how_it_was_made(run: Path) -> None:
     assert low < result["fid"] < high
     saved = [json.loads(file.read_text()) for file in (run / "evaluations").glob("*fid-recall*.json")]
     assert [one["checkpoint"] for one in saved] == [result["checkpoint"]]
+
+
+def test_what_was_measured_is_on_the_run_s_page_and_stays_there_when_it_trains_on(tmp_path: Path) -> None:
+    def page() -> str:
+        return (tmp_path / "run" / "index.html").read_text()
+
+    tiny = {"model.network.channels": 8, "model.network.multipliers": [1], "model.network.attention": []}
+    tiny |= {"model.schedule.T": 20, "sampler.steps": 2, "train.batch_size": 4, "train.samples": 4, "data.limit": 32}
+    train = {"out": tmp_path / "run", "overrides": tiny, "device": "cpu"}
+    unnoise.train("digits", "ddpm-digits", steps=1, **train)
+    assert "<h2>Measured</h2>" not in page()
+    before = page()
+    first = evaluate(tmp_path / "run", metrics=("fid",), features="pixels", n=20, device="cpu")
+    assert f"<dd>{lines_of(first)[1][1]}</dd>" in page()
+    assert "<dd>20; " in page()
+    assert page().startswith(before[: before.index("<!-- measured -->")])
+    second = evaluate(tmp_path / "run", metrics=("fid",), features="pixels", n=21, device="cpu")
+    assert 0 < page().index("<dd>21; ") < page().index("<dd>20; "), "the newest first"
+    unnoise.train("digits", "ddpm-digits", steps=2, **train)
+    assert "step of 2</dt><dd>2<" in page()
+    for result in (first, second):
+        assert f"<dd>{lines_of(result)[1][1]}</dd>" in page()
+    (tmp_path / "run" / "index.html").unlink()
+    evaluate(tmp_path / "run", metrics=("fid",), features="pixels", n=20, device="cpu")
+    assert not (tmp_path / "run" / "index.html").exists()
 
 
 def test_only_the_literatures_features_may_be_called_fid() -> None:

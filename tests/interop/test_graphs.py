@@ -32,7 +32,13 @@ from .topologies import randomised
 pytestmark = pytest.mark.filterwarnings("ignore")
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "deploy" / "sample_onnx.py"
 TINY = {"kind": "unet", "channels": 8, "multipliers": [1], "blocks": 1, "attention": []}
-CLASSES = {"conditioner": {"kind": "class", "dim": 8}}
+AUTO = {
+    "network": {**TINY, "patch": 2, "time_injection": "adagn"},
+    "schedule": {"kind": "cosine-betas"},
+    "parametrization": "x0",
+    "conditioner": {"kind": "combined", "dropout": 0.0, "parts": {"class": {"dim": 8}, "augment": {"features": 8}}},
+}
+"""What the recipe `auto` trains on a small set with classes."""
 
 
 def a_run(folder: Path, sampler: dict[str, Any] | None = None, **parts: Any) -> Run:
@@ -45,9 +51,9 @@ def a_run(folder: Path, sampler: dict[str, Any] | None = None, **parts: Any) -> 
 
 @pytest.fixture(scope="module")
 def exported(onnxruntime: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path, dict[str, Any]]:
-    """A class-conditional run with guidance and a multistep solver in its graph: exporting takes seconds, so once."""
+    """A run of `auto` with classes, guidance and a multistep solver in its graph: exporting takes seconds, so once."""
     folder = tmp_path_factory.mktemp("graphs")
-    run = a_run(folder / "run", **CLASSES)
+    run = a_run(folder / "run", **AUTO)
     options = ExportOptions("dpm-solver++@6", GuidanceOptions(guidance=2.0, interval=(0.1, 5.0)))
     return run, folder / "onnx", export_run(run, "onnx", folder / "onnx", options=options)
 

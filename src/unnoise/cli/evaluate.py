@@ -32,7 +32,7 @@ def evaluate(
 ) -> None:
     """Measure a run, or images that are already there; every number says how it was made.
 
-    A run keeps the result in its evaluations folder.
+    A run keeps the result in its evaluations folder and shows it on its page, index.html.
 
     Args:
         target: The folder of a run, or a source of images.

@@ -13,11 +13,12 @@ from unnoise.aliases import Record
 from unnoise.errors import UserError
 from unnoise.evaluation.context import Context, Settings
 from unnoise.evaluation.entry import Result
+from unnoise.evaluation.keeping import keep
 from unnoise.evaluation.metrics import Metric, find_metrics
 from unnoise.evaluation.moments import Drawing, measure_against, read_moments
 from unnoise.evaluation.plan import MOST, announce, plan_samples
 from unnoise.evaluation.target import Source, Target, as_levels, open_target
-from unnoise.files import finite, json_text, write_atomic
+from unnoise.files import finite
 from unnoise.models import ImageModel
 from unnoise.registry import lookup
 from unnoise.runs.data import open_data, open_test_split
@@ -48,7 +49,8 @@ def evaluate(
     value_range: str | None = None,
     aspect: str | None = None,
 ) -> Result:
-    """Measures a run, a model or a source of images; a run keeps the result in its evaluations folder.
+    """Measures a run, a model or a source of images; a run keeps the result in its evaluations folder, and shows it on
+    its page.
 
     Several processes share the drawing, the features and the network's part of likelihoods, and each gets all of them:
     the numbers are those of one process.
@@ -113,10 +115,9 @@ def evaluate(
 
 
 def kept(result: Result, target: Target, metrics: Sequence[str]) -> Result:
-    """The result, which a run also keeps in its evaluations folder."""
+    """The result, which a run also keeps."""
     if target.run is not None and join().is_first:
-        name = f"{_name(result, metrics)}.json"
-        write_atomic(target.run.folder / "evaluations" / name, json_text(result, indent=1))
+        keep(target.run, _name(result, metrics), result)
     return result
 
 

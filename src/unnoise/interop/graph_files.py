@@ -27,6 +27,7 @@ from unnoise.interop.graphs import (
     SamplerGraph,
     autoencoder_graphs,
     example_conditions,
+    with_plain_names,
 )
 from unnoise.interop.options import ExportOptions
 from unnoise.interop.solver_table import solver_table
@@ -86,8 +87,9 @@ def export_graphs(run: Run, out: Path, writer: Writer, options: ExportOptions, *
     with new_folder(out) as partial, quiet(), torch.no_grad():
         for name, graph in found.graphs.items():
             file = partial / f"{name}.{writer.suffix}"
+            answered = _answered(graph)
             written = writer.write(graph, file, {**metadata, "graph": _described(graph)})
-            differences[file.name] = _difference(graph, written, name)
+            differences[file.name] = _difference(answered, written, name)
         content = {**metadata, "graphs": {name: _described(graph) for name, graph in found.graphs.items()}}
         (partial / FILE).write_text(json_text(content, indent=1), encoding="utf-8")
     return {"run": str(run.folder), "out": str(out), "files": differences, **metadata}
@@ -113,6 +115,7 @@ def graphs_of(run: Run, options: ExportOptions) -> Graphs:
     table = solver_table(sampler, model.schedule)
     guidance = options.guidance.for_model(model, conditions or None)
     scales = tuple(_scale(guidance, model.schedule, t) for t in table.times)
+    model = with_plain_names(model)
     spec = {name: value for name, value in model_spec(model).items() if name in SHARED}
     latent = model.codec.latent_shape
     names = tuple(conditions)
@@ -166,14 +169,25 @@ def _described(graph: Graph) -> Record:
     return {"inputs": list(graph.inputs), "outputs": list(graph.outputs), "about": graph.about}
 
 
-def _difference(graph: Graph, written: Written, name: str) -> float:
-    """The largest, of numbers drawn for the inputs."""
+class Answered(NamedTuple):
+    """Numbers drawn for the inputs of a graph, and what the run makes of them."""
+
+    inputs: dict[str, Tensor]
+    outputs: tuple[Tensor, ...]
+
+
+def _answered(graph: Graph) -> Answered:
+    """Computed before the graph is traced, so that what a schedule computes once and keeps is no tensor of a trace."""
     inputs = {key: _drawn(value, key) for key, value in graph.inputs.items()}
     if "t" in inputs:
         inputs["t"] = graph.inputs["t"][:1] * torch.linspace(0.1, 1.9, CHECKED)
-    expected = graph.module(*inputs.values())
-    expected = (expected,) if isinstance(expected, Tensor) else expected
-    found = written.call(inputs)
+    found = graph.module(*inputs.values())
+    return Answered(inputs, (found,) if isinstance(found, Tensor) else found)
+
+
+def _difference(answered: Answered, written: Written, name: str) -> float:
+    """The largest between what was written and the run, of the run's largest answer."""
+    expected, found = answered.outputs, written.call(answered.inputs)
     scale = max(1.0, *(float(value.abs().max()) for value in expected))
     difference = max(float((a - b).abs().max()) for a, b in zip(found, expected, strict=True)) / scale
     if not difference <= FARTHEST:

@@ -12,6 +12,8 @@ from unnoise.errors import NotApplicable
 from unnoise.interop.solver_table import SolverTable
 from unnoise.models import Diffusion
 from unnoise.models.image_model import CanReconstruct, CanSample, ImageModel
+from unnoise.networks.combined import Combined
+from unnoise.networks.conditioner import Conditioner
 
 EXAMPLES = 2
 """Images of the example that a graph is traced with; its batch size is free."""
@@ -73,6 +75,16 @@ def example_conditions(model: Diffusion) -> dict[str, Tensor]:
             f"a graph takes labels and vectors as conditions, and this run takes {', '.join(model.condition_names)}"
         )
     return {name: made[name]() for name in model.condition_names}
+
+
+def with_plain_names(model: Diffusion) -> Diffusion:
+    """The model, whose combined conditions are called so that a program can speak of them: `class` is a word of Python,
+    and torch's exporters write every module's name into source."""
+    combined = model.conditioner
+    if isinstance(combined, Combined):
+        parts = {f"of_{name}": part for name, part in combined.parts.items() if isinstance(part, Conditioner)}
+        model.conditioner = Combined(parts, combined.dropout).eval()
+    return model
 
 
 class DenoiserGraph(nn.Module):

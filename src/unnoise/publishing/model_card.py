@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ from jinja2 import Environment, StrictUndefined
 
 import unnoise
 from unnoise.aliases import Record
+from unnoise.evaluation.keeping import results_of
 from unnoise.evaluation.metrics import METRICS
 from unnoise.files import json_text
 from unnoise.runs.checkpoint import to_load
@@ -50,8 +50,7 @@ def numbers_of(run: Run) -> list[Number]:
     """Every number that was measured of the run's newest weights, the latest of each metric."""
     step = run.weights()["step"]
     found: dict[str, Number] = {}
-    for file in sorted((run.folder / "evaluations").glob("*.json"), key=lambda file: file.stat().st_mtime):
-        result = json.loads(file.read_text(encoding="utf-8"))
+    for result in results_of(run):
         if result.get("step") == step:
             found.update((number.key, number) for number in _numbers(result))
     return list(found.values())

@@ -11,9 +11,8 @@ from unnoise.progress import printable
 from unnoise.runs.html import render
 from unnoise.runs.run import Run, is_run
 from unnoise.training.log import TrainLog
-from unnoise.training.page_content import Standing, content
+from unnoise.training.page_content import PAGE, Standing, content
 
-PAGE = "index.html"
 EVERY = 20.0
 """Seconds after which a page is out of date though nothing was saved or drawn."""
 FRACTION = 0.01

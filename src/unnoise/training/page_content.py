@@ -17,7 +17,9 @@ from unnoise.runs.pictures import COPIES, REAL_IMAGES, SAMPLES, drawn
 from unnoise.runs.run import CHECKPOINTS, Run
 from unnoise.training.guard import ending
 from unnoise.training.page_charts import charts
+from unnoise.training.page_measured import measured_part
 
+PAGE = "index.html"
 EARLIER = 6
 """Grids that are shown beside the newest."""
 WARNINGS = 12
@@ -73,6 +75,7 @@ def content(run: Run, standing: Standing) -> Record:
         "charts": charts(lines),
         "facts": _facts(run),
         "config": to_toml(run.config),
+        "measured": measured_part(run.folder / PAGE),
         "checkpoints": _checkpoints(run.folder, standing.best),
         "commands": run.next_commands(),
         "small": max(run.shape[1:]) <= SMALL,

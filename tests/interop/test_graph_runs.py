@@ -1,0 +1,92 @@
+"""Runs of every kind as ONNX: onnxruntime draws, from the noise of a seed, the image that the run draws of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from unnoise.guidance import ClassifierFree
+from unnoise.interop.diffusers_import import import_diffusers
+from unnoise.interop.formats import export_run
+from unnoise.interop.options import ExportOptions
+from unnoise.runs.config import read_recipe
+from unnoise.runs.run import Run
+from unnoise.sampling.guidance_options import GuidanceOptions
+from unnoise.seeding import SeededNoise
+
+from .conftest import Saved, diffusion, our_run
+from .topologies import ATTENDED
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+AUTO = read_recipe("auto")["model"]
+SIZES = {"channels": 8, "multipliers": [1], "blocks": 1, "patch": 2, "attention": []}
+TINY = {"kind": "unet", "channels": 8, "multipliers": [1], "blocks": 1, "attention": []}
+CLASSES = {"kind": "class", "dim": 8}
+AUGMENT = {"kind": "augment", "features": 8}
+KL = {"kind": "autoencoderkl", "latent": 4, "widths": [4, 4], "blocks": 1, "groups": 2}
+VAE = {"kind": "vae", "latent": 2, "channels": 4, "multipliers": [1], "blocks": 1, "spatial": True}
+
+RUNS: dict[str, dict[str, Any]] = {
+    "auto": {**AUTO, "network": {**AUTO["network"], **SIZES}, "conditioner": AUGMENT},
+    "auto-classes": {
+        **AUTO,
+        "network": {**AUTO["network"], **SIZES},
+        "conditioner": {"kind": "combined", "dropout": 0.0, "parts": {"class": {"dim": 8}, "augment": {"features": 8}}},
+    },
+    "dit": {"network": {"kind": "dit", "dim": 12, "depth": 1, "heads": 2, "patch": 4}, "conditioner": CLASSES},
+    "latents-kl": {"network": TINY, "clip": False, "codec": {"kind": "latents", "autoencoder": KL}},
+    "latents-vae": {"network": TINY, "clip": False, "codec": {"kind": "latents", "autoencoder": VAE}},
+}
+
+
+def exported(run: Run, out: Path, steps: int = 3) -> dict[str, Any]:
+    """What the command answers; guided where there is a class to be guided by."""
+    is_guided = "label" in diffusion(run).condition_names
+    guidance = GuidanceOptions(guidance=2.0) if is_guided else GuidanceOptions()
+    return export_run(run, "onnx", out, options=ExportOptions(f"ddim@{steps}", guidance))
+
+
+def compare(run: Run, folder: Path, onnxruntime: ModuleType, steps: int = 3) -> None:
+    """The sampler's graph with the noise of three seeds, against the run's own images of these seeds."""
+    model, seeds = diffusion(run), (3, 11, 12)
+    like = torch.empty(len(seeds), *model.codec.latent_shape)
+    given = {"noise": SeededNoise(seeds).normal(like).numpy()}
+    label: Tensor | None = None
+    if "label" in model.condition_names:
+        label = torch.tensor([2, 0, 1])
+        given["label"] = label.numpy()
+    (found,) = onnxruntime.InferenceSession(str(folder / "sampler.onnx")).run(None, given)
+    guidance = None if label is None else ClassifierFree(2.0)
+    expected = model.sample(seeds, None if label is None else {"label": label}, f"ddim@{steps}", guidance)
+    assert expected.shape[1:] == model.shape
+    assert expected.std() > 0.05
+    torch.testing.assert_close(torch.from_numpy(found), expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_s_graphs_answer_as_it_does(name: str, onnxruntime: ModuleType, tmp_path: Path) -> None:
+    run = our_run(tmp_path, **RUNS[name])
+    result = exported(run, tmp_path / "onnx")
+    both_ways = {"encoder.onnx", "decoder.onnx"} if name.startswith("latents") else set()
+    assert set(result["files"]) == {"denoiser.onnx", "sampler.onnx", *both_ways}
+    assert all(difference < 1e-5 for difference in result["files"].values())
+    compare(run, tmp_path / "onnx", onnxruntime)
+
+
+def test_an_imported_unet2dmodel_is_a_graph(saved: Saved, onnxruntime: ModuleType, tmp_path: Path) -> None:
+    run = import_diffusers(saved(num_class_embeds=3, **ATTENDED), tmp_path / "run")
+    result = exported(run, tmp_path / "onnx")
+    assert all(difference < 1e-5 for difference in result["files"].values())
+    compare(run, tmp_path / "onnx", onnxruntime)
+
+
+def test_runs_of_one_schedule_are_exported_one_after_the_other(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        run = our_run(tmp_path / name, **RUNS["auto"])
+        result = export_run(run, "torch", tmp_path / name / "out", options=ExportOptions("ddim@3"))
+        assert all(difference < 1e-5 for difference in result["files"].values())
