@@ -173,7 +173,7 @@ class Diffusion(ImageModel, CanDenoise):
         )
 
     def spec(self) -> Record:
-        parts = {
+        parts: Record = {
             name: spec_of(table, getattr(self, name), without=FOUND.get(name, ())) for name, table in PARTS.items()
         }
         if self.conditioner is not None:

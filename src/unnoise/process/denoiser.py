@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -105,7 +105,7 @@ class Wrapped:
     def schedule(self) -> Schedule:
         return self.denoiser.schedule
 
-    def towards(self, s: Tensor) -> Denoiser:
+    def towards(self, s: Tensor) -> Self:
         """The same around denoisers that are told of s; itself where none of them can be told."""
         parts = {field.name: getattr(self, field.name) for field in fields(self)}
         told = {name: part.towards(s) for name, part in parts.items() if isinstance(part, FlowMap)}
