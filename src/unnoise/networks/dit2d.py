@@ -111,7 +111,9 @@ class DiT2D(nn.Module):
     def _told(self, conditioning: Conditioning) -> list[Tensor | None]:
         """What is added to the embedding of the time in each block."""
         vector, scalars = conditioning.vector, conditioning.scalars
-        told = [None] * self.num_layers if vector is None else list(vector.chunk(self.num_layers, dim=1))
+        told: list[Tensor | None] = [None] * self.num_layers
+        if vector is not None:
+            told = list(vector.chunk(self.num_layers, dim=1))
         if self.embed_scalars is None or scalars is None:
             return told
         further = self.embed_scalars(scalars)

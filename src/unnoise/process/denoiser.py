@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -105,12 +105,12 @@ class Wrapped:
     def schedule(self) -> Schedule:
         return self.denoiser.schedule
 
-    def towards(self, s: Tensor) -> Self:
+    def towards(self, s: Tensor) -> Denoiser:
         """The same around denoisers that are told of s; itself where none of them can be told."""
         parts = {field.name: getattr(self, field.name) for field in fields(self)}
         told = {name: part.towards(s) for name, part in parts.items() if isinstance(part, FlowMap)}
         changed = {name: part for name, part in told.items() if part is not parts[name]}
-        return replace(self, **changed) if changed else self
+        return cast(Denoiser, replace(self, **changed) if changed else self)
 
 
 @dataclass(frozen=True)
