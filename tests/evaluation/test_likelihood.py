@@ -10,6 +10,9 @@ from scipy.stats import norm
 
 from unnoise.evaluation import evaluate, score
 from unnoise.evaluation.likelihood import auroc
+from unnoise.metrics.bound import variational_bound
+from unnoise.runs.run import Run
+from unnoise.sources import open_source
 
 
 def test_bits_per_dim_come_term_by_term_with_their_conditions(run: Path) -> None:
@@ -43,6 +46,19 @@ def test_a_sampled_bound_agrees_with_the_whole_one_and_says_that_it_was_sampled(
     assert sampled["likelihood"]["times_per_image"] == 10
     gap = abs(whole["bits_per_dim"]["total"] - sampled["bits_per_dim"]["total"])
     assert gap < 4 * sampled["bits_per_dim"]["stderr"]
+
+
+def test_the_variance_that_is_asked_for_is_that_of_the_bound(run: Path) -> None:
+    model = Run.open(run).load("cpu")
+    x_0 = open_source("digits", split="test", progress=False).batch(range(20)).image
+    for variance in ("beta", "beta-tilde"):
+        found = evaluate(run, metrics=("bpd",), n=20, sampler=f"ddpm@5:variance={variance}")
+        alone = variational_bound(model.guided(), x_0, variance=variance)
+        assert found["likelihood"]["variance"] == variance
+        assert found["bits_per_dim"]["total"] == pytest.approx(alone.bits_per_dim()["total"], rel=1e-6)
+    assert evaluate(run, metrics=("bpd",), n=20, sampler="ddpm@5")["likelihood"]["variance"] == "beta"
+    best = evaluate(run, metrics=("bpd",), n=20, sampler="ddpm@50:variance=analytic")
+    assert best["likelihood"]["variance"] == "analytic"
 
 
 def test_a_measurement_repeats_to_the_bit(run: Path) -> None:

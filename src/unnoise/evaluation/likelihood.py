@@ -18,7 +18,7 @@ from unnoise.models.image_model import require_mean
 from unnoise.process.denoiser import CountingDenoiser
 from unnoise.process.gaussian import per_row, perturb
 from unnoise.process.schedule import LearnedSchedule
-from unnoise.process.variance import VARIANCES
+from unnoise.process.variance import Variance
 from unnoise.progress import progress_bar
 from unnoise.runs.run import Run
 from unnoise.runtime.row_split import split_over_processes
@@ -39,7 +39,9 @@ FLOW_TOLERANCE = 1e-3
 SIGMA_MIN = 1e-3
 
 
-def bits_per_dim(model: ImageModel, x_0: Tensor, *, seed: int = 0, times: int | None = None) -> Result:
+def bits_per_dim(
+    model: ImageModel, x_0: Tensor, *, seed: int = 0, times: int | None = None, variance: str | Variance | None = None
+) -> Result:
     """The likelihood of images in bits per dimension, by the model's own score or by the variational bound.
 
     Args:
@@ -47,27 +49,32 @@ def bits_per_dim(model: ImageModel, x_0: Tensor, *, seed: int = 0, times: int | 
         x_0: (N, C, H, W) in [-1, 1].
         seed: of the noise.
         times: steps per image of the bound, stratified; by default as many as NETWORK_CALLS allows.
+        variance: of the bound's reverse steps; by default `variance_of` the model.
     """
     if isinstance(model, CanScore):
         return scored_bits(model, x_0, seed=seed)
-    return bound_bits(require_mean(model, "bits per dimension"), x_0, seed=seed, times=times)
+    return bound_bits(require_mean(model, "bits per dimension"), x_0, seed=seed, times=times, variance=variance)
 
 
-def bound_bits(model: CanDenoise, x_0: Tensor, *, seed: int = 0, times: int | None = None) -> Result:
+def bound_bits(
+    model: CanDenoise, x_0: Tensor, *, seed: int = 0, times: int | None = None, variance: str | Variance | None = None
+) -> Result:
     """The variational bound in bits per dimension, term by term, its curve over t, and how it was estimated.
 
-    x_0 (N, C, H, W) in [-1, 1]. times: per image, stratified; by default as many as NETWORK_CALLS allows.
+    x_0 (N, C, H, W) in [-1, 1]. times: per image, stratified; by default as many as NETWORK_CALLS allows. variance: of
+    the reverse steps; by default `variance_of` the model.
     """
+    variance = variance or variance_of(model)
     steps = _native_steps(model)
     times = min(steps, max(1, NETWORK_CALLS // len(x_0)) if times is None else times)
-    bound = measured_bound(model, x_0, seed=seed, times=times)
+    bound = measured_bound(model, x_0, seed=seed, times=times, variance=variance)
     seen = bound.per_t.isfinite()
     return {
         "bits_per_dim": bound.bits_per_dim(),
         "bits_per_t": {"t": bound.times[seen].tolist(), "bits": (bound.per_t[seen] / np.log(2)).tolist()},
         "likelihood": {
             "what": "upper bound, discretised decoder",
-            "variance": variance_of(model),
+            "variance": variance if isinstance(variance, str) else type(variance).__name__.lower(),
             "images": len(x_0),
             "steps": steps,
             "times_per_image": times,
@@ -131,7 +138,7 @@ def variance_of(model: CanDenoise) -> str:
     return "continuous" if isinstance(model.schedule, LearnedSchedule) else "beta"
 
 
-def measured_bound(model: CanDenoise, x_0: Tensor, *, seed: int, times: int) -> Bound:
+def measured_bound(model: CanDenoise, x_0: Tensor, *, seed: int, times: int, variance: str | Variance) -> Bound:
     """The bound of the model's clipped denoiser with the discretised decoder, with a progress bar on a terminal."""
     with progress_bar() as progress:
         task = progress.add_task("bits per dimension", total=len(x_0) * (times + 1))
@@ -139,7 +146,7 @@ def measured_bound(model: CanDenoise, x_0: Tensor, *, seed: int, times: int) -> 
             CountingDenoiser(split_over_processes(model.guided()), lambda rows: progress.advance(task, rows)),
             x_0,
             decoder="discretised",
-            variance=VARIANCES[variance_of(model)](),
+            variance=variance,
             seed=seed,
             sampled=times,
         )
@@ -197,7 +204,8 @@ def score(
 
 def scores_of(model: CanDenoise, x_0: Tensor, seed: int = 0) -> dict[str, Tensor]:
     """Both scores (N,) of images (N, C, H, W) in [-1, 1]: 'bits_per_dim' and 'denoising_error'."""
-    bound = measured_bound(model, x_0, seed=seed, times=min(SCORED_TIMES, _native_steps(model)))
+    times = min(SCORED_TIMES, _native_steps(model))
+    bound = measured_bound(model, x_0, seed=seed, times=times, variance=variance_of(model))
     return {"bits_per_dim": bound.per_image / np.log(2), "denoising_error": denoising_errors(model, x_0, seed)}
 
 

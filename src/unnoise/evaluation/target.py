@@ -18,6 +18,7 @@ from unnoise.features.extractor import levels
 from unnoise.guidance import ClassifierFree
 from unnoise.models import CanDenoise, CanReconstruct, CanSample, CanScore, ImageModel
 from unnoise.models.image_model import require
+from unnoise.process.variance import Variance
 from unnoise.progress import notice
 from unnoise.runs.aspect import at_aspect
 from unnoise.runs.run import CONFIG_FILE, Run
@@ -25,7 +26,7 @@ from unnoise.runtime.precision import chosen_precision, computing_in
 from unnoise.runtime.world import join
 from unnoise.samplers import Sampler
 from unnoise.sampling.batches import sample_together
-from unnoise.sampling.sampler_choice import choose_sampler
+from unnoise.sampling.sampler_choice import asked_variance, choose_sampler
 from unnoise.sources import open_source
 
 Source: TypeAlias = str | Path | Images | np.ndarray | torch.Tensor
@@ -63,6 +64,7 @@ class Target:
         images: None for models.
         sampler: how a model of many steps is sampled; None for other models.
         guidance: scale of classifier-free guidance; 1 is none.
+        variance: of the reverse steps, where it was asked for: that of the likelihood's bound too.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Target:
     images: Images | None = None
     sampler: Sampler | None = None
     guidance: float = 1.0
+    variance: str | Variance | None = None
 
     @property
     def kind(self) -> str:
@@ -223,7 +226,8 @@ def open_target(
         run = Run.open(what)
         chosen = choose_sampler(run, sampler, options or {}) if "sampler" in run.config or sampler or options else None
         model = at_aspect(run, run.load(device), aspect)
-        return Target(str(what), model, run, sampler=chosen, guidance=guidance)
+        variance = None if chosen is None else asked_variance(sampler, options, chosen)
+        return Target(str(what), model, run, sampler=chosen, guidance=guidance, variance=variance)
     if aspect is not None:
         raise UserError("an aspect ratio chooses a bucket of a run; leave it out for a model or images")
     if isinstance(what, ImageModel):

@@ -6,9 +6,10 @@ import re
 
 from unnoise.aliases import Spec
 from unnoise.errors import UserError
+from unnoise.process.variance import Variance
 from unnoise.registry import build, spec_of
 from unnoise.runs.run import Run
-from unnoise.samplers import SAMPLERS, Sampler
+from unnoise.samplers import SAMPLERS, Ancestral, Sampler
 from unnoise.samplers.spec import parse_sampler, sampler_text
 from unnoise.sampling.analytic import with_analytic_variance
 
@@ -39,6 +40,13 @@ def choose_sampler(run: Run, text: str | None = None, options: Spec | None = Non
     same = name is None or name == own["kind"]
     chosen = build(SAMPLERS, {**(own if same else {"kind": name}), **asked}, "sampler")
     return with_analytic_variance(run, chosen)
+
+
+def asked_variance(text: str | None, options: Spec | None, chosen: Sampler) -> str | Variance | None:
+    """The variance of reverse steps that a user asked for, as in 'ddpm:variance=beta', of the sampler that was chosen
+    for these words; None where nothing was said of it."""
+    asked = {**({} if text is None else parse_sampler(text, (TUNED,))), **(options or {})}
+    return chosen.variance if "variance" in asked and isinstance(chosen, Ancestral) else None
 
 
 def sampler_words(sampler: Sampler) -> str:

@@ -53,7 +53,7 @@ class BitsPerDim(Metric):
         model = context.target.model
         assert model is not None
         x_0 = images.batch(range(min(settings.n, len(images))), model.device).image
-        return bits_per_dim(model, x_0, seed=settings.seed, times=settings.times)
+        return bits_per_dim(model, x_0, seed=settings.seed, times=settings.times, variance=context.target.variance)
 
     def lines(self, result: Result) -> list[Line]:
         terms = [(f"bits/dim {name}", _number(value)) for name, value in result["bits_per_dim"].items()]
