@@ -55,6 +55,19 @@ def images(count: int) -> Batch:
     return Batch(torch.randint(0, 256, (count, 1, 4, 4), generator=draws) / 127.5 - 1, {})
 
 
+def test_the_decoder_is_asked_at_the_first_time_and_the_rest_between_it_and_the_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, asked = make({"kind": "cosine-betas", "T": 10}), []
+    predict = made.model.predict
+    monkeypatch.setattr(made.model, "predict", lambda x, t, cond: asked.append(t) or predict(x, t, cond))
+    made.loss(images(32), StepNoise(0, 0))
+    (times,) = asked
+    decoded, rest = times[:4], times[4:]  # an eighth of the batch
+    assert decoded.tolist() == [1.0] * 4
+    assert 1 <= float(rest.min()) < 1.5 < 9.5 < float(rest.max()) <= 10
+
+
 @pytest.mark.parametrize("schedule", ["cosine-betas", "vp", LEARNED], ids=str)
 def test_its_expectation_is_the_bound_that_is_evaluated(schedule: object) -> None:
     made, batch = make(schedule), images(128)
