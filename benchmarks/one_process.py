@@ -25,8 +25,9 @@ from unnoise.training.optim import clip_gradients
 from unnoise.training.setup import prepare
 from unnoise.training.trainer import DROPOUT, Trainer
 
+SMALL = {"model.network.channels": 8, "model.network.multipliers": [1, 2], "model.network.blocks": 1}
 NETWORKS: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "small": ("digits", "ddpm-digits", {}),
+    "small": ("digits", "ddpm-digits", {**SMALL, "train.batch_size": 4}),
     "usual": ("glyphs:size=32,n=2000", "ddpm", {"train.batch_size": 16}),
 }
 """What is trained -> source, recipe, overrides."""

@@ -83,7 +83,8 @@ def data(
     save_png(contact_sheet(images), out)
     packed = {} if pack is None else {"pack": str(write_npz(images, pack))}
     lines = [*report.lines(), f"sheet       {out}"]
-    show({**report.to_dict(), "sheet": str(out), **packed}, json, lines, then=command("train", source))
+    bucketing = ["--set", f"data.fit={fit}", "--set", f"data.size={size}"] if report.buckets else []
+    show({**report.to_dict(), "sheet": str(out), **packed}, json, lines, then=command("train", source, *bucketing))
 
 
 def _opened(source: str, fit: str, size: int | None, multiple: int, **options: Any) -> AnyImages:

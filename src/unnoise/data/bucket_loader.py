@@ -11,7 +11,7 @@ import torch
 
 from unnoise.data.batch import Batch
 from unnoise.data.buckets import Bucketed
-from unnoise.data.loader import ALL, Loader
+from unnoise.data.loader import ALL, Loader, fits
 from unnoise.data.order import draws
 from unnoise.seeding import fold
 
@@ -79,9 +79,9 @@ class BucketLoader:
     ) -> None:
         self.images, self.batch_size = images, batch_size
         self.rows = np.arange(len(images)) if rows is None else rows
-        parts = images.parts(self.rows)
+        parts, resident = images.parts(self.rows), fits(images, torch.device(device))
         self._loaders = [
-            Loader(part, batch_size, fold(seed, number), device, flip, own, augment)
+            Loader(part, batch_size, fold(seed, number), device, flip, own, augment, resident)
             for number, (part, own) in enumerate(parts)
         ]
         self._turns = Turns([len(own) for _, own in parts], seed)

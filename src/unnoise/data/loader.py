@@ -7,6 +7,7 @@ import torch
 
 from unnoise.data.augment import AUGMENT, augmented, drawn
 from unnoise.data.batch import Batch, Gather
+from unnoise.data.buckets import AnyImages
 from unnoise.data.images import Images
 from unnoise.data.order import Order, Shuffled, Windowed, draws
 from unnoise.data.streamed import AHEAD
@@ -23,6 +24,7 @@ class Loader:
 
     flip: each image is mirrored left to right with probability 1/2. rows: the images that are shown, of all.
     augment: the probability of each kind of change (`data.augment`); what was done is the condition 'augment'.
+    resident: whether the set lies on the device; None where it fits.
     The stream is endless; steps count from 0. Images that are streamed from shards are shuffled within windows
     (`order.Windowed`), all others over the whole set.
     """
@@ -36,6 +38,7 @@ class Loader:
         flip: bool = False,
         rows: np.ndarray | None = None,
         augment: float = 0.0,
+        resident: bool | None = None,
     ) -> None:
         if batch_size < 1:
             raise UserError(f"batch_size must be at least 1; got {batch_size}")
@@ -47,7 +50,7 @@ class Loader:
         self.seed = seed
         self.flip, self.augment = flip, augment
         self.device = torch.device(device)
-        self._gather = Gather(images, self.device, resident=_fits(images, self.device))
+        self._gather = Gather(images, self.device, fits(images, self.device) if resident is None else resident)
         self._order = self._chosen_order()
 
     def indices(self, step: int) -> np.ndarray:
@@ -80,8 +83,9 @@ class Loader:
         return Windowed(firsts[firsts < len(self.rows)], len(self.rows), self.seed)
 
 
-def _fits(images: Images, device: torch.device) -> bool:
+def fits(images: AnyImages, device: torch.device) -> bool:
+    """Whether a set may lie on a device as a whole."""
     if device.type != "cuda" or images.streams:
         return False
     free, _ = torch.cuda.mem_get_info(device)
-    return images.pixels.nbytes <= RESIDENT_FRACTION * free
+    return sum(part.pixels.nbytes for part in images.buckets) <= RESIDENT_FRACTION * free

@@ -99,7 +99,7 @@ class Drawing:
         """(count, C, H, W)."""
         buckets = self.conditions.buckets
         images = buckets[Turns([len(bucket) for bucket in buckets], 0).at(look)[0]]
-        model = self.model if images.shape == self.model.shape else self.model.resized(images.shape[1:])
+        model = self.model.resized(images.shape[1:]) if len(buckets) > 1 else self.model
         assert isinstance(model, CanSample)
         rows, parts = np.arange(self.count), []
         for part in np.split(rows, rows[self.batch_size :: self.batch_size]):
