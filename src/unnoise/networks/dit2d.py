@@ -92,17 +92,20 @@ class DiT2D(nn.Module):
     def forward(self, x: Tensor, noise_level: Tensor, conditioning: Conditioning | None = None) -> Tensor:
         timestep = noise_level.float() * self.num_train_timesteps / 1000 - 1
         vector = None if conditioning is None else conditioning.vector
-        told = [None] * self.num_layers if vector is None else list(vector.chunk(self.num_layers, dim=1))
+        told = [None] * self.num_layers if vector is None else vector.chunk(self.num_layers, dim=1)
         height, width = x.shape[-2:]
         h = self.pos_embed["proj"](padded(x, self.patch_size))
         rows, columns = h.shape[-2:]
         sequence = h.flatten(2).transpose(1, 2) + self._positions(rows, columns, h.device).to(h.dtype)
-        embeddings = [block.norm1.emb(timestep, one) for block, one in zip(self.transformer_blocks, told, strict=True)]
-        for block, embedding in zip(self.transformer_blocks, embeddings, strict=True):
+        embeddings = [block.norm1.emb(timestep, one) for block, one in zip(self._blocks(), told, strict=True)]
+        for block, embedding in zip(self._blocks(), embeddings, strict=True):
             sequence = block(sequence, embedding)
         shift, scale = self.proj_out_1(embeddings[0]).chunk(2, dim=1)
         made = self.proj_out_2(self.norm_out(sequence, shift, scale))
         return self._joined(made, rows, columns)[..., :height, :width]
+
+    def _blocks(self) -> list[Block]:
+        return [block for block in self.transformer_blocks if isinstance(block, Block)]
 
     def _positions(self, rows: int, columns: int, device: torch.device) -> Tensor:
         """Fixed sines of the column, then of the row, as in the image it was made for: (rows columns, dim)."""
