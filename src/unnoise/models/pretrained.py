@@ -120,7 +120,7 @@ class VQ(PretrainedAutoencoder):
 
     def quantised(self, z: Tensor) -> Tensor:
         """The nearest entry of the codebook at each position of z (B, latent, h, w)."""
-        entries = self.quantize["embedding"].weight
+        entries = next(self.quantize.parameters())
         at = z.permute(0, 2, 3, 1)
         distance = entries.square().sum(1) - 2 * at @ entries.mT  # but for z^2, which is the same for all
         return entries[distance.argmin(-1)].permute(0, 3, 1, 2)

@@ -101,8 +101,8 @@ class DiT2D(nn.Module):
         h = self.pos_embed["proj"](padded(x, self.patch_size))
         rows, columns = h.shape[-2:]
         sequence = h.flatten(2).transpose(1, 2) + self._positions(rows, columns, h.device).to(h.dtype)
-        embeddings = [block.norm1.emb(timestep, one) for block, one in zip(self.transformer_blocks, told, strict=True)]
-        for block, embedding in zip(self.transformer_blocks, embeddings, strict=True):
+        embeddings = [block.norm1.emb(timestep, one) for block, one in zip(self._blocks(), told, strict=True)]
+        for block, embedding in zip(self._blocks(), embeddings, strict=True):
             sequence = block(sequence, embedding)
         shift, scale = self.proj_out_1(embeddings[0]).chunk(2, dim=1)
         made = self.proj_out_2(self.norm_out(sequence, shift, scale))
@@ -118,6 +118,9 @@ class DiT2D(nn.Module):
             return told
         further = self.embed_scalars(scalars)
         return [further if one is None else one + further for one in told]
+
+    def _blocks(self) -> list[Block]:
+        return [block for block in self.transformer_blocks if isinstance(block, Block)]
 
     def _positions(self, rows: int, columns: int, device: torch.device) -> Tensor:
         """Fixed sines of the column, then of the row, as in the image it was made for: (rows columns, dim)."""
