@@ -85,7 +85,7 @@ class Diffusion(ImageModel, CanDenoise):
     jumps: its x_0 is where a path ends, in place of E[x_0 | x_t]: what students say of themselves, so that what needs
     the mean refuses them.
     flow_map: the network is told where a step ends, and answers with the x_0 and eps that lead there
-    (`process.denoiser.FlowMap`); not told, it answers for the flow itself.
+    (`process.denoiser.TwoTimeDenoiser`); not told, it answers for the flow itself.
     guidance_range: the scales of classifier-free guidance that the network is told, in place of being asked twice (Meng
     et al. 2023, section 3.1).
     lora: {rank, alpha, where}: low-rank adapters on the network are all that learns (`networks.lora`).

@@ -79,7 +79,7 @@ class Denoiser(Protocol):
 
 
 @runtime_checkable
-class FlowMap(Protocol):
+class TwoTimeDenoiser(Protocol):
     """A Denoiser that can be told where a step ends.
 
     Told of s, it answers with the x_0 and eps for which alpha_s x_0 + sigma_s eps is where the flow leads from x_t, so
@@ -92,7 +92,7 @@ class FlowMap(Protocol):
 
 def towards(denoiser: Denoiser, s: Tensor) -> Denoiser:
     """The denoiser, told that the step ends at time s () or (B,); one that cannot be told is as it was."""
-    return denoiser.towards(s) if isinstance(denoiser, FlowMap) else denoiser
+    return denoiser.towards(s) if isinstance(denoiser, TwoTimeDenoiser) else denoiser
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Wrapped:
     def towards(self, s: Tensor) -> Denoiser:
         """The same around denoisers that are told of s; itself where none of them can be told."""
         parts = {field.name: getattr(self, field.name) for field in fields(self)}
-        told = {name: part.towards(s) for name, part in parts.items() if isinstance(part, FlowMap)}
+        told = {name: part.towards(s) for name, part in parts.items() if isinstance(part, TwoTimeDenoiser)}
         changed = {name: part for name, part in told.items() if part is not parts[name]}
         return replace(self, **changed) if changed else self
 
