@@ -178,10 +178,9 @@ class Diffusion(ImageModel, CanDenoise):
             parts["conditioner"] = conditioner_spec(self.conditioner)
         if self.lora is not None:
             parts["lora"] = dict(self.lora)
-        if self.guidance_range is not None:
-            parts["guidance_range"] = list(self.guidance_range)
+        told = {} if self.guidance_range is None else {"guidance_range": list(self.guidance_range)}
         chosen = {name: getattr(self, name) for name in OPTIONS if name not in OF_STUDENTS or getattr(self, name)}
-        return {**chosen, **parts}
+        return {**chosen, **told, **parts}
 
     def _adapt(self, lora: Spec) -> None:
         check_keys(lora, LORA, "model.lora")

@@ -97,13 +97,16 @@ def towards(denoiser: Denoiser, s: Tensor) -> Denoiser:
 
 @dataclass(frozen=True)
 class Wrapped:
-    """A Denoiser around another one, on its schedule."""
+    """A Denoiser around another one, on its schedule; by itself, that one."""
 
     denoiser: Denoiser
 
     @property
     def schedule(self) -> Schedule:
         return self.denoiser.schedule
+
+    def __call__(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None) -> Denoised:
+        return self.denoiser(x_t, t, cond)
 
     def towards(self, s: Tensor) -> Denoiser:
         """The same around denoisers that are told of s; itself where none of them can be told."""
