@@ -158,7 +158,7 @@ def _scale(guidance: Any, schedule: Schedule, t: float) -> float:
         ratio = math.exp(-schedule.at(t).half_log_snr)
         return _scale(guidance.guidance, schedule, t) if guidance.low < ratio <= guidance.high else NO_GUIDANCE
     if isinstance(guidance, ClassifierFree):
-        return guidance.scale
+        return float(guidance.scale)
     raise NotApplicable("only classifier-free guidance is part of a graph, not that by another run")
 
 
