@@ -64,14 +64,12 @@ class MeanFlow(Objective):
         return self._model
 
     def loss(self, batch: Batch, noise: Noise) -> Loss:
-        x_0, cond = self.model.encoded(batch), self.model.conditions(batch)
+        schedule, cond, x_0 = self.model.schedule, self.model.conditions(batch), self.model.encoded(batch)
         t, s = self.pair(len(x_0), noise)
         eps = noise.normal(x_0)
-        x_t = perturb(self.model.schedule, x_0, eps, t)
         told = self.told(len(x_0), noise)
-        errors = self.errors(
-            self.flow(Denoised(x_t, x_0, eps, schedule=self.model.schedule, t=t), cond, told), s, cond, told
-        )
+        drawn = Denoised(perturb(schedule, x_0, eps, t), x_0, eps, schedule=schedule, t=t)
+        errors = self.errors(self.flow(drawn, cond, told), s, cond, told)
         weights = (errors.detach() + LEAST_ERROR) ** -self.power
         total = (weights * errors).mean()
         return Loss(total, {"loss": total.detach(), "error": errors.detach().mean()})
