@@ -49,7 +49,7 @@ STUDENTS: Mapping[str, tuple[dict[str, Any], type[Sampler], float]] = {
         Renoise,
         1e-3,
     ),
-    "meanflow": ({"kind": "meanflow-distillation"}, FlowMap, 1e-3),
+    "meanflow": ({"kind": "meanflow-distillation"}, FlowMap, 2e-3),
     "progressive": ({"kind": "progressive", "first": 16, "calls": 1}, DDIM, 1e-3),
     "reflow": ({"kind": "reflow", "pairs": 0, "draw_steps": 8}, DDIM, 1e-3),
 }

@@ -37,12 +37,22 @@ _HOMES = {
     "UNet": "unnoise.networks.unet",
     "DiT": "unnoise.networks.dit",
     **dict.fromkeys(
-        ("Ancestral", "DDIM", "Euler", "Heun", "DPMSolver", "UniPC", "Langevin", "Renoise"), "unnoise.samplers"
+        ("Ancestral", "DDIM", "Euler", "FlowMap", "Heun", "DPMSolver", "UniPC", "Langevin", "Renoise"),
+        "unnoise.samplers",
     ),
     "ClassifierFree": "unnoise.guidance",
     **dict.fromkeys(("Autoencoder", "Diffusion", "GAN", "VAE"), "unnoise.models"),
     **dict.fromkeys(
-        ("Adversarial", "Consistency", "ContinuousBound", "Denoising", "Elbo", "Reconstruction", "Variational"),
+        (
+            "Adversarial",
+            "Consistency",
+            "ContinuousBound",
+            "Denoising",
+            "Elbo",
+            "MeanFlow",
+            "Reconstruction",
+            "Variational",
+        ),
         "unnoise.objectives",
     ),
 }
@@ -64,6 +74,7 @@ if TYPE_CHECKING:
     from unnoise.objectives import ContinuousBound as ContinuousBound
     from unnoise.objectives import Denoising as Denoising
     from unnoise.objectives import Elbo as Elbo
+    from unnoise.objectives import MeanFlow as MeanFlow
     from unnoise.objectives import Reconstruction as Reconstruction
     from unnoise.objectives import Variational as Variational
     from unnoise.process.analytic import GaussianMixture as GaussianMixture
@@ -89,6 +100,7 @@ if TYPE_CHECKING:
     from unnoise.samplers import Ancestral as Ancestral
     from unnoise.samplers import DPMSolver as DPMSolver
     from unnoise.samplers import Euler as Euler
+    from unnoise.samplers import FlowMap as FlowMap
     from unnoise.samplers import Heun as Heun
     from unnoise.samplers import Langevin as Langevin
     from unnoise.samplers import Renoise as Renoise

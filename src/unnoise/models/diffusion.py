@@ -87,7 +87,7 @@ class Diffusion(ImageModel, CanDenoise):
     jumps: its x_0 is where a path ends, in place of E[x_0 | x_t]: what students say of themselves, so that what needs
     the mean refuses them.
     flow_map: the network is told where a step ends, and answers with the x_0 and eps that lead there
-    (`process.denoiser.FlowMap`); not told, it answers for the flow itself.
+    (`process.denoiser.TwoTimeDenoiser`); not told, it answers for the flow itself.
     guidance_range: the scales of classifier-free guidance that the network is told, in place of being asked twice (Meng
     et al. 2023, section 3.1).
     lora: {rank, alpha, where}: low-rank adapters on the network are all that learns (`networks.lora`).
@@ -180,10 +180,9 @@ class Diffusion(ImageModel, CanDenoise):
             parts["conditioner"] = conditioner_spec(self.conditioner)
         if self.lora is not None:
             parts["lora"] = dict(self.lora)
-        if self.guidance_range is not None:
-            parts["guidance_range"] = list(self.guidance_range)
+        told = {} if self.guidance_range is None else {"guidance_range": list(self.guidance_range)}
         chosen = {name: getattr(self, name) for name in OPTIONS if name not in OF_STUDENTS or getattr(self, name)}
-        return {**chosen, **parts}
+        return {**chosen, **told, **parts}
 
     def _adapt(self, lora: Spec) -> None:
         check_keys(lora, LORA, "model.lora")

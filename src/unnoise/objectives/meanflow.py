@@ -20,7 +20,7 @@ from unnoise.objectives.distillation import Distillation
 from unnoise.objectives.objective import Loss, Objective
 from unnoise.process.denoiser import Denoised
 from unnoise.process.gaussian import per_row, perturb
-from unnoise.process.timesteps import LogNormalSigma, TimestepDistribution
+from unnoise.process.timesteps import LogNormalSigma, TimestepDistribution, UShaped
 from unnoise.registry import Amount, Fraction
 from unnoise.seeding import Noise
 
@@ -64,14 +64,12 @@ class MeanFlow(Objective):
         return self._model
 
     def loss(self, batch: Batch, noise: Noise) -> Loss:
-        x_0, cond = self.model.encoded(batch), self.model.conditions(batch)
+        schedule, cond, x_0 = self.model.schedule, self.model.conditions(batch), self.model.encoded(batch)
         t, s = self.pair(len(x_0), noise)
         eps = noise.normal(x_0)
-        x_t = perturb(self.model.schedule, x_0, eps, t)
         told = self.told(len(x_0), noise)
-        errors = self.errors(
-            self.flow(Denoised(x_t, x_0, eps, schedule=self.model.schedule, t=t), cond, told), s, cond, told
-        )
+        drawn = Denoised(perturb(schedule, x_0, eps, t), x_0, eps, schedule=schedule, t=t)
+        errors = self.errors(self.flow(drawn, cond, told), s, cond, told)
         weights = (errors.detach() + LEAST_ERROR) ** -self.power
         total = (weights * errors).mean()
         return Loss(total, {"loss": total.detach(), "error": errors.detach().mean()})
@@ -126,17 +124,19 @@ class MeanFlowDistillation(MeanFlow, Distillation):
     eps - x_0, whose mean it is: U averages that run's flow (Geng et al. 2025, equation 6).
 
     guidance: of the run, whose guided flow is learned; `Distillation` says what a model does that is told the scale.
+    timesteps: by default u-shaped, because one call steps from one end of the path to the other. same, power: chosen on
+    eight Gaussians in the plane (docs/lab.md).
     """
 
     def __init__(
         self,
         model: Diffusion,
         guidance: float = 1.0,
-        same: Fraction = 0.25,
-        power: Amount = 1.0,
+        same: Fraction = 0.1,
+        power: Amount = 0.75,
         timesteps: TimestepDistribution | None = None,
     ) -> None:
-        MeanFlow.__init__(self, model, same, power, timesteps)
+        MeanFlow.__init__(self, model, same, power, timesteps or UShaped())
         Distillation.__init__(self, model, guidance)
 
     def told(self, count: int, noise: Noise) -> Told:

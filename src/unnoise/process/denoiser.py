@@ -79,7 +79,7 @@ class Denoiser(Protocol):
 
 
 @runtime_checkable
-class FlowMap(Protocol):
+class TwoTimeDenoiser(Protocol):
     """A Denoiser that can be told where a step ends.
 
     Told of s, it answers with the x_0 and eps for which alpha_s x_0 + sigma_s eps is where the flow leads from x_t, so
@@ -92,12 +92,12 @@ class FlowMap(Protocol):
 
 def towards(denoiser: Denoiser, s: Tensor) -> Denoiser:
     """The denoiser, told that the step ends at time s () or (B,); one that cannot be told is as it was."""
-    return denoiser.towards(s) if isinstance(denoiser, FlowMap) else denoiser
+    return denoiser.towards(s) if isinstance(denoiser, TwoTimeDenoiser) else denoiser
 
 
 @dataclass(frozen=True)
 class Wrapped:
-    """A Denoiser around another one, on its schedule."""
+    """A Denoiser around another one, on its schedule; by itself, that one."""
 
     denoiser: Denoiser
 
@@ -105,10 +105,13 @@ class Wrapped:
     def schedule(self) -> Schedule:
         return self.denoiser.schedule
 
+    def __call__(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None) -> Denoised:
+        return self.denoiser(x_t, t, cond)
+
     def towards(self, s: Tensor) -> Denoiser:
         """The same around denoisers that are told of s; itself where none of them can be told."""
         parts = {field.name: getattr(self, field.name) for field in fields(self)}
-        told = {name: part.towards(s) for name, part in parts.items() if isinstance(part, FlowMap)}
+        told = {name: part.towards(s) for name, part in parts.items() if isinstance(part, TwoTimeDenoiser)}
         changed = {name: part for name, part in told.items() if part is not parts[name]}
         return cast(Denoiser, replace(self, **changed) if changed else self)
 
