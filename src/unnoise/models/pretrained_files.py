@@ -32,7 +32,7 @@ DEFAULTS: Record = {
 """What diffusers takes where a config says nothing."""
 VQ_DEFAULTS: Record = {**DEFAULTS, "latent_channels": 3, "num_vq_embeddings": 256, "vq_embed_dim": None}
 TYPES: Record = {name: bool if isinstance(value, bool) else Width for name, value in DEFAULTS.items()}
-TYPES |= {"num_vq_embeddings": Annotated[int, Bounds(1, 2**20)], "vq_embed_dim": Width | None}
+TYPES |= {"num_vq_embeddings": Annotated[int, Bounds(1, 2**20)], "vq_embed_dim": Width}
 ONLY: Record = {"act_fn": "silu", "norm_type": "group"}
 """Options with one value that is read."""
 CLASSES: Record = {"AutoencoderKL": DEFAULTS, "VQModel": VQ_DEFAULTS}
@@ -71,7 +71,7 @@ def _diffusers(folder: Path) -> Found:
         raise UserError(f"{folder} has no {WEIGHTS}.safetensors")
     defaults = CLASSES[kind]
     given = {**defaults, **{key: value for key, value in config.items() if key in defaults}}
-    chosen = {key: fitted(value, TYPES[key], f"{key} in {folder}") for key, value in given.items()}
+    chosen = {key: fitted(value, TYPES[key], f"{key} in {folder}") for key, value in given.items() if value is not None}
     spec = {
         "channels": chosen["in_channels"],
         "widths": widths,
@@ -89,7 +89,7 @@ def _kl(chosen: Record) -> Record:
 
 def _vq(chosen: Record) -> Record:
     inner = chosen["latent_channels"]
-    entry = chosen["vq_embed_dim"] or inner
+    entry = chosen.get("vq_embed_dim", inner)
     return {"kind": "vq", "latent": entry, "inner": inner, "entries": chosen["num_vq_embeddings"]}
 
 
