@@ -11,7 +11,7 @@ from unnoise.aliases import Conditions
 from unnoise.data.batch import Batch
 from unnoise.errors import UserError
 from unnoise.models.diffusion import Diffusion
-from unnoise.models.told import Told
+from unnoise.models.told import UNTOLD, Told
 from unnoise.objectives.distillation import Distillation
 from unnoise.objectives.objective import Loss
 from unnoise.process.gaussian import per_row, perturb
@@ -72,7 +72,7 @@ class Progressive(Distillation):
 
     @torch.no_grad()
     def _two_steps(
-        self, x_t: Tensor, t: Tensor, middle: Tensor, s: Tensor, cond: Conditions | None, told: Told
+        self, x_t: Tensor, t: Tensor, middle: Tensor, s: Tensor, cond: Conditions | None, told: Told = UNTOLD
     ) -> Tensor:
         """x-tilde (B, c, h, w): what x_0 has to be for one step from t to s to end where the teacher's two do."""
         schedule = self.model.schedule
