@@ -165,10 +165,8 @@ def open_context(target: Target, data: Source | None, split: str, settings: Sett
     source = data if data is not None or target.run is None else target.run.config["source"]
     if source is None:
         raise UserError(f"{target.name} does not say what to measure it against: give --data")
-    shape = None if target.model is None else target.model.shape
-    held_out = None if target.run is None else target.run.held_out()
-    bucketing = target.run.bucketing() if target.run is not None and data is None else None
-    opened: Record = {"shape": shape, "held_out": held_out, "bucketing": bucketing}
+    opened: Record = {} if target.run is None else target.run.reading(data)
+    opened["shape"] = None if target.model is None else target.model.shape
     splits = {"train": open_data(source, "train", **opened), "test": open_test_split(source, **opened)}
     used = split if splits[split] is not None else "train"
     measured = splits[used]

@@ -25,7 +25,7 @@ from unnoise.registry import build, lookup
 from unnoise.runs.card import card
 from unnoise.runs.checkpoint import Checkpoint, checkpoints, to_load
 from unnoise.runs.config import Config, read_config
-from unnoise.runs.data import Bucketing, bucketing_of, open_split
+from unnoise.runs.data import Bucketing, bucketing_of, open_split, reading_of
 from unnoise.runs.held_out import HeldOut, read_held_out
 from unnoise.runs.plan import Plan
 from unnoise.runtime.device import chosen_device
@@ -111,9 +111,18 @@ class Run:
     def open_data(self, split: str = "train", source: Source = None, limit: int | None = None) -> tuple[Images, str]:
         """Images as the run's model takes them, of its own source unless another is given, and their split's name:
         the train split stands in for a test split that there is not. Of several buckets, those of the model's shape."""
-        options = {"shape": self.shape, "limit": limit, "held_out": self.held_out()}
-        own = self.bucketing() if source is None else None
-        return open_split(self._source(source), split, **options, bucketing=own)
+        return open_split(self._source(source), split, limit=limit, **self.reading(source))
+
+    def reading(self, source: Source = None) -> Record:
+        """The options of `runs.data.open_data` with which the run's images were read; or of another source than its
+        own, whose pictures are read alike."""
+        own = source is None
+        return {
+            "shape": self.shape,
+            "held_out": self.held_out(),
+            "bucketing": self.bucketing() if own else None,
+            "reading": reading_of(self.config.get("data", {}), own),
+        }
 
     def held_out(self) -> HeldOut | None:
         """The images that were held out of the training, where its source had no test split."""

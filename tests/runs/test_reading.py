@@ -1,0 +1,68 @@
+"""A run's images are read again as its training read them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from unnoise.evaluation import evaluate
+from unnoise.runs.run import Run
+from unnoise.training.train import train
+
+TINY = {
+    "model.network.channels": 8,
+    "model.network.multipliers": [1],
+    "model.network.attention": [],
+    "model.schedule.T": 20,
+    "sampler.steps": 2,
+    "train.batch_size": 4,
+    "train.samples": 0,
+}
+
+
+def clear_pictures(folder: Path, count: int) -> Path:
+    """Pictures of 8x8 whose lower half is transparent over white, and 128 levels of grey in the upper one."""
+    draws = np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    for index in range(count):
+        pixels = np.full((8, 8, 2), 255, np.uint8)
+        pixels[:4, :, 0], pixels[4:, :, 1] = draws.integers(64, 192, (4, 8)), 0
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("reading")
+    source = clear_pictures(folder / "photos", 90)
+    options = {**TINY, "data.background": "black", "data.limit": 70, "data.levels": [0.25, 0.75]}
+    return train(source, "ddpm-digits", folder / "run", steps=1, overrides=options, device="cpu")
+
+
+def test_what_was_held_out_is_the_test_split_and_no_part_of_the_training(run: Run) -> None:
+    (trained, _), (held_out, split) = run.open_data("train"), run.open_data("test")
+    assert split == "test"
+    assert len(held_out) == 10
+    assert len(trained) + len(held_out) == 70
+    assert not {row.tobytes() for row in trained.pixels} & {row.tobytes() for row in held_out.pixels}
+
+
+def test_pixels_have_the_background_and_the_levels_of_the_training(run: Run) -> None:
+    images, _ = run.open_data("train")
+    assert not images.pixels[:, :, 4:].any(), "black below what is transparent"
+    assert images.pixels[:, :, :4].min() < 8
+    assert images.pixels[:, :, :4].max() > 247
+    few, _ = run.open_data("train", limit=5)
+    assert len(few) == 5
+
+
+def test_a_measurement_is_against_what_the_run_was_trained_on(run: Run) -> None:
+    result = evaluate(run.folder, metrics=("fid",), features="pixels", n=12, options={"steps": 2}, device="cpu")
+    assert result["reference"]["n"] == 60
+    assert result["reference"]["fingerprint"] == run.open_data("train")[0].fingerprint
+    other = run.open_data("train", source=str(run.config["source"]))[0]
+    assert len(other) == 90
+    assert not other.pixels[:, :, 4:].any(), "another source is read alike, and whole"
