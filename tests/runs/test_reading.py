@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from unnoise.editing import read_image
 from unnoise.evaluation import evaluate
 from unnoise.runs.run import Run
 from unnoise.training.train import train
@@ -66,3 +68,12 @@ def test_a_measurement_is_against_what_the_run_was_trained_on(run: Run) -> None:
     other = run.open_data("train", source=str(run.config["source"]))[0]
     assert len(other) == 90
     assert not other.pixels[:, :, 4:].any(), "another source is read alike, and whole"
+
+
+def test_a_picture_to_edit_is_read_as_the_training_read_its_images(run: Run) -> None:
+    images, _ = run.open_data("train")
+    name = images.names[0]
+    given = read_image(Path(run.config["source"]) / name, run.load("cpu"))
+    assert torch.equal(given, images.batch([0]).image)
+    assert float(given.max()) > 0.9, "the levels were stretched"
+    assert float(given[:, :, 4:].max()) == -1, "black below what is transparent"

@@ -82,7 +82,8 @@ class FittedPicture:
         Raises:
             UserError: for a file that is no picture, and an unknown `fit`.
         """
-        picture, canvas = read_picture(path, channels or model.shape[0]), (model.shape[2], model.shape[1])
+        picture = read_picture(path, channels or model.shape[0], model.pictures)
+        canvas = model.shape[2], model.shape[1]
         return cls(str(path), picture, canvas, *lookup(FITS, fit, "fit")(picture.size, canvas))
 
     def on_canvas(self) -> Image.Image:
@@ -156,7 +157,7 @@ def read_image(
 
 def read_at_own_size(path: Path, model: ImageModel) -> Tensor:
     """(1, C, h, w) in [-1, 1] on the model's device, of whatever size the picture has."""
-    return _tensor(read_picture(path, model.shape[0]), model.device)
+    return _tensor(read_picture(path, model.shape[0], model.pictures), model.device)
 
 
 def write_strip(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from unnoise.aliases import Columns, Record, Spec
 from unnoise.data.batch import Batch
 from unnoise.errors import NotApplicable, UserError
+from unnoise.io.picture_reader import PLAIN, Rules
 from unnoise.process.codec import Codec
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.schedule import Schedule
@@ -40,6 +41,8 @@ class ImageModel(nn.Module):
 
     jumps: bool = False
     """Whether its x_0 is where a path of the flow ends, as a student's is, in place of the mean E[x_0 | x_t]."""
+    pictures: Rules = PLAIN
+    """How a picture's file becomes one of its images: as in the training of the run that it was loaded from."""
 
     def __init__(self, shape: tuple[int, int, int]) -> None:
         super().__init__()

@@ -15,6 +15,7 @@ from unnoise.aliases import Record, Source
 from unnoise.data import Images
 from unnoise.errors import UserError
 from unnoise.io.json_file import read_json
+from unnoise.io.picture_reader import Rules
 from unnoise.models import MODELS
 from unnoise.models.assembly import build_model
 from unnoise.models.diffusion import Diffusion
@@ -162,6 +163,7 @@ class Run:
             reason = " ".join(str(error).split())[:300]
             raise UserError(f"the weights in {checkpoint.folder} do not fit the configuration: {reason}") from error
         merge_lora(model).requires_grad_(False)
+        model.pictures = Rules(**reading_of(self.config.get("data", {}), own=False))
         return model.to(chosen_device(device)).eval()
 
     def _to_load(self) -> Checkpoint:

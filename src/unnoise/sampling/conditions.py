@@ -142,7 +142,7 @@ def _image(file: Path, model: ImageModel, classes: Sequence[str]) -> np.ndarray:
 
     from unnoise.io.picture_reader import read_picture
 
-    pixels = np.array(read_picture(file, model.shape[0]))
+    pixels = np.array(read_picture(file, model.shape[0], model.pictures))
     pixels = pixels.reshape(*pixels.shape[:2], -1).transpose(2, 0, 1)[None]
     return pixels.astype(np.float32) / np.float32(127.5) - np.float32(1)
 
