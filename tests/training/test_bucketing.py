@@ -189,4 +189,4 @@ def test_networks_answer_in_any_size_and_say_what_sides_suit(kind: str) -> None:
 
 
 def _sized(kind: str) -> dict[str, tuple[int, int]]:
-    return {"image_size": (64, 64)} if kind in ("unet", "unet2d") else {}
+    return {"image_size": (64, 64)} if kind in ("unet", "unet2d", "dit2d") else {}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -17,64 +17,31 @@ from unnoise.data.batch import Batch
 from unnoise.errors import UserError
 from unnoise.guidance.clipping import Clipped
 from unnoise.host import sent
-from unnoise.models.codec import CODECS, Latents, Pixels
+from unnoise.models.cached_conditioning import CachedConditioning
+from unnoise.models.codec import Latents, Pixels
 from unnoise.models.image_model import CanDenoise, CanReconstruct, Conditions, Guidance, ImageModel
 from unnoise.models.sample_arguments import sample_arguments
+from unnoise.models.sentence import LORA, parts_of, sentence_of
 from unnoise.models.told import UNTOLD, Scalars, Told
-from unnoise.networks import NETWORKS
 from unnoise.networks.activations import ShowsActivations
-from unnoise.networks.combined import build_conditioner, conditioner_spec
 from unnoise.networks.conditioner import Conditioner, Conditioning
 from unnoise.networks.lora import add_lora
-from unnoise.networks.own import check_known
 from unnoise.networks.sizes import AnySize
 from unnoise.process.codec import Codec
-from unnoise.process.denoiser import Denoised, Denoiser, Wrapped
+from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.gaussian import per_row
 from unnoise.process.level import is_one_time
-from unnoise.process.parametrization import PARAMETRIZATIONS, Parametrization
-from unnoise.process.schedule import SCHEDULES, Schedule
+from unnoise.process.parametrization import Parametrization
+from unnoise.process.schedule import Schedule
 from unnoise.progress import late_bar
-from unnoise.registry import build, check_keys, fitted, spec_of
+from unnoise.registry import check_keys
 from unnoise.runtime.cuda_graphs import captured
 from unnoise.samplers import DDIM, Point, Sampler
 from unnoise.samplers.grids import at_most_native
 from unnoise.seeding import SeededNoise
 
-PARTS: dict[str, Mapping[str, type]] = {
-    "network": NETWORKS,
-    "schedule": SCHEDULES,
-    "parametrization": PARAMETRIZATIONS,
-    "codec": CODECS,
-}
-"""The nouns that a diffusion model's sentence is made of, each with its table of names; a conditioner may join them."""
-
-DEFAULTS = {"network": "unet", "schedule": "linear-betas", "parametrization": "eps", "codec": "pixels"}
-
-FOUND = {
-    "network": (
-        "in_channels",
-        "out_channels",
-        "image_size",
-        "vector_dim",
-        "token_dim",
-        "spatial_channels",
-        "level_span",
-        "scalars",
-    ),
-    "codec": ("image_shape",),
-}
-"""Arguments that come from the data or from another part, and are not keys of a configuration."""
-
 CAPTURE_PAYS_FROM = 20
 """Network calls: recording a CUDA graph takes about as long as four."""
-OPTIONS = ("clip", "learned_variance", "jumps", "flow_map")
-OF_STUDENTS = ("jumps", "flow_map")
-"""Options that a configuration has where they are set."""
-LORA = ("rank", "alpha", "where")
-TYPES: Record = {"conditioner": str | Mapping | None, "lora": Mapping | None, **dict.fromkeys(OPTIONS, bool)}
-TYPES["guidance_range"] = tuple[float, float] | None
-"""Of what no table builds."""
 
 
 class Diffusion(ImageModel, CanDenoise):
@@ -127,62 +94,11 @@ class Diffusion(ImageModel, CanDenoise):
 
     @classmethod
     def build(cls, spec: Spec, shape: tuple[int, int, int], classes: int) -> Diffusion:
-        """The sentence that `spec` writes: a spec for each of PARTS, and OPTIONS."""
-        check_keys(spec, (*PARTS, *TYPES), "model")
-        for name, hint in TYPES.items():
-            if name in spec:
-                fitted(spec[name], hint, f"model.{name}")
-        parts = {**DEFAULTS, **spec}
-        codec = build(CODECS, parts["codec"], "codec", image_shape=shape)
-        conditioner = _conditioner(spec, shape, classes)
-        learned_variance = bool(spec.get("learned_variance", False))
-        guidance_range = None if spec.get("guidance_range") is None else tuple(spec["guidance_range"])
-        scalars = Scalars(bool(spec.get("flow_map", False)), guidance_range)
-        if guidance_range is not None and conditioner is None:
-            raise UserError("model.guidance_range is for a conditional model: without a condition nothing guides")
-        channels, *size = codec.latent_shape
-        check_known(parts["network"].get("kind") if isinstance(parts["network"], Mapping) else parts["network"])
-        parametrization = build(PARAMETRIZATIONS, parts["parametrization"], "parametrization")
-        network = build(
-            NETWORKS,
-            parts["network"],
-            "network",
-            in_channels=channels,
-            out_channels=channels * (2 if learned_variance else 1),
-            image_size=tuple(size),
-            level_span=parametrization.level_span,
-            vector_dim=0 if conditioner is None else conditioner.vector_dim,
-            token_dim=0 if conditioner is None else conditioner.token_dim,
-            spatial_channels=0 if conditioner is None else conditioner.spatial_channels,
-            scalars=scalars.count,
-        )
-        _check_told(network, scalars)
-        return cls(
-            network,
-            build(SCHEDULES, parts["schedule"], "schedule"),
-            parametrization,
-            shape=shape,
-            codec=codec,
-            conditioner=conditioner,
-            clip=bool(spec.get("clip", True)),
-            learned_variance=learned_variance,
-            jumps=bool(spec.get("jumps", False)),
-            flow_map=scalars.flow_map,
-            guidance_range=guidance_range,
-            lora=spec.get("lora"),
-        )
+        """The sentence that `spec` writes (`models.sentence`)."""
+        return cls(**parts_of(spec, shape, classes))
 
     def spec(self) -> Record:
-        parts: Record = {
-            name: spec_of(table, getattr(self, name), without=FOUND.get(name, ())) for name, table in PARTS.items()
-        }
-        if self.conditioner is not None:
-            parts["conditioner"] = conditioner_spec(self.conditioner)
-        if self.lora is not None:
-            parts["lora"] = dict(self.lora)
-        told = {} if self.guidance_range is None else {"guidance_range": list(self.guidance_range)}
-        chosen = {name: getattr(self, name) for name in OPTIONS if name not in OF_STUDENTS or getattr(self, name)}
-        return {**chosen, **told, **parts}
+        return sentence_of(self)
 
     def _adapt(self, lora: Spec) -> None:
         check_keys(lora, LORA, "model.lora")
@@ -196,9 +112,10 @@ class Diffusion(ImageModel, CanDenoise):
 
         x_t (B, C, H, W); t () or (B,) float64 on the CPU; cond: a mapping such as {'label': (B,)}, or None.
         """
-        return self._predict(x_t, t, self._conditioning(cond, x_t.shape[0]), told)
+        return self._predict(x_t, t, self.conditioning(cond, x_t.shape[0]), told)
 
-    def _conditioning(self, cond: Conditions | None, count: int) -> Conditioning | None:
+    def conditioning(self, cond: Conditions | None, count: int) -> Conditioning | None:
+        """What the conditioner makes of the condition of so many images."""
         return None if self.conditioner is None else self.conditioner(cond, count)
 
     def _predict(
@@ -226,7 +143,7 @@ class Diffusion(ImageModel, CanDenoise):
 
     def forward(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None, told: Told = UNTOLD) -> Denoised:
         """The Denoiser: what the network makes of x_t at time t."""
-        return self.denoise(x_t, t, self._conditioning(cond, x_t.shape[0]), told)
+        return self.denoise(x_t, t, self.conditioning(cond, x_t.shape[0]), told)
 
     def denoise(self, x_t: Tensor, t: Tensor, conditioning: Conditioning | None, told: Told = UNTOLD) -> Denoised:
         """The same, from what the conditioner made of the condition."""
@@ -246,7 +163,7 @@ class Diffusion(ImageModel, CanDenoise):
         """
         if not isinstance(self.network, ShowsActivations):
             raise UserError(f"the network {type(self.network).__name__} does not show its layers; unet and dit do")
-        return self.network.activations(*self._network_input(x_t, t), self._conditioning(cond, x_t.shape[0]))
+        return self.network.activations(*self._network_input(x_t, t), self.conditioning(cond, x_t.shape[0]))
 
     def encoded(self, batch: Batch) -> Tensor:
         """What is diffused of a batch: the latents it brings, or those that the codec makes of its images."""
@@ -380,47 +297,3 @@ class Diffusion(ImageModel, CanDenoise):
     def default_sampler(self) -> Sampler:
         """DDIM in 50 steps, or in as many as the schedule has."""
         return DDIM(steps=at_most_native(self.schedule, 50))
-
-
-@dataclass(frozen=True)
-class CachedConditioning(Wrapped):
-    """A model, for one call of a sampler: what the conditioner makes of a condition is made once.
-
-    told: what its network is told in every call.
-    """
-
-    denoiser: Diffusion
-    told: Told = UNTOLD
-    _made: dict[tuple[int, int], tuple[Any, Conditioning | None]] = field(default_factory=dict, repr=False)
-
-    def towards(self, s: Tensor) -> Denoiser:
-        return replace(self, told=replace(self.told, towards=s)) if self.denoiser.flow_map else self
-
-    def __call__(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None) -> Denoised:
-        if torch.is_grad_enabled():
-            return self.denoiser(x_t, t, cond, self.told)
-        return self.denoiser.denoise(x_t, t, self._conditioning(cond, len(x_t)), self.told)
-
-    def _conditioning(self, cond: Conditions | None, count: int) -> Conditioning | None:
-        key = id(cond), count
-        if key not in self._made:
-            # The condition is kept too, so that no other can get its id.
-            self._made[key] = cond, self.denoiser._conditioning(cond, count)
-        return self._made[key][1]
-
-
-def _conditioner(spec: Spec, shape: tuple[int, int, int], classes: int) -> Conditioner | None:
-    if spec.get("conditioner") is None:
-        return None
-    conditioner = build_conditioner(spec["conditioner"], classes=classes, channels=shape[0])
-    if "label" in conditioner.needs and classes == 0:
-        raise UserError("model.conditioner needs labels, and the images have none: put each class in its own folder")
-    return conditioner
-
-
-def _check_told(network: nn.Module, scalars: Scalars) -> None:
-    if scalars.count and getattr(network, "scalars", 0) != scalars.count:
-        raise UserError(
-            f"the network {type(network).__name__} takes no conditioning.scalars, which say where a step ends or how "
-            "strong guidance is; unet, dit, unet2d, dit2d and linear-attention-unet do"
-        )

@@ -94,11 +94,16 @@ class DiT2D(nn.Module):
                 f"--set model.conditioner.dim={self.num_layers * self.dim}; got {self.vector_dim}"
             )
 
+    @property
+    def multiple(self) -> int:
+        """What the sides of images are padded to a multiple of."""
+        return self.patch_size
+
     def forward(self, x: Tensor, noise_level: Tensor, conditioning: Conditioning | None = None) -> Tensor:
         timestep = noise_level.float() * self.num_train_timesteps / 1000 - 1
         told = self._told(conditioning or Conditioning())
         height, width = x.shape[-2:]
-        h = self.pos_embed["proj"](padded(x, self.patch_size))
+        h = self.pos_embed["proj"](padded(x, self.multiple))
         rows, columns = h.shape[-2:]
         sequence = h.flatten(2).transpose(1, 2) + self._positions(rows, columns, h.device).to(h.dtype)
         embeddings = [block.norm1.emb(timestep, one) for block, one in zip(self._blocks(), told, strict=True)]

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from unnoise.guidance import ClassifierFree
-from unnoise.models.diffusion import CachedConditioning, Diffusion
+from unnoise.models.cached_conditioning import CachedConditioning
+from unnoise.models.diffusion import Diffusion
 from unnoise.models.told import Told
 from unnoise.objectives.objective import Objective
 from unnoise.process.denoiser import Denoiser

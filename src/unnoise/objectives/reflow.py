@@ -8,7 +8,8 @@ from torch import Tensor
 from unnoise.aliases import Conditions
 from unnoise.data.batch import Batch
 from unnoise.guidance import ClassifierFree, Clipped
-from unnoise.models.diffusion import CachedConditioning, Diffusion
+from unnoise.models.cached_conditioning import CachedConditioning
+from unnoise.models.diffusion import Diffusion
 from unnoise.models.told import Told
 from unnoise.objectives.denoising import Denoising
 from unnoise.objectives.distillation import Distillation
