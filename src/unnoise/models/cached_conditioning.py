@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -13,8 +13,17 @@ from unnoise.models.told import UNTOLD, Told
 from unnoise.networks.conditioner import Conditioning
 from unnoise.process.denoiser import Denoised, Denoiser, Wrapped
 
-if TYPE_CHECKING:
-    from unnoise.models.diffusion import Diffusion
+
+class Conditional(Denoiser, Protocol):
+    """A model whose conditioner and network can be called one after the other."""
+
+    flow_map: bool
+
+    def __call__(self, x_t: Tensor, t: Tensor, cond: Conditions | None = None, told: Told = UNTOLD) -> Denoised: ...
+
+    def conditioning(self, cond: Conditions | None, count: int) -> Conditioning | None: ...
+
+    def denoise(self, x_t: Tensor, t: Tensor, conditioning: Conditioning | None, told: Told = UNTOLD) -> Denoised: ...
 
 
 @dataclass(frozen=True)
@@ -24,7 +33,7 @@ class CachedConditioning(Wrapped):
     told: what its network is told in every call.
     """
 
-    denoiser: Diffusion
+    denoiser: Conditional
     told: Told = UNTOLD
     _made: dict[tuple[int, int], tuple[Any, Conditioning | None]] = field(default_factory=dict, repr=False)
 

@@ -21,9 +21,10 @@ from unnoise.models.cached_conditioning import CachedConditioning
 from unnoise.models.codec import Latents, Pixels
 from unnoise.models.image_model import CanDenoise, CanReconstruct, Conditions, Guidance, ImageModel
 from unnoise.models.sample_arguments import sample_arguments
-from unnoise.models.sentence import LORA, parts_of, sentence_of
+from unnoise.models.sentence import FOUND, LORA, OF_STUDENTS, OPTIONS, PARTS, parts_of
 from unnoise.models.told import UNTOLD, Scalars, Told
 from unnoise.networks.activations import ShowsActivations
+from unnoise.networks.combined import conditioner_spec
 from unnoise.networks.conditioner import Conditioner, Conditioning
 from unnoise.networks.lora import add_lora
 from unnoise.networks.sizes import AnySize
@@ -34,7 +35,7 @@ from unnoise.process.level import is_one_time
 from unnoise.process.parametrization import Parametrization
 from unnoise.process.schedule import Schedule
 from unnoise.progress import late_bar
-from unnoise.registry import check_keys
+from unnoise.registry import check_keys, spec_of
 from unnoise.runtime.cuda_graphs import captured
 from unnoise.samplers import DDIM, Point, Sampler
 from unnoise.samplers.grids import at_most_native
@@ -98,7 +99,16 @@ class Diffusion(ImageModel, CanDenoise):
         return cls(**parts_of(spec, shape, classes))
 
     def spec(self) -> Record:
-        return sentence_of(self)
+        parts: Record = {
+            name: spec_of(table, getattr(self, name), without=FOUND.get(name, ())) for name, table in PARTS.items()
+        }
+        if self.conditioner is not None:
+            parts["conditioner"] = conditioner_spec(self.conditioner)
+        if self.lora is not None:
+            parts["lora"] = dict(self.lora)
+        told = {} if self.guidance_range is None else {"guidance_range": list(self.guidance_range)}
+        chosen = {name: getattr(self, name) for name in OPTIONS if name not in OF_STUDENTS or getattr(self, name)}
+        return {**chosen, **told, **parts}
 
     def _adapt(self, lora: Spec) -> None:
         check_keys(lora, LORA, "model.lora")

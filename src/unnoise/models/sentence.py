@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 
@@ -12,15 +12,12 @@ from unnoise.errors import UserError
 from unnoise.models.codec import CODECS
 from unnoise.models.told import Scalars
 from unnoise.networks import NETWORKS
-from unnoise.networks.combined import build_conditioner, conditioner_spec
+from unnoise.networks.combined import build_conditioner
 from unnoise.networks.conditioner import Conditioner
 from unnoise.networks.own import check_known
 from unnoise.process.parametrization import PARAMETRIZATIONS
 from unnoise.process.schedule import SCHEDULES
-from unnoise.registry import build, check_keys, fitted, spec_of
-
-if TYPE_CHECKING:
-    from unnoise.models.diffusion import Diffusion
+from unnoise.registry import build, check_keys, fitted
 
 PARTS: dict[str, Mapping[str, type]] = {
     "network": NETWORKS,
@@ -105,20 +102,6 @@ def parts_of(spec: Spec, shape: tuple[int, int, int], classes: int) -> dict[str,
         "guidance_range": guidance_range,
         "lora": spec.get("lora"),
     }
-
-
-def sentence_of(model: Diffusion) -> Record:
-    """The sentence that a model is, of which `parts_of` makes it again."""
-    parts: Record = {
-        name: spec_of(table, getattr(model, name), without=FOUND.get(name, ())) for name, table in PARTS.items()
-    }
-    if model.conditioner is not None:
-        parts["conditioner"] = conditioner_spec(model.conditioner)
-    if model.lora is not None:
-        parts["lora"] = dict(model.lora)
-    told = {} if model.guidance_range is None else {"guidance_range": list(model.guidance_range)}
-    chosen = {name: getattr(model, name) for name in OPTIONS if name not in OF_STUDENTS or getattr(model, name)}
-    return {**chosen, **told, **parts}
 
 
 def _conditioner(spec: Spec, shape: tuple[int, int, int], classes: int) -> Conditioner | None:
