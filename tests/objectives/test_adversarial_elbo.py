@@ -40,6 +40,17 @@ def test_without_its_terms_it_is_the_bound() -> None:
     )
 
 
+@pytest.mark.parametrize(("perceptual", "adversarial"), [(2.0, 0.0), (0.0, 3.0), (0.5, 0.25)])
+def test_the_total_is_the_bound_and_each_term_by_its_weight(perceptual: float, adversarial: float) -> None:
+    made = make(perceptual, adversarial)
+    found = made.loss(images(), StepNoise(0))
+    bound = Elbo(made.model).loss(images(), StepNoise(0)).total
+    expected = bound + perceptual * found.parts["perceptual"] + adversarial * found.parts["adversarial"]
+    assert float(found.parts["perceptual"]) > 0
+    assert abs(float(found.parts["adversarial"])) not in (0.0, 1.0)
+    torch.testing.assert_close(found.total, expected)
+
+
 def test_a_perfect_reconstruction_has_no_perceptual_distance() -> None:
     objective, batch = make(), images()
     objective.model.pixels.mean = lambda output: batch.image  # type: ignore[method-assign]
