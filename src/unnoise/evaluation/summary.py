@@ -34,4 +34,5 @@ def _conditions(result: Result) -> list[Line]:
 
 
 def _how(samples: Mapping[str, object]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in samples.items() if value)
+    shown = {name: f"{value:.3g}" if isinstance(value, float) else value for name, value in samples.items()}
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in shown.items() if value)
