@@ -12,9 +12,10 @@ from PIL import Image
 
 from unnoise.editing.image_files import FITS, FittedPicture
 from unnoise.errors import UserError
+from unnoise.io.picture_reader import PLAIN
 from unnoise.sources import open_source
 
-MODEL: Any = SimpleNamespace(shape=(3, 16, 24))
+MODEL: Any = SimpleNamespace(shape=(3, 16, 24), pictures=PLAIN)
 
 
 @pytest.fixture
