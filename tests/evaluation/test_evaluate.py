@@ -9,9 +9,11 @@ from PIL import Image
 
 import unnoise
 from unnoise.evaluation import evaluate
+from unnoise.evaluation.keeping import keep, results_of
 from unnoise.evaluation.metrics.frechet import fid_name
 from unnoise.evaluation.summary import lines_of
 from unnoise.metrics.restoration import EXACT
+from unnoise.runs.run import Run
 from unnoise.sources import open_source
 
 DISTANCES = ("fid", "kid", "precision", "recall", "coverage")
@@ -46,6 +48,20 @@ def test_every_number_says_how_it_was_made(run: Path) -> None:
     assert low < result["fid"] < high
     saved = [json.loads(file.read_text()) for file in (run / "evaluations").glob("*fid-recall*.json")]
     assert [one["checkpoint"] for one in saved] == [result["checkpoint"]]
+
+
+def test_damaged_results_of_a_run_cost_themselves_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = Run(tmp_path / "run", {})
+    for number in range(3):
+        keep(run, f"good-{number}", {"target": "run", "seconds": number, "unnoise": "0"})
+    (tmp_path / "run" / "evaluations" / "cut.json").write_text('{"target": "ru')
+    (tmp_path / "run" / "evaluations" / "list.json").write_text("[1]")
+    (tmp_path / "run" / "evaluations" / "other.json").write_text('{"a": 1}')
+    keep(run, "good-3", {"target": "run", "seconds": 3, "unnoise": "0"})
+    assert [result["seconds"] for result in results_of(run)] == [0, 1, 2, 3]
+    said = capsys.readouterr().err
+    assert "cut.json is not valid JSON" in said
+    assert "list.json must hold a JSON object" in said
 
 
 def test_what_was_measured_is_on_the_run_s_page_and_stays_there_when_it_trains_on(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from unnoise.aliases import Record
-from unnoise.data.cache import BUCKETS, LOCK, META, PACKED, PIXELS, SHARDS, UNFINISHED
+from unnoise.data.cache import BUCKETS, LOCK, PACKED, PIXELS, SHARDS, UNFINISHED, read_meta
 from unnoise.data.pack import PROBED
 from unnoise.data.room import free_bytes, gigabytes
 from unnoise.errors import UserError
@@ -124,7 +124,7 @@ def _source(kind: str, path: Path) -> str:
         if path.suffix == UNFINISHED:
             with (path / PROBED).open("r", encoding="utf-8") as journal:
                 return f"{json.loads(journal.readline())['source']} (unfinished)"
-        meta = json.loads(json.loads((path / META).read_text("utf-8"))["meta"])
+        meta = read_meta(path)
         source = meta["source"]
         if BUCKETS in meta:
             return f"{source} ({sum(meta[BUCKETS].values()):,} images in {len(meta[BUCKETS])} buckets)"

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import json
+from pathlib import Path
 
+from unnoise.errors import UserError
 from unnoise.evaluation.entry import Result
 from unnoise.evaluation.summary import lines_of
 from unnoise.files import json_text, write_atomic
+from unnoise.io.json_file import read_json
+from unnoise.progress import notice
 from unnoise.runs.html import render
 from unnoise.runs.run import Run
 from unnoise.training.page import page_file
 from unnoise.training.page_measured import replace_measured
 
 FOLDER = "evaluations"
+OF_ALL = {"target", "seconds", "unnoise"}
+"""Keys that every result has."""
 SHOWN = 12
 """Evaluations on a page, the newest."""
 
@@ -25,6 +30,15 @@ def keep(run: Run, name: str, result: Result) -> None:
 
 
 def results_of(run: Run) -> list[Result]:
-    """The results that a run keeps, oldest first."""
+    """The results that a run keeps, oldest first. A file that is none, or damaged, is named and left out."""
     files = sorted((run.folder / FOLDER).glob("*.json"), key=lambda file: file.stat().st_mtime)
-    return [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    return [found for file in files if (found := _read(file)) is not None]
+
+
+def _read(file: Path) -> Result | None:
+    try:
+        found = read_json(file)
+    except UserError as error:
+        notice(f"not shown: {error}")
+        return None
+    return found if found.keys() >= OF_ALL else None
