@@ -12,7 +12,7 @@ from unnoise.errors import UserError
 from unnoise.networks.attention import Attention, FeedForward
 from unnoise.networks.batch_part import Dropout
 from unnoise.networks.conditioner import Conditioning
-from unnoise.networks.embedding import ScalarEmbedding, circle, frequencies, time_embedding
+from unnoise.networks.embedding import ScalarEmbedding, added, circle, frequencies, time_embedding
 from unnoise.networks.layers import concat_spatial, padded, zeroed
 from unnoise.registry import Bounds, Count, Fraction, Positive
 
@@ -167,12 +167,8 @@ class DiT(nn.Module):
         return h.flatten(2).transpose(1, 2) + positions(rows, columns, self.waves)
 
     def _embed(self, noise_level: Tensor, told: Conditioning) -> Tensor:
-        embedding = self.embed_time(noise_level)
-        if self.embed_vector is not None and told.vector is not None:
-            embedding = embedding + self.embed_vector(told.vector)
-        if self.embed_scalars is not None and told.scalars is not None:
-            embedding = embedding + self.embed_scalars(told.scalars)
-        return F.silu(embedding)
+        parts = (self.embed_vector, told.vector), (self.embed_scalars, told.scalars)
+        return F.silu(added(self.embed_time(noise_level), *parts))
 
 
 def positions(rows: int, columns: int, waves: Tensor) -> Tensor:

@@ -80,6 +80,14 @@ class ScalarEmbedding(nn.Module):
         return self.last(F.silu(self.first(torch.cat([angles.cos(), angles.sin()], dim=1))))
 
 
+def added(embedding: Tensor, *parts: tuple[nn.Module | None, Tensor | None]) -> Tensor:
+    """An embedding (B, dim) and what layers make of what they are told; where either is missing, nothing is added."""
+    for layer, told in parts:
+        if layer is not None and told is not None:
+            embedding = embedding + layer(told)
+    return embedding
+
+
 def frequencies(dim: int, max_period: float = 10_000.0) -> Tensor:
     """max_period^(-i / (dim / 2)), i < dim / 2: (dim // 2,)."""
     exponents = torch.arange(dim // 2, dtype=torch.float64) / (dim // 2)

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from unnoise.errors import UserError
 from unnoise.networks.conditioner import Conditioning
-from unnoise.networks.embedding import ScalarEmbedding
+from unnoise.networks.embedding import ScalarEmbedding, added
 from unnoise.networks.layers import concat_spatial, padded
 from unnoise.networks.unet2d import Positional
 from unnoise.registry import Count, Fraction, Positive, Sizes
@@ -154,11 +154,8 @@ class LinearAttentionUNet(nn.Module):
 
     def _embed(self, noise_level: Tensor, conditioning: Conditioning) -> Tensor:
         embedding = self.time_mlp(noise_level.float() * self.num_train_timesteps / 1000 - 1)
-        if self.embed_vector is not None and conditioning.vector is not None:
-            embedding = embedding + self.embed_vector(conditioning.vector)
-        if self.embed_scalars is not None and conditioning.scalars is not None:
-            embedding = embedding + self.embed_scalars(conditioning.scalars)
-        return embedding
+        parts = (self.embed_vector, conditioning.vector), (self.embed_scalars, conditioning.scalars)
+        return added(embedding, *parts)
 
 
 class RMSNorm(nn.Module):

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from unnoise.errors import UserError
 from unnoise.networks.attention import CrossAttention
 from unnoise.networks.conditioner import Conditioning
-from unnoise.networks.embedding import ScalarEmbedding, time_embedding
+from unnoise.networks.embedding import ScalarEmbedding, added, time_embedding
 from unnoise.networks.layers import (
     TIME_INJECTIONS,
     Downsample,
@@ -175,12 +175,8 @@ class UNet(nn.Module):
     def _embed(self, noise_level: Tensor, conditioning: Conditioning) -> Tensor:
         if conditioning.tokens is not None and not self.token_dim:
             raise UserError("this UNet has no cross-attention: it takes vector and spatial conditioning, not tokens")
-        embedding = self.embed_time(noise_level)
-        if self.embed_vector is not None and conditioning.vector is not None:
-            embedding = embedding + self.embed_vector(conditioning.vector)
-        if self.embed_scalars is not None and conditioning.scalars is not None:
-            embedding = embedding + self.embed_scalars(conditioning.scalars)
-        return F.silu(embedding)
+        parts = (self.embed_vector, conditioning.vector), (self.embed_scalars, conditioning.scalars)
+        return F.silu(added(self.embed_time(noise_level), *parts))
 
 
 def with_fourier_features(x: Tensor, exponents: Sequence[int]) -> Tensor:

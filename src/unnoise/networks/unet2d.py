@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from unnoise.errors import UserError
 from unnoise.networks.conditioner import Conditioning
-from unnoise.networks.embedding import ScalarEmbedding
+from unnoise.networks.embedding import ScalarEmbedding, added
 from unnoise.networks.layers import concat_spatial, padded, zeroed
 from unnoise.networks.unet2d_blocks import ACTIVATIONS, Attention, Design, Doubled, Down, Halved, Middle, Resnet, Up
 from unnoise.registry import Bounds, Fraction, Positive, Sizes, lookup
@@ -241,9 +241,8 @@ class UNet2D(nn.Module):
         return h / timestep[:, None, None, None] if self.time_embedding_type == "fourier" else h
 
     def _embed(self, timestep: Tensor, told: Conditioning) -> Tensor:
-        embedding, vector = self.time_embedding(self.time_proj(timestep)), told.vector
-        if self.embed_scalars is not None and told.scalars is not None:
-            embedding = embedding + self.embed_scalars(told.scalars)
+        embedding = added(self.time_embedding(self.time_proj(timestep)), (self.embed_scalars, told.scalars))
+        vector = told.vector
         if self.class_embedding is None or vector is None:
             return embedding
         given = self.time_proj(vector[:, 0]) if self.class_embed_type == "timestep" else vector
