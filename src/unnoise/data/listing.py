@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import overload
 
 import numpy as np
 
 from unnoise.data.decode import ImageFile
 from unnoise.data.fields import Values, taken
+from unnoise.io.file_refs import FileRefs
 from unnoise.io.tree import Broken, FileRef
 
 
 @dataclass(frozen=True)
-class Picked(Sequence[FileRef]):
+class Picked(FileRefs):
     """The files at `rows` (N,) of others, looked up when they are asked for."""
 
     files: Sequence[FileRef]
@@ -23,18 +23,12 @@ class Picked(Sequence[FileRef]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    @overload
-    def __getitem__(self, index: int) -> FileRef: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[FileRef]: ...
-    def __getitem__(self, index: int | slice) -> FileRef | list[FileRef]:
-        if isinstance(index, slice):
-            return [self.files[row] for row in self.rows[index].tolist()]
-        return self.files[int(self.rows[index])]
+    def ref(self, row: int) -> FileRef:
+        return self.files[int(self.rows[row])]
 
 
 @dataclass(frozen=True)
-class Named(Sequence[FileRef]):
+class Named(FileRefs):
     """Files of a tree by their names, in order, looked up when they are asked for."""
 
     files: Mapping[str, FileRef]
@@ -43,14 +37,8 @@ class Named(Sequence[FileRef]):
     def __len__(self) -> int:
         return len(self.names)
 
-    @overload
-    def __getitem__(self, index: int) -> FileRef: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[FileRef]: ...
-    def __getitem__(self, index: int | slice) -> FileRef | list[FileRef]:
-        if isinstance(index, slice):
-            return [self.files[name] for name in self.names[index]]
-        return self.files[self.names[index]]
+    def ref(self, row: int) -> FileRef:
+        return self.files[self.names[row]]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, product
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from unnoise.data.listing import Listing
 from unnoise.data.pack import some
 from unnoise.data.pool import Workers
 from unnoise.errors import NoSplit, UserError
+from unnoise.io.file_refs import FileRefs
 from unnoise.io.tree import FileRef, Slice
 from unnoise.progress import progress
 from unnoise.sources.columns import lost_rows, stored
@@ -67,7 +68,7 @@ class Shards:
 
 
 @dataclass(frozen=True)
-class ShardFiles(Sequence[FileRef]):
+class ShardFiles(FileRefs):
     """The places of files in shards, in columns: a million take megabytes.
 
     paths: of the shards; shard, offset, size: (N,) of each file.
@@ -82,15 +83,9 @@ class ShardFiles(Sequence[FileRef]):
     def __len__(self) -> int:
         return len(self.shard)
 
-    @overload
-    def __getitem__(self, index: int) -> FileRef: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[FileRef]: ...
-    def __getitem__(self, index: int | slice) -> FileRef | list[FileRef]:
-        if isinstance(index, slice):
-            return [self[row] for row in range(len(self))[index]]
-        offset, size = int(self.offset[index]), int(self.size[index])
-        return Slice(self.paths[int(self.shard[index])], offset, size, self.names[index])
+    def ref(self, row: int) -> FileRef:
+        offset, size = int(self.offset[row]), int(self.size[row])
+        return Slice(self.paths[int(self.shard[row])], offset, size, self.names[row])
 
 
 def is_pattern(source: str | Path) -> bool:

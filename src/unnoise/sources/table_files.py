@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, overload
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from unnoise.aliases import Value
 from unnoise.errors import DamagedSource, UserError
 from unnoise.io.budget import MAX_MEMBER, Budget
+from unnoise.io.file_refs import FileRefs
 from unnoise.io.tree import FileRef
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Cells(Sequence[FileRef]):
+class Cells(FileRefs):
     """The pictures of several tables, one behind the other.
 
     paths: of the tables; file, group, row: (N,) of each picture.
@@ -94,15 +95,9 @@ class Cells(Sequence[FileRef]):
     def __len__(self) -> int:
         return len(self.names)
 
-    @overload
-    def __getitem__(self, index: int) -> FileRef: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[FileRef]: ...
-    def __getitem__(self, index: int | slice) -> FileRef | list[FileRef]:
-        if isinstance(index, slice):
-            return [self[row] for row in range(len(self))[index]]
-        path, group, row = self.paths[int(self.file[index])], int(self.group[index]), int(self.row[index])
-        return Cell(path, self.column, group, row, self.names[index])
+    def ref(self, row: int) -> FileRef:
+        path, group = self.paths[int(self.file[row])], int(self.group[row])
+        return Cell(path, self.column, group, int(self.row[row]), self.names[row])
 
 
 def read_head(path: Path) -> TableFile:
