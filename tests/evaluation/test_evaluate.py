@@ -62,6 +62,7 @@ def test_damaged_results_of_a_run_cost_themselves_only(tmp_path: Path, capsys: p
     said = capsys.readouterr().err
     assert "cut.json is not valid JSON" in said
     assert "list.json must hold a JSON object" in said
+    assert "other.json is not the result of an evaluation: it lacks seconds, target, unnoise" in said
 
 
 def test_what_was_measured_is_on_the_run_s_page_and_stays_there_when_it_trains_on(tmp_path: Path) -> None:

@@ -49,6 +49,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         "seed": 0,
         "fid": 12.5,
         "memorised": 0.02,
+        "seconds": 3.5,
+        "unnoise": unnoise.__version__,
     }
     (made.folder / "evaluations").mkdir()
     (made.folder / "evaluations" / "0-fid.json").write_text(json.dumps(result))

@@ -41,4 +41,7 @@ def _read(file: Path) -> Result | None:
     except UserError as error:
         notice(f"not shown: {error}")
         return None
-    return found if found.keys() >= OF_ALL else None
+    if missing := sorted(OF_ALL - found.keys()):
+        notice(f"not shown: {file} is not the result of an evaluation: it lacks {', '.join(missing)}")
+        return None
+    return found
