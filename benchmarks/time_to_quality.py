@@ -1,13 +1,15 @@
 """Quality against time: ours, and two peers as shipped and as tuned, on MNIST, CIFAR-10 and emoji at 32 pixels.
 
     python benchmarks/time_to_quality.py [--sets mnist ...] [--contenders unnoise ...] [--minutes 1 2 5 10]
-        [--seeds 0 1] [--samples 500] [--clock cpu] [--data DIR] [--out benchmarks/results/time-to-quality]
+        [--tune 1] [--seeds 0 1] [--samples 500] [--clock cpu] [--data DIR] [--out benchmarks/results/time-to-quality]
 
 A cell is one contender on one set for so many minutes of one core, with one seed: it trains, draws by its own sampler
 at 50 network calls, and is measured against held-out images in two feature spaces that nobody trained with: a
 classifier of the set (where it has labels) and `imagenet`. Cells are made one by one and kept, so the script resumes;
 `--clock cpu` counts the process's own time, for machines that others use. Peers are tuned by a small grid of learning
-rates, averages and prediction types, at half of the shortest time and on other held-out images than those that judge.
+rates, averages and prediction types, for `--tune` minutes (half of the shortest time where it is not given), on other
+held-out images than those that judge. `unnoise` computes as `unnoise train` would here, in bf16 where the processor
+multiplies it in hardware; `unnoise fp32` is like for like with the peers.
 """
 
 from __future__ import annotations
@@ -52,7 +54,8 @@ GRID = [
     Tuning(rate, average, prediction)
     for rate, average, prediction in itertools.product((3e-4, 1e-3, 3e-3), (0.99, 0.999), ("noise", "v"))
 ]
-RECIPES = {"unnoise": "auto", "unnoise before (ddpm)": "ddpm"}
+RECIPES = {"unnoise": ("auto", "auto"), "unnoise fp32": ("auto", "fp32"), "unnoise before (ddpm)": ("ddpm", "auto")}
+"""Ours: recipe and precision."""
 
 
 class Ours:
@@ -60,8 +63,8 @@ class Ours:
 
     calls = CALLS
 
-    def __init__(self, images: np.ndarray, seed: int, minutes: float, recipe: str = "auto") -> None:
-        config = override(read_recipe(recipe), {"train.minutes": minutes})
+    def __init__(self, images: np.ndarray, seed: int, minutes: float, recipe: str, precision: str) -> None:
+        config = override(read_recipe(recipe), {"train.minutes": minutes, "train.precision": precision})
         setup = prepare(images, recipe, config, seed, None, "cpu")
         self.minutes, self.trainer = minutes, setup.trainer(None)
 
@@ -78,7 +81,7 @@ class Ours:
 def contender(name: str, images: np.ndarray, seed: int, minutes: float, tuned: Tuning | None) -> Contender:
     """The contender of that name, at its first step. tuned: what was found for a peer that is tuned."""
     if name in RECIPES:
-        return Ours(images, seed, minutes, RECIPES[name])
+        return Ours(images, seed, minutes, *RECIPES[name])
     return PEERS[name.removesuffix(" tuned")](images, seed, minutes, tuned)
 
 
@@ -137,15 +140,16 @@ def features(space: Any, pixels: np.ndarray) -> torch.Tensor:
 
 
 def tuning_of(peer: str, name: str, parts: Any, options: argparse.Namespace) -> Tuning:
-    """The best of GRID at half of the shortest time, by the distance to images that do not judge; kept."""
+    """The best of GRID after so many minutes, by the distance to images that do not judge; kept."""
+    minutes = options.tune or min(options.minutes) / 2
     file = options.out / f"tuning-{name}-{peer}.json"
     if not file.exists():
         train, tune, _ = parts
         spaces = {"pixels": build(FEATURES, "pixels", "feature space", shape=train.shape[1:], folder=None)}
         found = []
         for tuning in GRID:
-            made = contender(f"{peer} tuned", train, 0, min(options.minutes) / 2, tuning)
-            trained(made, min(options.minutes) / 2, CLOCKS[options.clock])
+            made = contender(f"{peer} tuned", train, 0, minutes, tuning)
+            trained(made, minutes, CLOCKS[options.clock])
             distance = measured(made.draw(200, CALLS, 0), tune[:500], spaces)["pixels"]["fid"]
             found.append([distance, vars(tuning)])
             print(f"{name}, {peer}: {vars(tuning)}: {distance:.2f}", flush=True)
@@ -194,6 +198,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--contenders", nargs="+", choices=everyone, default=everyone)
     parser.add_argument("--minutes", nargs="+", type=float, default=[1, 2, 5, 10])
+    parser.add_argument("--tune", type=float, help="minutes of each trial of a peer that is tuned")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
     parser.add_argument("--samples", type=int, default=500)
     parser.add_argument("--clock", choices=CLOCKS, default="wall")

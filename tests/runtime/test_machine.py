@@ -22,6 +22,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 9.0, 9.0), raising=False)
     monkeypatch.setattr(threads, "QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(threads, "LOAD", tmp_path / "loadavg")
     for name in (threads.VARIABLE, threads.SPINNING, threads.WAITING):
         monkeypatch.setenv(name, "")  # so that what is set here is undone
         monkeypatch.delenv(name)
@@ -42,6 +43,12 @@ def test_threads_are_the_cpus_that_are_free(
     line = threads.choose_threads()
     assert os.environ[threads.VARIABLE] == str(expected)
     assert (line is None) == (expected == threads.usable_cpus())
+
+
+@pytest.mark.parametrize(("running", "expected"), [("1", 8), ("3", 6), ("30", 1)])
+def test_what_runs_now_counts_and_not_what_ran_a_minute_ago(machine: Path, running: str, expected: int) -> None:
+    (machine.parent / "loadavg").write_text(f"7.5 3.1 1.0 {running}/345 6789\n")
+    assert threads.free_cpus() == expected
 
 
 def test_waiting_threads_soon_sleep_unless_the_user_says_how_they_wait(

@@ -6,20 +6,33 @@ import pytest
 import torch
 from torch import nn
 
-from unnoise.training.muon import MOMENTUM, Muon, is_matrix, orthogonalised
+from unnoise.training.muon import ITERATIONS, MOMENTUM, QUINTIC, Muon, is_matrix, orthogonalised
 
 
 def test_singular_values_come_near_one_and_directions_stay() -> None:
     draws = torch.Generator().manual_seed(0)
-    for shape in ((3, 16, 40), (2, 40, 16), (1, 24, 24)):
-        matrices = torch.randn(shape, generator=draws)
-        made = orthogonalised(matrices)
+    matrices = [torch.randn(shape, generator=draws) for shape in ((16, 40), (40, 16), (24, 24), (16, 90))]
+    for matrix, made in zip(matrices, orthogonalised(matrices), strict=True):
         values = torch.linalg.svdvals(made)
         assert values.min() > 0.3
         assert values.max() < 1.3
-        u, _, vt = torch.linalg.svd(matrices, full_matrices=False)
-        aligned = torch.einsum("nji,njk,nik->ni", u, made, vt)  # the diagonal of U^T made V
+        u, _, vt = torch.linalg.svd(matrix, full_matrices=False)
+        aligned = torch.einsum("ji,jk,ik->i", u, made, vt)  # the diagonal of U^T made V
         assert aligned.min() > 0.3
+
+
+def test_the_iteration_on_squares_is_the_iteration_on_the_matrix() -> None:
+    draws = torch.Generator().manual_seed(0)
+    nearly_singular = torch.randn(16, 2, generator=draws) @ torch.randn(2, 40, generator=draws)
+    nearly_singular += 1e-5 * torch.randn(16, 40, generator=draws)
+    matrices = [nearly_singular, *(torch.randn(shape, generator=draws) for shape in ((16, 40), (60, 16), (24, 24)))]
+    a, b, c = QUINTIC
+    for matrix, made in zip(matrices, orthogonalised(matrices), strict=True):
+        x = matrix.double() / matrix.double().norm()
+        for _ in range(ITERATIONS):
+            gram = x @ x.mT
+            x = a * x + (b * gram + c * gram @ gram) @ x
+        torch.testing.assert_close(made.double(), x, rtol=0, atol=1e-4)
 
 
 def test_matrices_move_as_in_torch() -> None:

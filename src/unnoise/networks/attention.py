@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from unnoise.errors import UserError
+from unnoise.networks.dot_product import dot_product_attention
 from unnoise.networks.layers import group_norm, zeroed
 
 
@@ -28,7 +28,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         key, value = self.key_value(x if context is None else context).chunk(2, dim=-1)
         q, k, v = (self._split(part) for part in (self.query(x), key, value))
-        h = F.scaled_dot_product_attention(q, k, v, attn_mask=None if mask is None else mask[:, None, None])
+        h = dot_product_attention(q, k, v, None if mask is None else mask[:, None, None])
         return self.out(h.transpose(1, 2).flatten(2))
 
     def _split(self, x: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from unnoise.errors import UserError
 from unnoise.networks.batch_part import Dropout
 from unnoise.networks.conditioner import Conditioning
 from unnoise.networks.dit import Modulated
+from unnoise.networks.dot_product import dot_product_attention
 from unnoise.networks.embedding import ScalarEmbedding
 from unnoise.networks.layers import padded, zeroed
 from unnoise.networks.unet2d import Perceptron, Positional
@@ -191,7 +192,7 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         parts = (layer(x).unflatten(2, (self.heads, -1)).transpose(1, 2) for layer in (self.to_q, self.to_k, self.to_v))
-        return self.to_out(F.scaled_dot_product_attention(*parts).transpose(1, 2).flatten(2))
+        return self.to_out(dot_product_attention(*parts).transpose(1, 2).flatten(2))
 
 
 class FeedForward(nn.Module):

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from unnoise.errors import UserError
 from unnoise.networks.batch_part import Dropout
+from unnoise.networks.dot_product import dot_product_attention
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -97,7 +98,7 @@ class SelfAttention(nn.Module):
         # Each head's features end up next to each other in memory, as the fused attention kernels want them.
         qkv = self.qkv(tokens).reshape(batch, height * width, 3, self.heads, channels // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        h = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(batch, height * width, channels)
+        h = dot_product_attention(q, k, v).transpose(1, 2).reshape(batch, height * width, channels)
         return x + self.out(h).transpose(1, 2).reshape(x.shape)
 
 

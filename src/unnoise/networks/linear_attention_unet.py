@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from unnoise.errors import UserError
 from unnoise.networks.conditioner import Conditioning
+from unnoise.networks.dot_product import dot_product_attention
 from unnoise.networks.embedding import ScalarEmbedding, added
 from unnoise.networks.layers import concat_spatial, padded
 from unnoise.networks.unet2d import Positional
@@ -213,7 +214,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = (part.transpose(2, 3) for part in _heads(self.to_qkv(self.norm(x)), self.heads))
         more_k, more_v = (part.expand(x.shape[0], -1, -1, -1) for part in self.mem_kv)
-        h = F.scaled_dot_product_attention(q, torch.cat([more_k, k], dim=2), torch.cat([more_v, v], dim=2))
+        h = dot_product_attention(q, torch.cat([more_k, k], dim=2), torch.cat([more_v, v], dim=2))
         return x + self.to_out(h.transpose(2, 3).reshape(x.shape[0], -1, *x.shape[2:]))
 
 

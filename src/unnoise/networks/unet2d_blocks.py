@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unnoise.networks.batch_part import Dropout
+from unnoise.networks.dot_product import dot_product_attention
 from unnoise.networks.layers import zeroed
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -95,7 +96,7 @@ class Attention(nn.Module):
             project(tokens).unflatten(2, (self.heads, -1)).transpose(1, 2)
             for project in (self.to_q, self.to_k, self.to_v)
         )
-        h = self.to_out[0](F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        h = self.to_out[0](dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
         return (x + h.transpose(1, 2).reshape(x.shape)) / self.scale
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
+LOAD = Path("/proc/loadavg")
+LOOKS, APART = 10, 0.01
+"""How often, and how many seconds apart, it is asked what runs now."""
 VARIABLE = "OMP_NUM_THREADS"
-SPINNING, WAITING, SPINS = "GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "1000"
-"""How long a thread that waits for others keeps its CPU before it sleeps, in turns of libgomp's loop; by default
-300,000, a time in which other work could have been done (docs/lab.md, idle threads)."""
+SPINNING, WAITING, SPINS = "GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "10000"
+"""How long a thread that waits for others keeps its CPU before it sleeps, in turns of libgomp's loop: enough for the gaps
+between the operations of a small network; by default 300,000, in which other work could be done (docs/lab.md)."""
 NO_LIMIT = 2**20
 
 
@@ -21,9 +25,22 @@ def usable_cpus() -> int:
 
 
 def free_cpus() -> int:
-    """Of these, those that other work leaves free, by the load average of the last minute; at least 1."""
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    return max(1, usable_cpus() - int(load + 0.5))
+    """Of these, those that other work leaves free now; at least 1."""
+    return max(1, usable_cpus() - int(_running() + 0.5))
+
+
+def _running() -> float:
+    """Threads of others that run or wait for a CPU: now, where the system says it, else over the last minute.
+
+    The average of a minute still counts the command that has just ended, and misses the one that has just begun.
+    """
+    if not LOAD.is_file():
+        return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    found = 0
+    for _ in range(LOOKS):
+        found += int(LOAD.read_text().split()[3].split("/")[0]) - 1
+        time.sleep(APART)
+    return found / LOOKS
 
 
 def choose_threads() -> str | None:

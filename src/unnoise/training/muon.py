@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from unnoise.runtime.precision import products_in
 
 QUINTIC = (3.4445, -4.7750, 2.0315)
 """Of the iteration X <- a X + (b A + c A^2) X, A = X X^T, which takes singular values of (0, 1] to about 0.7..1.2."""
@@ -64,23 +66,19 @@ class Muon(torch.optim.Optimizer):
                 self._adam(parameters, group)
 
     def _matrices(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
-        """Nesterov momentum, orthogonalised; matrices of one shape in one product."""
-        alike: dict[tuple[int, int], list[Tensor]] = defaultdict(list)
+        """Nesterov momentum, orthogonalised."""
+        if not parameters:
+            return
         for parameter in parameters:
-            alike[len(parameter), parameter[0].numel()].append(parameter)
-        for (rows, columns), same in alike.items():
-            directions = torch.stack([self._momentum(p).reshape(rows, columns) for p in same])
-            size = group["lr"] * group["boost"] * RMS * math.sqrt(max(rows, columns))
-            for parameter, update in zip(same, orthogonalised(directions), strict=True):
-                parameter.add_(update.reshape(parameter.shape), alpha=-size)
-
-    def _momentum(self, parameter: Tensor) -> Tensor:
-        assert parameter.grad is not None
-        state = self.state[parameter]
-        if not state:
-            state["momentum"] = torch.zeros_like(parameter)
-        state["momentum"].lerp_(parameter.grad, 1 - MOMENTUM)
-        return parameter.grad.lerp(state["momentum"], MOMENTUM)
+            if not self.state[parameter]:
+                self.state[parameter]["momentum"] = torch.zeros_like(parameter)
+        gradients = [p.grad for p in parameters]
+        momenta = [self.state[p]["momentum"] for p in parameters]
+        torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)  # type: ignore[arg-type]
+        directions = torch._foreach_lerp(gradients, momenta, MOMENTUM)  # type: ignore[arg-type]
+        for parameter, update in zip(parameters, orthogonalised([d.flatten(1) for d in directions]), strict=True):
+            size = group["lr"] * group["boost"] * RMS * math.sqrt(max(update.shape))
+            parameter.add_(update.reshape(parameter.shape), alpha=-size)
 
     def _adam(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
         for parameter in parameters:
@@ -107,14 +105,35 @@ def is_matrix(parameter: Tensor) -> bool:
     return parameter.ndim >= 2 and min(len(parameter), parameter[0].numel()) >= LEAST_SIDE
 
 
-def orthogonalised(matrices: Tensor) -> Tensor:
-    """About U V^T of each matrix U S V^T of (N, rows, columns), by Newton and Schulz's iteration with QUINTIC."""
+def orthogonalised(matrices: Sequence[Tensor]) -> list[Tensor]:
+    """About U V^T of each matrix U S V^T, by Newton and Schulz's iteration with QUINTIC.
+
+    X_k = Q_k X, Q_k = P(G_{k-1}) Q_{k-1} and G_k = X_k X_k^T = P(G_{k-1})^2 G_{k-1}, with P(G) = a I + b G + c G^2. So
+    all but two products are of the shorter side squared, and matrices with the same shorter side share them. Rounding
+    leaves G with eigenvalues just under 0, which the iteration enlarges: fp32 keeps them harmless, bf16 would not.
+    """
+    flat = [one.mT if one.shape[0] > one.shape[1] else one for one in matrices]
+    norms = torch._foreach_norm(flat)  # type: ignore[attr-defined]
+    flat = [one / norm.clamp(min=1e-7) for one, norm in zip(flat, norms, strict=True)]
+    alike: dict[int, list[int]] = defaultdict(list)
+    for index, one in enumerate(flat):
+        alike[len(one)].append(index)
+    made = list(flat)
+    with products_in(flat[0].device, "fp32"):
+        for indices in alike.values():
+            factors = _factors(torch.stack([flat[index] @ flat[index].mT for index in indices]))
+            for index, factor in zip(indices, factors, strict=True):
+                made[index] = factor @ flat[index]
+    return [new.mT if old.shape[0] > old.shape[1] else new for new, old in zip(made, matrices, strict=True)]
+
+
+def _factors(gram: Tensor) -> Tensor:
+    """Q_5 of G_0 (N, side, side)."""
     a, b, c = QUINTIC
-    tall = matrices.shape[1] > matrices.shape[2]
-    x = matrices.mT if tall else matrices
-    x = x.to(torch.bfloat16) if matrices.is_cuda else x
-    x = x / x.flatten(1).norm(dim=1)[:, None, None].clamp(min=1e-7)
-    for _ in range(ITERATIONS):
-        gram = x @ x.mT
-        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return (x.mT if tall else x).to(matrices.dtype)
+    identity = a * torch.eye(gram.shape[1], dtype=gram.dtype, device=gram.device)
+    total = factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c) + identity
+    for _ in range(ITERATIONS - 1):
+        gram = torch.bmm(torch.bmm(factor, gram), factor)
+        factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c) + identity
+        total = torch.bmm(factor, total)
+    return total
