@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,20 +27,28 @@ class Bucketing:
 
 PICTURES = ("max_pixels", "background", "levels")
 """Keys of [data] that say how pictures of any source are read."""
-OWN = (*PICTURES, "limit")
-"""And which of a run's own source."""
 
 
-def reading_of(data: Spec, own: bool) -> Record:
-    """What the [data] section of a run says of reading images; own: of the run's own source, or of another."""
-    given = {name: data[name] for name in (OWN if own else PICTURES) if data.get(name) is not None}
+def pictures_reading(data: Spec) -> Record:
+    """The options of `unnoise.open_source` by which the [data] section of a run reads pictures, of whatever source."""
+    return _given(data, PICTURES)
+
+
+def own_reading(data: Spec, held_out: HeldOut | None) -> Record:
+    """And by which it reads its own source. Where some images are held out, they are counted by their place among
+    those that the training had: a streamed set is then streamed again, for packing leaves damaged pictures out."""
+    streamed = held_out is not None and data.get("stream", False)
+    return _given(data, (*PICTURES, "limit", *(("stream",) if streamed else ())))
+
+
+def _given(data: Spec, names: Sequence[str]) -> Record:
+    given = {name: data[name] for name in names if data.get(name) is not None}
     return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
 
 
 def bucketing_of(data: Spec) -> Bucketing:
     """What the [data] section of a run with buckets says."""
-    channels = {"channels": data["channels"]} if "channels" in data else {}
-    return Bucketing(data["size"], data["multiple"], {**channels, **reading_of(data, own=True)})
+    return Bucketing(data["size"], data["multiple"], _given(data, (*PICTURES, "limit", "channels")))
 
 
 def open_data(
@@ -63,7 +72,7 @@ def open_data(
             are the test split where the source has no other.
         bucketing: how the images came to several shapes, of which those of `shape` are wanted; None where all are
             cropped to it.
-        reading: further options of `unnoise.open_source`, as `reading_of` a run gives them.
+        reading: further options of `unnoise.open_source`, as `own_reading` and `pictures_reading` give them.
 
     Raises:
         NoSplit: where the source has no such split, or nothing of that shape in it.

@@ -26,12 +26,13 @@ from unnoise.registry import build, lookup
 from unnoise.runs.card import card
 from unnoise.runs.checkpoint import Checkpoint, checkpoints, to_load
 from unnoise.runs.config import Config, read_config
-from unnoise.runs.data import Bucketing, bucketing_of, open_split, reading_of
+from unnoise.runs.data import Bucketing, bucketing_of, open_data, open_split, own_reading, pictures_reading
 from unnoise.runs.held_out import HeldOut, read_held_out
 from unnoise.runs.plan import Plan
 from unnoise.runtime.device import chosen_device
 from unnoise.runtime.memory import within_memory
 from unnoise.samplers import SAMPLERS, Sampler
+from unnoise.sources import resolved
 
 CONFIG_FILE, CHECKPOINTS, LOCK = "config.toml", "checkpoints", ".lock"
 
@@ -116,14 +117,26 @@ class Run:
 
     def reading(self, source: Source = None) -> Record:
         """The options of `runs.data.open_data` with which the run's images were read; or of another source than its
-        own, whose pictures are read alike."""
-        own = source is None
+        own, whose pictures are read alike. Its own by another name, or in another place, is its own all the same."""
+        data, held_out = self.config["data"], self.held_out()
+        own = source is None or self._is_own(source, held_out)
         return {
             "shape": self.shape,
-            "held_out": self.held_out(),
+            "held_out": held_out,
             "bucketing": self.bucketing() if own else None,
-            "reading": reading_of(self.config.get("data", {}), own),
+            "reading": own_reading(data, held_out) if own else pictures_reading(data),
         }
+
+    def _is_own(self, source: Source, held_out: HeldOut | None) -> bool:
+        """Whether a source that is named is what the run was trained on: by its name, or else by its images."""
+        if isinstance(source, (str, Path)) and resolved(source) == self.config["source"]:
+            return True
+        data = self.config["data"]
+        reading = own_reading(data, held_out)
+        if self.buckets or reading == pictures_reading(data):
+            return False  # of a set that is read whole, `HeldOut` knows the images itself
+        images = open_data(source, "train", shape=self.shape, reading=reading)
+        return images.fingerprint == self.config["found"]["fingerprint"]
 
     def held_out(self) -> HeldOut | None:
         """The images that were held out of the training, where its source had no test split."""
@@ -163,7 +176,7 @@ class Run:
             reason = " ".join(str(error).split())[:300]
             raise UserError(f"the weights in {checkpoint.folder} do not fit the configuration: {reason}") from error
         merge_lora(model).requires_grad_(False)
-        model.pictures = Rules(**reading_of(self.config.get("data", {}), own=False))
+        model.pictures = Rules(**pictures_reading(self.config["data"]))
         return model.to(chosen_device(device)).eval()
 
     def _to_load(self) -> Checkpoint:
