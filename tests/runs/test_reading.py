@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from unnoise.editing import read_image
+from unnoise.errors import UserError
 from unnoise.evaluation import evaluate
 from unnoise.runs.run import Run
 from unnoise.training.train import train
@@ -52,6 +53,11 @@ def test_what_was_held_out_is_the_test_split_and_no_part_of_the_training(run: Ru
     assert len(held_out) == 10
     assert len(trained) + len(held_out) == 70
     assert not {row.tobytes() for row in trained.pixels} & {row.tobytes() for row in held_out.pixels}
+
+
+def test_a_split_that_there_is_not_is_no_name_for_another(run: Run) -> None:
+    with pytest.raises(UserError, match="unknown split 'tset'; did you mean 'test'"):
+        run.open_data("tset")
 
 
 def test_pixels_have_the_background_and_the_levels_of_the_training(run: Run) -> None:
