@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from unnoise.evaluation.entry import Result
 from unnoise.evaluation.evaluate import evaluate
 from unnoise.evaluation.target import Source
 from unnoise.files import json_text, write_atomic
+from unnoise.io.json_file import read_json
 from unnoise.progress import notice
 from unnoise.runs.run import Run
 
@@ -130,7 +130,7 @@ def _columns(run: Run, steps: Sequence[int]) -> tuple[int, ...]:
 def _cell(folder: Path, run: Run, sampler: str, asked: Result, options: Mapping[str, object]) -> Result:
     """One distance: read where it was measured under the same conditions, else measured and kept."""
     file = folder / "cells" / f"{sampler.replace(':', '-').replace('@', '-')}.json"
-    if file.is_file() and (kept := json.loads(file.read_text()))["asked"] == asked:
+    if file.is_file() and (kept := read_json(file)).get("asked") == asked:
         return kept["result"]
     notice(f"{sampler}: {options['n']} samples")
     result = evaluate(run.folder, metrics=("fid",), sampler=sampler, **options)  # type: ignore[arg-type]
