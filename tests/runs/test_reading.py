@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from PIL import Image
 from unnoise.editing import read_image
 from unnoise.errors import UserError
 from unnoise.evaluation import evaluate
+from unnoise.io.walk import Walk
 from unnoise.runs.run import Run
 from unnoise.training.train import train
 
@@ -73,6 +76,29 @@ def test_a_measurement_is_against_what_the_run_was_trained_on(run: Run) -> None:
     result = evaluate(run.folder, metrics=("fid",), features="pixels", n=12, options={"steps": 2}, device="cpu")
     assert result["reference"]["n"] == 60
     assert result["reference"]["fingerprint"] == run.open_data("train")[0].fingerprint
+
+
+def test_a_folder_is_looked_through_once_by_each_command_and_packed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[Path] = []
+    walk = Walk.folders
+
+    def counted(self: Walk) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
+        looks.append(self.folder)
+        return walk(self)
+
+    monkeypatch.setattr(Walk, "folders", counted)
+    monkeypatch.setenv("UNNOISE_CACHE", str(tmp_path / "cache"))
+    source = clear_pictures(tmp_path / "photos", 80)
+    run = train(source, "ddpm-digits", tmp_path / "run", steps=1, overrides=TINY, device="cpu")
+    assert run.held_out() is not None
+    assert looks == [source]
+    evaluate(run.folder, metrics=("fid",), features="pixels", n=12, options={"steps": 2}, device="cpu")
+    assert looks == [source, source]
+    assert len([entry for entry in (tmp_path / "cache" / "packed").iterdir() if entry.is_dir()]) == 1
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(source / "more.png")
+    assert len(run.open_data("train")[0]) == 81, "a later look sees what is new"
 
 
 def test_another_source_is_read_alike_and_whole(run: Run, tmp_path: Path) -> None:

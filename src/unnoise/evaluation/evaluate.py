@@ -22,10 +22,11 @@ from unnoise.evaluation.target import Source, Target, as_levels, open_target
 from unnoise.files import finite
 from unnoise.models import ImageModel
 from unnoise.registry import Positive, fitted
-from unnoise.runs.data import open_data, open_test_split
+from unnoise.runs.data import Reading
 from unnoise.runtime.cpu import keep_pages
 from unnoise.runtime.device import chosen_device
 from unnoise.runtime.world import join
+from unnoise.sources.paths import looking_once
 
 
 def evaluate(
@@ -168,9 +169,10 @@ def open_context(target: Target, data: Source | None, split: str, settings: Sett
     source = data if data is not None or target.run is None else target.run.config["source"]
     if source is None:
         raise UserError(f"{target.name} does not say what to measure it against: give --data")
-    opened: Record = {} if target.run is None else target.run.reading(data)
-    opened["shape"] = None if target.model is None else target.model.shape
-    splits = {"train": open_data(source, "train", **opened), "test": open_test_split(source, **opened)}
+    reading = Reading() if target.run is None else target.run.reading(data)
+    reading = replace(reading, shape=None if target.model is None else target.model.shape)
+    with looking_once():
+        splits = {"train": reading.open(source, "train"), "test": reading.open_test(source)}
     used = split if splits[split] is not None else "train"
     measured = splits[used]
     assert measured is not None
