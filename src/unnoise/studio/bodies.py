@@ -48,6 +48,7 @@ def schema(cls: type) -> Record:
 
 
 def required(field: Field[Any]) -> bool:
+    """Whether a body has to have the key of a field."""
     return field.default is MISSING and field.default_factory is MISSING
 
 
