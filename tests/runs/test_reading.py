@@ -101,6 +101,13 @@ def test_a_folder_is_looked_through_once_by_each_command_and_packed_once(
     assert len(run.open_data("train")[0]) == 81, "a later look sees what is new"
 
 
+def test_of_a_run_that_was_trained_elsewhere_nothing_is_known_but_the_shape(run: Run) -> None:
+    imported = Run(run.folder, {**run.config, "found": {**run.config["found"], "fingerprint": ""}})
+    assert run.reading().options.keys() == {"size", "channels", "limit", "background", "levels"}
+    assert imported.reading().options.keys() == {"background", "levels"}
+    assert imported.reading().shape == run.shape
+
+
 def test_another_source_is_read_alike_and_whole(run: Run, tmp_path: Path) -> None:
     other, split = run.open_data("test", source=clear_pictures(tmp_path / "others", 75, seed=1))
     assert (len(other), split) == (75, "train"), "nothing of it is held out"

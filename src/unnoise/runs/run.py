@@ -120,10 +120,11 @@ class Run:
         """How the run's images were read; or those of another source than its own, whose pictures are read alike. Its
         own by another name, or in another place, is its own all the same."""
         data, held_out = self.config["data"], self.held_out()
-        own = Reading(self.shape, held_out, self.bucketing(), own_options(data, held_out))
-        if source is None or self._is_own(source, own):
-            return own
-        return Reading(self.shape, held_out, options=picture_options(data))
+        alike = Reading(self.shape, held_out, options=picture_options(data))
+        if not self.config["found"].get("fingerprint"):
+            return alike  # it was imported: trained elsewhere, on what is not known
+        own = replace(alike, bucketing=self.bucketing(), options=own_options(data, held_out))
+        return own if source is None or self._is_own(source, own) else alike
 
     def _is_own(self, source: Source, own: Reading) -> bool:
         """Whether a source that is named is what the run was trained on: by its name, or else by its images."""
