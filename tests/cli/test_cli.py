@@ -192,6 +192,8 @@ def test_bad_input_gets_one_line_and_a_non_zero_exit(unnoise: Command, run: Path
     fails(unnoise("sample", run, "--sampler", "dim", cwd=tmp_path), "did you mean 'ddim'")
     fails(unnoise("sample", run, "--steps", 21, cwd=tmp_path), "at most 20")
     fails(unnoise("sample", run, "--label", "3", cwd=tmp_path), "takes no label")
+    fails(unnoise("sample", run, "--batch-size", 0, cwd=tmp_path), "batch_size must be a whole number at least 1")
+    fails(unnoise("compare", run, "-n", 0, cwd=tmp_path), "n must be a whole number at least 1")
     fails(unnoise("sample", run, "--out", "x.jpeg", "--steps", 2, cwd=tmp_path), "--out takes")
     fails(unnoise("train", "digits", "--recipee", "ddpm", cwd=tmp_path), "--recipe")
 

@@ -39,6 +39,7 @@ def test_each_cell_is_what_evaluate_finds_and_a_second_call_measures_nothing(
     assert measured == ["ddim@2:eta=0.2"]
     ddim_table(run, steps=[2], out=tmp_path, **{**OPTIONS, "seed": 1})  # type: ignore[arg-type]
     assert len(measured) == 1 + 5
+    assert ddim_table(run, steps=[2], n=None, out=tmp_path / "another")["n"] == 2000
 
 
 def test_more_steps_than_the_schedule_has_are_refused(run: Path, tmp_path: Path) -> None:

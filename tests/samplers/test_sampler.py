@@ -292,7 +292,7 @@ def test_trailing_and_quadratic_are_the_published_subsets() -> None:
         (lambda: DDIM(eta=1.5), "eta"),
         (lambda: DPMSolver(order=4), "orders 1, 2 and 3"),
         (lambda: UniPC(order=1), "orders 2, 3 and 4"),
-        (lambda: AdamsBashforth(order=5), "orders 1 to 4"),
+        (lambda: AdamsBashforth(order=5), "orders 1, 2, 3 and 4"),
         (lambda: IPNDM(order=1), "orders 2, 3 and 4"),
         (lambda: Heun(churn=-1), "churn"),
         (lambda: Langevin(snr=0.0), "snr"),

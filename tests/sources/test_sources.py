@@ -241,7 +241,7 @@ WRONG = {
     "options of digits": ("digits:3", {}, "takes no options"),
     "an unknown option": ("glyphs:sizes=3", {}, "did you mean 'size'"),
     "a size of text": ("glyphs:size=big", {}, "whole number"),
-    "a split": ("digits", {"split": "val"}, "allowed: train, test"),
+    "a split": ("digits", {"split": "val"}, "allowed: test, train"),
     "two channels": ("digits", {"channels": 2}, "1, 3 or 4"),
     "no size": ("digits", {"size": 0}, "1 to"),
     "three sizes": ("digits", {"size": (1, 2, 3)}, "1 to"),

@@ -19,11 +19,12 @@ from unnoise.errors import TrainingDiverged, UserError
 from unnoise.runs.checkpoint import checkpoints, newest_valid
 from unnoise.runs.metrics_file import read_metrics
 from unnoise.runs.run import Run
-from unnoise.training import session as module
+from unnoise.training import saving, session
 from unnoise.training.distill import distill
 from unnoise.training.interrupt import Interrupt
 from unnoise.training.previews import Painter, fitted
-from unnoise.training.session import SETBACKS, Session
+from unnoise.training.saving import SETBACKS
+from unnoise.training.session import Session
 from unnoise.training.train import train
 from unnoise.training.trainer import Trainer
 
@@ -111,7 +112,7 @@ def _factor(run: Run) -> float:
 
 def test_it_gives_up_after_so_many_setbacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     went_back = []
-    monkeypatch.setattr(module, "_finite", lambda _: bool(went_back.append(1)))
+    monkeypatch.setattr(session, "_finite", lambda _: bool(went_back.append(1)))
     with pytest.raises(TrainingDiverged):
         tiny(tmp_path / "run", 5)
     assert len(went_back) == SETBACKS + 1
@@ -304,7 +305,7 @@ class Clock:
 def test_everything_counts_towards_the_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two minutes: 30 s before the first step, 10 s a step, 5 s a save; a grid that takes 8 s and may take 12."""
     clock = Clock()
-    init, advance, save, draw = Session.__init__, Trainer.advance, module.save_checkpoint, Painter.draw
+    init, advance, save, draw = Session.__init__, Trainer.advance, saving.save_checkpoint, Painter.draw
     drawn = []
 
     def begin(self: Session, *arguments: Any, **options: Any) -> None:
@@ -322,7 +323,7 @@ def test_everything_counts_towards_the_minutes(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(Session, "__init__", begin)
     monkeypatch.setattr(Trainer, "advance", passing(10, advance))
-    monkeypatch.setattr(module, "save_checkpoint", passing(5, save))
+    monkeypatch.setattr(saving, "save_checkpoint", passing(5, save))
     monkeypatch.setattr(Painter, "draw", passing(8, lambda *arguments: drawn.append(draw(*arguments))))
     options = {"train.samples": 4, "train.minutes": 2, "train.save_every": 1, "train.draw_every": 60}
     run = tiny(tmp_path / "run", 1000, **options)

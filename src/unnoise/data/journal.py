@@ -9,6 +9,10 @@ from typing import Any
 
 from unnoise.aliases import Record
 from unnoise.files import naming, write_atomic
+from unnoise.io.json_file import json_or
+
+CUT = object()
+"""In place of a line that is not whole."""
 
 
 class Journal:
@@ -53,10 +57,8 @@ def _stored(file: Path, head: str) -> list[Any]:
         if stream.readline() != head + "\n":
             return []
         for line in stream:
-            try:
-                found.append(json.loads(line))
-            except ValueError:
-                return found
-            if not line.endswith("\n"):
-                return found[:-1]
+            result = json_or(line, CUT) if line.endswith("\n") else CUT
+            if result is CUT:
+                break
+            found.append(result)
     return found

@@ -9,6 +9,7 @@ from PIL import ImageColor
 
 from unnoise.errors import UserError
 from unnoise.io.picture_reader import WHITE, Rules
+from unnoise.registry import lookup
 
 SPLITS = ("train", "test")
 CHANNELS = (None, 1, 3, 4)
@@ -38,8 +39,7 @@ class Settings:
     levels: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        if self.split not in SPLITS:
-            raise UserError(f"unknown split {self.split!r}; allowed: train, test")
+        check_split(self.split)
         if self.channels not in CHANNELS:
             raise UserError(f"channels must be 1, 3 or 4, or None to find them from the data; got {self.channels!r}")
         if isinstance(self.size, list):  # as TOML and JSON give it
@@ -76,3 +76,8 @@ class Settings:
         if self.limit is None or self.limit >= count:
             return np.arange(count)
         return np.sort(np.random.default_rng([0, count]).permutation(count)[: self.limit])
+
+
+def check_split(split: str) -> None:
+    """Raises UserError for what is not in SPLITS."""
+    lookup(dict.fromkeys(SPLITS), split, "split")

@@ -14,6 +14,7 @@ from unnoise.data.settings import Settings
 from unnoise.data.streamed import Streamed
 from unnoise.errors import DamagedSource, UserError
 from unnoise.io.geometry import plan_size
+from unnoise.io.picture_reader import PLAIN, Rules
 
 SAMPLE = 4096  # pictures whose headers say what size the set has
 DECODED = 256  # of them that say whether all are grey
@@ -46,7 +47,7 @@ def stream(listing: Listing, source: str, content: str, settings: Settings) -> I
         fields=listing.fields,
         classes=listing.classes,
         names=listing.names,
-        fingerprint=_fingerprint(listing, content, shape),
+        fingerprint=_fingerprint(listing, content, shape, settings.rules),
         source=source,
         broken=listing.broken,
         notes=(*listing.notes, note),
@@ -74,9 +75,10 @@ def _shape(listing: Listing, source: str, settings: Settings) -> tuple[int, int,
     return (1 if grey and all(grey) else 3), height, width
 
 
-def _fingerprint(listing: Listing, content: str, shape: tuple[int, int, int]) -> str:
+def _fingerprint(listing: Listing, content: str, shape: tuple[int, int, int], rules: Rules) -> str:
     """What tells this set from any other, without reading its pictures."""
-    digest = hashlib.sha256(repr([content, shape, listing.classes]).encode())
+    read = [] if rules == PLAIN else [rules]
+    digest = hashlib.sha256(repr([content, shape, listing.classes, *read]).encode())
     for name in listing.names:
         digest.update(name.encode("utf-8", "surrogateescape") + b"\0")
     for name, values in listing.fields.items():

@@ -19,6 +19,7 @@ from unnoise.evaluation.sheet import Row, by_itself, sheet
 from unnoise.evaluation.table import row_of
 from unnoise.evaluation.target import Source, Target, open_target
 from unnoise.files import json_text, write_atomic
+from unnoise.registry import Positive, fitted
 from unnoise.runtime.cpu import keep_pages
 from unnoise.runtime.device import chosen_device
 from unnoise.samplers.spec import parse_sampler
@@ -70,14 +71,15 @@ def compare(
         are; picture is None where there are no samples.
 
     Raises:
-        UserError: for what does not exist or cannot be read.
+        UserError: for what does not exist or cannot be read, and for an n below 1.
     """
     if not runs:
         raise UserError("nothing to compare: give at least one run")
     keep_pages()
     chosen = find_metrics(metrics)
+    fitted(n, Positive | None, "n")
     targets = [target for run in runs for target in _variants(run, samplers, steps, guidance, device)]
-    settings = Settings(n or MOST, seed, reference, features, device=chosen_device(device))
+    settings = Settings(MOST if n is None else n, seed, reference, features, device=chosen_device(device))
     opened = deque(open_context(target, data, "test", settings) for target in targets)
     real = opened[0][0].train.pixels[:SHOWN]
     if any(metric.of_samples for metric in chosen):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from unnoise.errors import UserError
+from unnoise.evaluation.compare import MOST
 from unnoise.evaluation.entry import Result
 from unnoise.evaluation.evaluate import evaluate
 from unnoise.evaluation.target import Source
 from unnoise.files import json_text, write_atomic
+from unnoise.io.json_file import read_json
 from unnoise.progress import notice
 from unnoise.runs.run import Run
 
@@ -41,7 +42,7 @@ def ddim_table(
     steps: Sequence[int] = (),
     data: Source | None = None,
     features: str | None = None,
-    n: int = 2000,
+    n: int | None = None,
     reference: str = "train",
     seed: int = 0,
     out: str | Path | None = None,
@@ -56,7 +57,7 @@ def ddim_table(
         steps: the columns; by default those of the paper that the run's schedule has.
         data: the source to measure against; by default the one the run was trained on.
         features: a name in FEATURES.
-        n: samples of each cell.
+        n: samples of each cell; by default 2,000.
         reference: the split that samples are compared with.
         seed: of the first sample of each cell.
         out: a folder, by default ddim-table-RUN in the working folder; it gets ddim-table.json and ddim-table.md.
@@ -68,7 +69,7 @@ def ddim_table(
     Raises:
         UserError: for a run that is no diffusion model, and for more steps than its schedule has.
     """
-    opened = Run.open(run)
+    opened, n = Run.open(run), MOST if n is None else n
     folder = Path(out or f"ddim-table-{opened.folder.resolve().name}")
     asked: Result = {**opened.weights(), "data": None if data is None else str(data), "features": features}
     asked |= {"n": n, "reference": reference, "seed": seed}
@@ -129,7 +130,7 @@ def _columns(run: Run, steps: Sequence[int]) -> tuple[int, ...]:
 def _cell(folder: Path, run: Run, sampler: str, asked: Result, options: Mapping[str, object]) -> Result:
     """One distance: read where it was measured under the same conditions, else measured and kept."""
     file = folder / "cells" / f"{sampler.replace(':', '-').replace('@', '-')}.json"
-    if file.is_file() and (kept := json.loads(file.read_text()))["asked"] == asked:
+    if file.is_file() and (kept := read_json(file)).get("asked") == asked:
         return kept["result"]
     notice(f"{sampler}: {options['n']} samples")
     result = evaluate(run.folder, metrics=("fid",), sampler=sampler, **options)  # type: ignore[arg-type]

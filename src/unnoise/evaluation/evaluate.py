@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import unnoise
 from unnoise.aliases import Record
+from unnoise.data.settings import check_split
 from unnoise.errors import UserError
 from unnoise.evaluation.context import Context, Settings
 from unnoise.evaluation.entry import Result
@@ -20,13 +21,12 @@ from unnoise.evaluation.plan import MOST, announce, plan_samples
 from unnoise.evaluation.target import Source, Target, as_levels, open_target
 from unnoise.files import finite
 from unnoise.models import ImageModel
-from unnoise.registry import lookup
-from unnoise.runs.data import open_data, open_test_split
+from unnoise.registry import Positive, fitted
+from unnoise.runs.data import Reading
 from unnoise.runtime.cpu import keep_pages
 from unnoise.runtime.device import chosen_device
 from unnoise.runtime.world import join
-
-SPLITS = ("train", "test")
+from unnoise.sources.paths import looking_once
 
 
 def evaluate(
@@ -81,13 +81,15 @@ def evaluate(
         A JSON object: the numbers, and the conditions they were measured under.
 
     Raises:
-        UserError: for an unknown name, and for data that cannot be read.
+        UserError: for an unknown name, for numbers below 1, and for data that cannot be read.
         NotApplicable: for a metric that this model, data or feature space does not have.
     """
     keep_pages()
     chosen = find_metrics(metrics)
     for name in (reference, split):
-        lookup(dict.fromkeys(SPLITS), name, "split")
+        check_split(name)
+    for name, value in {"n": n, "batch_size": batch_size, "times": times}.items():
+        fitted(value, Positive | None, name)
     world = join()
     device = world.device(device)
     with world.first_goes_ahead():
@@ -104,7 +106,9 @@ def evaluate(
         how = Drawing(seed, batch_size, precision, chosen_device(device))
         return kept(measure_against(moments, target, metrics, features, n, how), target, metrics)
     data = None if data is None else as_levels(data, value_range)
-    settings = Settings(n or MOST, seed, reference, features, batch_size, times, chosen_device(device), precision)
+    settings = Settings(
+        MOST if n is None else n, seed, reference, features, batch_size, times, chosen_device(device), precision
+    )
     with world.first_goes_ahead():
         context, used = open_context(target, data, split, settings)
     if any(metric.of_samples for metric in chosen) and target.why_no_samples() is None:
@@ -165,9 +169,10 @@ def open_context(target: Target, data: Source | None, split: str, settings: Sett
     source = data if data is not None or target.run is None else target.run.config["source"]
     if source is None:
         raise UserError(f"{target.name} does not say what to measure it against: give --data")
-    opened: Record = {} if target.run is None else target.run.reading(data)
-    opened["shape"] = None if target.model is None else target.model.shape
-    splits = {"train": open_data(source, "train", **opened), "test": open_test_split(source, **opened)}
+    reading = Reading() if target.run is None else target.run.reading(data)
+    reading = replace(reading, shape=None if target.model is None else target.model.shape)
+    with looking_once():
+        splits = {"train": reading.open(source, "train"), "test": reading.open_test(source)}
     used = split if splits[split] is not None else "train"
     measured = splits[used]
     assert measured is not None

@@ -13,6 +13,7 @@ from unnoise.evaluation import compare
 from unnoise.families.stability import STABILITY_COLUMNS, stability, stability_rows
 from unnoise.families.table import FAMILIES, Family
 from unnoise.files import json_text, write_atomic
+from unnoise.io.json_file import MOST_RESULT_BYTES, read_json
 from unnoise.progress import notice
 from unnoise.registry import lookup
 from unnoise.runs.run import Run
@@ -146,7 +147,7 @@ def _measured(runs: Sequence[Run], asked: Record, folder: Path, device: str | No
     """The table and its page, which stay where the same weights were measured before."""
     file = folder / "families.json"
     asked = json.loads(json.dumps(asked))
-    if file.is_file() and (known := json.loads(file.read_text()))["asked"] == asked:
+    if file.is_file() and (known := read_json(file, MOST_RESULT_BYTES)).get("asked") == asked:
         return {"table": known["table"], "report": known["report"]}
     found = compare(
         [run.folder for run in runs],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from unnoise.aliases import Record, Spec
 from unnoise.evaluation import evaluate
 from unnoise.families.table import FAMILIES
 from unnoise.files import json_text, write_atomic
+from unnoise.io.json_file import read_json
 from unnoise.runs.config import read_recipe
 from unnoise.training.train import train
 
@@ -71,4 +71,4 @@ def _one(
         result = evaluate(folder, metrics=("fid", "modes") if labelled else ("fid",), n=n, sampler=sampler)
         modes = result["modes"]["covered"] if labelled else None
         write_atomic(kept, json_text({"seed": seed, "rate": rate, "fid": result["fid"], "modes": modes}))
-    return json.loads(kept.read_text())
+    return read_json(kept)

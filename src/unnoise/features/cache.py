@@ -56,11 +56,11 @@ def open_features(
 
 def _train(train: Images, test: Images | None, device: str | torch.device) -> ClassifierFeatures:
     """Trains a classifier on the data."""
-    held_out = None if test is None or test.labels is None else (np.array(test.pixels), np.array(test.labels))
+    held_out = None if test is None or test.labels is None else (np.array(test.pixels[:]), np.array(test.labels))
     with progress_bar() as progress:
         progress.add_task("training the classifier whose features are used (once for this data)", total=None)
         return train_classifier(
-            np.array(train.pixels),
+            np.array(train.pixels[:]),
             np.array(train.labels),
             len(train.classes),
             seed=CLASSIFIER_SEED,

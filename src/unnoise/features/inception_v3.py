@@ -54,6 +54,7 @@ def chain(prefix: str, *layers: tuple[int, tuple[int, int]], last_stride: int = 
 
 
 def block_a(pooled: int) -> tuple[Branch, ...]:
+    """At 35x35 pixels (Szegedy et al. 2016, figure 5). pooled: channels of the branch that pools."""
     return (
         Branch((Conv("branch1x1", 64),)),
         chain("branch5x5", (48, (1, 1)), (64, (5, 5))),
@@ -63,6 +64,7 @@ def block_a(pooled: int) -> tuple[Branch, ...]:
 
 
 def block_b() -> tuple[Branch, ...]:
+    """From 35x35 to 17x17 pixels (their figure 10)."""
     return (
         Branch((Conv("branch3x3", 384, (3, 3), 2),)),
         chain("branch3x3dbl", (64, (1, 1)), (96, (3, 3)), (96, (3, 3)), last_stride=2),
@@ -71,6 +73,7 @@ def block_b() -> tuple[Branch, ...]:
 
 
 def block_c(c: int) -> tuple[Branch, ...]:
+    """At 17x17 pixels, 7x7 kernels in factors of 1x7 and 7x1 (their figure 6). c: channels between the factors."""
     wide, tall = (1, 7), (7, 1)
     return (
         Branch((Conv("branch1x1", 192),)),
@@ -81,6 +84,7 @@ def block_c(c: int) -> tuple[Branch, ...]:
 
 
 def block_d() -> tuple[Branch, ...]:
+    """From 17x17 to 8x8 pixels."""
     return (
         chain("branch3x3", (192, (1, 1)), (320, (3, 3)), last_stride=2),
         chain("branch7x7x3", (192, (1, 1)), (192, (1, 7)), (192, (7, 1)), (192, (3, 3)), last_stride=2),
@@ -89,6 +93,7 @@ def block_d() -> tuple[Branch, ...]:
 
 
 def block_e(pool: Pool) -> tuple[Branch, ...]:
+    """At 8x8 pixels, outputs side by side in place of deeper ones (their figure 7)."""
     return (
         Branch((Conv("branch1x1", 320),)),
         Branch((Conv("branch3x3_1", 384), _split("branch3x3_2"))),

@@ -22,6 +22,8 @@ from unnoise.runs.run import Run
 
 
 class Exporter(Protocol):
+    """Writes a run in a format of others; returns what it wrote and under which conditions."""
+
     def __call__(
         self, run: Run, out: Path, *, overwrite: bool = False, options: ExportOptions | None = None
     ) -> Record: ...

@@ -31,6 +31,8 @@ def export_onnx(run: Run, out: Path, *, overwrite: bool = False, options: Export
 
 
 class OnnxWriter:
+    """Writes graphs as ONNX files; UserError where onnxscript or onnxruntime are missing."""
+
     suffix = "onnx"
 
     def __init__(self) -> None:

@@ -24,6 +24,7 @@ class Sidecar(NamedTuple):
 
 
 def write_sidecar(folder: Path, sidecar: Sidecar) -> None:
+    """Writes FILE into an exported folder, with the version."""
     content = {"unnoise": unnoise.__version__, **sidecar._asdict()}
     (folder / FILE).write_text(json_text(content, indent=1), encoding="utf-8")
 

@@ -30,6 +30,8 @@ def export_torch(run: Run, out: Path, *, overwrite: bool = False, options: Expor
 
 
 class TorchWriter:
+    """Writes graphs as programs of `torch.export`, which torch runs without unnoise."""
+
     suffix = "pt2"
 
     def __init__(self) -> None:

@@ -34,15 +34,15 @@ class FolderFiles(Mapping[str, FileRef]):
         return len(self._names)
 
 
-def folder_tree(folder: Path, listed: Callable[[int], None] = lambda count: None) -> Tree:
+def folder_tree(folder: Path, seen: Callable[[str, list[os.DirEntry[str]]], None] = lambda prefix, files: None) -> Tree:
     """The visible files under a folder; links to folders are followed once.
 
-    listed: called with the number of files that were found since its last call.
+    seen: called with each portion that `Walk.folders` gives.
     """
     walk, names = Walk(folder), list[str]()
-    for prefix, entries in walk.folders():
-        names += [prefix + entry.name for entry in entries]
-        listed(len(entries))
+    for prefix, files in walk.folders():
+        names += [prefix + file.name for file in files]
+        seen(prefix, files)
     return Tree(str(folder), FolderFiles(str(folder), names), tuple(walk.broken), tuple(walk.notes))
 
 

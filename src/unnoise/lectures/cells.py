@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 from unnoise.aliases import Record
 from unnoise.errors import UserError
 from unnoise.files import json_text, write_atomic
+from unnoise.io.json_file import MOST_RESULT_BYTES, read_json
 
 SAMPLES = "samples.npy"
 
@@ -30,7 +30,7 @@ class Cells:
     def __init__(self, folder: Path, settings: Record) -> None:
         self.folder = folder
         file = folder / "settings.json"
-        if file.is_file() and json.loads(file.read_text()) != settings:
+        if file.is_file() and read_json(file) != settings:
             raise UserError(
                 f"{folder} holds cells of this experiment with other settings: {file.read_text().strip()}; "
                 "give the same ones to go on, or another --out"
@@ -46,7 +46,7 @@ class Cells:
         kept = self.place(name) / "cell.json"
         if not kept.is_file():
             write_atomic(kept, json_text(compute(kept.parent)))
-        return json.loads(kept.read_text())
+        return read_json(kept, MOST_RESULT_BYTES)
 
     def keep(self, folder: Path, images: np.ndarray) -> None:
         """Images for the figure, in a cell's folder."""

@@ -65,6 +65,7 @@ def imbalanced(images: Images, seed: int) -> Images:
 
 
 def with_pixels(images: Images, pixels: np.ndarray) -> Images:
+    """The images with other pixels (N, C, H, W), and so with another fingerprint and without latents."""
     return replace(images, pixels=pixels.astype(np.uint8), latents=None, fingerprint="")
 
 

@@ -15,7 +15,7 @@ from unnoise.errors import UserError
 from unnoise.evaluation import evaluate
 from unnoise.features.cache import open_features
 from unnoise.models import ImageModel
-from unnoise.runs.data import open_test_split
+from unnoise.runs.data import Reading
 from unnoise.runs.run import Run
 from unnoise.runtime.device import chosen_device
 from unnoise.samplers import Sampler, UniPC
@@ -111,7 +111,7 @@ def measured(images: np.ndarray, source: Source, device: str | None = None) -> R
 
 def classes_of(images: np.ndarray, source: Source, device: str | None = None) -> Tensor:
     """(n,) int64: the classes that a classifier of the source sees in images uint8 (n, C, H, W)."""
-    train_split, test_split = open_source(source, split="train"), open_test_split(source)
+    train_split, test_split = open_source(source, split="train"), Reading().open_test(source)
     reader = open_features("classifier", train_split, test_split, chosen_device(device))
     parts = torch.from_numpy(images).split(BATCH)
     return torch.cat([reader.probabilities(reader(part)).argmax(1) for part in parts])

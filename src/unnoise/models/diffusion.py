@@ -19,8 +19,9 @@ from unnoise.guidance.clipping import Clipped
 from unnoise.host import sent
 from unnoise.models.cached_conditioning import CachedConditioning
 from unnoise.models.codec import Latents, Pixels
-from unnoise.models.image_model import CanDenoise, CanReconstruct, Conditions, Guidance, ImageModel
-from unnoise.models.sample_arguments import sample_arguments
+from unnoise.models.generative import GenerativeModel
+from unnoise.models.image_model import CanDenoise, CanReconstruct, Conditions, Guidance
+from unnoise.models.sample_arguments import SampleArguments
 from unnoise.models.sentence import FOUND, LORA, OF_STUDENTS, OPTIONS, PARTS, parts_of
 from unnoise.models.told import UNTOLD, Scalars, Told
 from unnoise.networks.activations import ShowsActivations
@@ -45,7 +46,7 @@ CAPTURE_PAYS_FROM = 20
 """Network calls: recording a CUDA graph takes about as long as four."""
 
 
-class Diffusion(ImageModel, CanDenoise):
+class Diffusion(GenerativeModel, CanDenoise):
     """A Denoiser made of a network (Ho et al. 2020 and its successors).
 
     shape: (C, H, W) of the images. conditioner: turns a batch's conditions into a `Conditioning`, or None.
@@ -221,44 +222,10 @@ class Diffusion(ImageModel, CanDenoise):
     def works_in_latents(self) -> bool:
         return isinstance(self.codec, Latents)
 
-    @torch.no_grad()
-    def sample(
-        self,
-        seeds: Sequence[int] | None = None,
-        cond: Conditions | None = None,
-        sampler: Sampler | str | None = None,
-        guidance: Guidance | float | None = None,
-        *,
-        n: int | None = None,
-        steps: int | None = None,
-        label: int | Sequence[int] | None = None,
-    ) -> Tensor:
-        """Images (N, C, H, W) in [-1, 1] on the model's device, image i from seed i alone.
-
-        A bar on a terminal shows how far it has come, once that takes more than a second.
-
-        Args:
-            seeds: one per image; 0 to 15 unless given, or `n`.
-            cond: condition -> its value for each image, of `condition_names` or of the guidance's own.
-            sampler: one, or a text such as 'ddim@50:eta=0.5'; `default_sampler()` unless given.
-            guidance: wraps the denoiser, for example a classifier-free guidance; or the scale of one.
-            n: so many images, of the seeds 0, 1, ...
-            steps: of the sampler, over its own.
-            label: the class of all images, or of each, by number.
-
-        Raises:
-            UserError: for a condition that neither the model nor the guidance takes.
-        """
-        seeds, cond, sampler, guidance = sample_arguments(
-            self, seeds, cond, sampler, guidance, n=n, steps=steps, label=label
-        )
-        self.check_conditions(cond, guidance)
-        if len(seeds) == 0:
-            return torch.empty(0, *self.shape, device=self.device)
-        sampler = sampler or self.default_sampler()
-        x = self.prior(seeds)
+    def _drawn(self, asked: SampleArguments) -> Tensor:
+        sampler, x = asked.sampler or self.default_sampler(), self.prior(asked.seeds)
         with self.captured(sampler.steps), late_bar("sampling", sampler.steps) as advance:
-            for point in sampler.stream(self.guided(guidance), x, seeds, cond):
+            for point in sampler.stream(self.guided(asked.guidance), x, asked.seeds, asked.cond):
                 x = point.x
                 advance()
         return self.codec.decode(x)

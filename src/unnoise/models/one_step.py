@@ -9,14 +9,15 @@ import torch
 from torch import Tensor
 
 from unnoise.errors import UserError
-from unnoise.models.image_model import Conditions, Guidance, ImageModel
-from unnoise.models.sample_arguments import sample_arguments
+from unnoise.models.generative import GenerativeModel
+from unnoise.models.image_model import Conditions, Guidance
+from unnoise.models.sample_arguments import SampleArguments
 from unnoise.process.denoiser import Denoised
 from unnoise.samplers import Point, Sampler
 from unnoise.seeding import SeededNoise
 
 
-class OneStep(ImageModel):
+class OneStep(GenerativeModel):
     """x = decode(z), z ~ N(0, I) of `latent_shape`."""
 
     @property
@@ -32,32 +33,10 @@ class OneStep(ImageModel):
         """z ~ N(0, I) (N, *latent_shape), row i from seed i alone."""
         return SeededNoise(seeds).normal(torch.empty(len(seeds), *self.latent_shape, device=self.device))
 
-    @torch.no_grad()
-    def sample(
-        self,
-        seeds: Sequence[int] | None = None,
-        cond: Conditions | None = None,
-        sampler: Sampler | str | None = None,
-        guidance: Guidance | float | None = None,
-        *,
-        n: int | None = None,
-        steps: int | None = None,
-        label: int | Sequence[int] | None = None,
-    ) -> Tensor:
-        """Images (N, C, H, W) in [-1, 1], image i from seed i alone.
-
-        Raises:
-            UserError: for conditions, a sampler or a guidance: these models take none.
-        """
-        seeds, cond, sampler, guidance = sample_arguments(
-            self, seeds, cond, sampler, guidance, n=n, steps=steps, label=label
-        )
-        self.check_conditions(cond)
-        if sampler is not None or guidance is not None:
+    def _drawn(self, asked: SampleArguments) -> Tensor:
+        if asked.sampler is not None or asked.guidance is not None:
             raise UserError(f"{self.kind} draws in one step: it takes neither a sampler nor a guidance")
-        if len(seeds) == 0:
-            return torch.empty(0, *self.shape, device=self.device)
-        return self.decode(self.prior(seeds))
+        return self.decode(self.prior(asked.seeds))
 
     def stream(
         self,

@@ -128,6 +128,7 @@ class SingleConditioner(Conditioner):
 
 
 def all_dropped(count: int, device: torch.device) -> Tensor:
+    """bool (count,): every row loses its condition."""
     return torch.ones(count, dtype=torch.bool, device=device)
 
 

@@ -184,6 +184,8 @@ class TimeEmbedding(nn.Module):
 
 
 class SelfAttention(nn.Module):
+    """Attention in several heads between the patches (B, L, dim)."""
+
     def __init__(self, network: DiT2D) -> None:
         super().__init__()
         dim, self.heads = network.dim, network.num_attention_heads

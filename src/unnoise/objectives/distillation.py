@@ -58,6 +58,7 @@ class Distillation(Objective):
 
 
 def frozen_copy(model: Diffusion) -> Diffusion:
+    """The model as it is now, which neither learns nor drops anything from here on: a teacher."""
     return deepcopy(model).requires_grad_(False).eval()
 
 

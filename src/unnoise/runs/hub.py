@@ -42,6 +42,7 @@ class Repository(NamedTuple):
 
 
 def is_hub(where: str | Path) -> bool:
+    """Whether a run is named as a repository of the hub, hf://OWNER/NAME."""
     return str(where).startswith(HUB)
 
 

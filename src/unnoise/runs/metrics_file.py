@@ -13,6 +13,7 @@ from typing import Any
 
 from unnoise.aliases import Spec
 from unnoise.files import naming, open_to_append, write_atomic
+from unnoise.io.json_file import json_or
 
 METRICS_FILE = "metrics.jsonl"
 Line = dict[str, Any]
@@ -59,10 +60,7 @@ def _lines(folder: Path) -> list[tuple[str, Line]]:
 
 def parse_line(text: str) -> Line | None:
     """The line, None where the text is none."""
-    try:
-        line = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+    line = json_or(text, None)
     fits = isinstance(line, dict) and type(line.get("step")) is int
     return line if fits else None
 

@@ -18,10 +18,12 @@ def drawn(folder: Path, kind: str = SAMPLES) -> list[int]:
 
 
 def picture_file(folder: Path, step: int, kind: str = SAMPLES) -> Path:
+    """The picture of a kind that a run drew at a step."""
     return folder / kind / f"{step}.png"
 
 
 def real_images_file(folder: Path) -> Path:
+    """The picture of the real images beside a run's samples."""
     return folder / SAMPLES / REAL_IMAGES
 
 

@@ -6,6 +6,7 @@ import os
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -26,12 +27,13 @@ from unnoise.registry import build, lookup
 from unnoise.runs.card import card
 from unnoise.runs.checkpoint import EARLY, Checkpoint, checkpoints, to_load
 from unnoise.runs.config import Config, read_config
-from unnoise.runs.data import Bucketing, bucketing_of, open_split, reading_of
+from unnoise.runs.data import Bucketing, Reading, bucketing_of, own_options, picture_options
 from unnoise.runs.held_out import HeldOut, read_held_out
 from unnoise.runs.plan import Plan
 from unnoise.runtime.device import chosen_device
 from unnoise.runtime.memory import within_memory
 from unnoise.samplers import SAMPLERS, Sampler
+from unnoise.sources import resolved
 
 CONFIG_FILE, CHECKPOINTS, LOCK = "config.toml", "checkpoints", ".lock"
 
@@ -112,18 +114,26 @@ class Run:
     def open_data(self, split: str = "train", source: Source = None, limit: int | None = None) -> tuple[Images, str]:
         """Images as the run's model takes them, of its own source unless another is given, and their split's name:
         the train split stands in for a test split that there is not. Of several buckets, those of the model's shape."""
-        return open_split(self._source(source), split, limit=limit, **self.reading(source))
+        return self.reading(source).open_named(self._source(source), split, limit)
 
-    def reading(self, source: Source = None) -> Record:
-        """The options of `runs.data.open_data` with which the run's images were read; or of another source than its
-        own, whose pictures are read alike."""
-        own = source is None
-        return {
-            "shape": self.shape,
-            "held_out": self.held_out(),
-            "bucketing": self.bucketing() if own else None,
-            "reading": reading_of(self.config.get("data", {}), own),
-        }
+    def reading(self, source: Source = None) -> Reading:
+        """How the run's images were read; or those of another source than its own, whose pictures are read alike. Its
+        own by another name, or in another place, is its own all the same."""
+        data, held_out = self.config["data"], self.held_out()
+        alike = Reading(self.shape, held_out, options=picture_options(data))
+        if not self.config["found"].get("fingerprint"):
+            return alike  # it was imported: trained elsewhere, on what is not known
+        own = replace(alike, bucketing=self.bucketing(), options=own_options(data, held_out))
+        return own if source is None or self._is_own(source, own) else alike
+
+    def _is_own(self, source: Source, own: Reading) -> bool:
+        """Whether a source that is named is what the run was trained on: by its name, or else by its images."""
+        if isinstance(source, (str, Path)) and resolved(source) == self.config["source"]:
+            return True
+        if self.buckets or not {"limit", "stream"} & own.options.keys():
+            return False  # of a set that is read whole, `HeldOut` knows the images itself
+        images = replace(own, held_out=None).open(source, "train")
+        return images.fingerprint == self.config["found"]["fingerprint"]
 
     def held_out(self) -> HeldOut | None:
         """The images that were held out of the training, where its source had no test split."""
@@ -179,7 +189,7 @@ class Run:
             reason = " ".join(str(error).split())[:300]
             raise UserError(f"the weights in {checkpoint.folder} do not fit the configuration: {reason}") from error
         merge_lora(model).requires_grad_(False)
-        model.pictures = Rules(**reading_of(self.config.get("data", {}), own=False))
+        model.pictures = Rules(**picture_options(self.config["data"]))
         return model.to(chosen_device(device)).eval()
 
     def _to_load(self) -> Checkpoint:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unnoise.files import text_digest
+from unnoise.io.json_file import json_or
 
 STATE_FILE = "state.json"
 State = dict[str, Any]
@@ -33,11 +34,10 @@ def read_state(path: Path) -> State:
     try:
         if not stat.S_ISREG(path.lstat().st_mode) or path.stat().st_size > MOST_BYTES:
             raise StateError("is no state file")
-        state = json.loads(path.read_text())
+        text = path.read_bytes()
     except OSError as error:
         raise StateError(f"cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise StateError(f"is not JSON: {error}") from error
+    state = json_or(text, None)
     if not isinstance(state, dict):
         raise StateError("is not a JSON object")
     seal = state.pop(SEAL, None)  # version 0.1.0 wrote none

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -33,24 +34,22 @@ class History(NamedTuple):
 
 
 @dataclass(frozen=True)
-class DPMSolver(Sampler):
-    """DPM-Solver++ multistep: x_s = sigma_s / sigma_t x_t + alpha_s (1 - e^-h) D, h the step in log(alpha / sigma), and
-    D the denoised image extrapolated from the last `order` answers (Lu et al. 2022b, algorithm 2; order 1 is DDIM).
-
-    order: 1, 2 or 3, reached on grids whose first steps are short: the history starts empty. The step to t = 0 is x_0.
-    """
+class Multistep(Sampler):
+    """A solver whose step is linear in the last `order` answers: `move` is all that tells one from another. The history
+    starts empty, so the first steps are of a lower order."""
 
     order: int = 2  # type: ignore[misc]
-
-    best_grids: ClassVar[Mapping[int, str]] = {1: "angle", 50: "log-snr"}
+    orders: ClassVar[tuple[int, ...]]
+    """Those that there are."""
 
     def __post_init__(self) -> None:
-        if self.order not in (1, 2, 3):
-            raise UserError(f"DPM-Solver++ has orders 1, 2 and 3, got {self.order}")
+        if self.order not in self.orders:
+            *most, last = map(str, self.orders)
+            raise UserError(f"{type(self).__name__} has orders {', '.join(most)} and {last}, got {self.order}")
 
-    def chosen_grid(self) -> str | tuple[float, ...]:
-        third = self.grid == AUTO and self.order == 3
-        return best_grid({1: "angle", 10: "log-snr"}, self.steps) if third else super().chosen_grid()
+    @abstractmethod
+    def move(self, x: Tensor, there: Level, history: History) -> Tensor:
+        """x at the level `there`, from x at the newest level of the history."""
 
     def step(
         self,
@@ -65,11 +64,30 @@ class DPMSolver(Sampler):
         here, there = denoiser.schedule.at(t), denoiser.schedule.at(s)
         denoised = denoiser(x, t, cond)
         history = (state or History()).with_newest(here, denoised, self.order)
+        return Step(self.move(x, there, history), denoised, history)
+
+
+@dataclass(frozen=True)
+class DPMSolver(Multistep):
+    """DPM-Solver++ multistep: x_s = sigma_s / sigma_t x_t + alpha_s (1 - e^-h) D, h the step in log(alpha / sigma), and
+    D the denoised image extrapolated from the last `order` answers (Lu et al. 2022b, algorithm 2; order 1 is DDIM).
+
+    order: 1, 2 or 3, reached on grids whose first steps are short: the history starts empty. The step to t = 0 is x_0.
+    """
+
+    orders: ClassVar[tuple[int, ...]] = (1, 2, 3)
+    best_grids: ClassVar[Mapping[int, str]] = {1: "angle", 50: "log-snr"}
+
+    def chosen_grid(self) -> str | tuple[float, ...]:
+        third = self.grid == AUTO and self.order == 3
+        return best_grid({1: "angle", 10: "log-snr"}, self.steps) if third else super().chosen_grid()
+
+    def move(self, x: Tensor, there: Level, history: History) -> Tensor:
         scale, weights = _exponential(there, history.levels)
         x = scale * x
         for weight, answer in zip(weights, history.answers, strict=True):
             x = torch.add(x, answer.x_0, alpha=weight)
-        return Step(x, denoised, history)
+        return x
 
 
 @lru_cache(maxsize=8192)
@@ -110,33 +128,16 @@ def _through(nodes: Sequence[float], moments: Sequence[float]) -> list[float]:
 
 
 @dataclass(frozen=True)
-class AdamsBashforth(Sampler):
+class AdamsBashforth(Multistep):
     """x_s = x_t + int (x_0 d alpha + eps d sigma), both extrapolated by the polynomial through the last `order`
     answers; on VE the linear multistep method in sigma, on RectifiedFlow the one in t. Orders 1 to 4."""
 
-    order: int = 2  # type: ignore[misc]
-
+    orders: ClassVar[tuple[int, ...]] = (1, 2, 3, 4)
     best_grids: ClassVar[Mapping[int, str]] = {1: "angle"}
 
-    def __post_init__(self) -> None:
-        if self.order not in (1, 2, 3, 4):
-            raise UserError(f"Adams-Bashforth has orders 1 to 4 here, got {self.order}")
-
-    def step(
-        self,
-        denoiser: Denoiser,
-        x: Tensor,
-        t: Tensor,
-        s: Tensor,
-        state: State,
-        noise: Noise,
-        cond: Conditions | None = None,
-    ) -> Step:
-        here, there = denoiser.schedule.at(t), denoiser.schedule.at(s)
-        denoised = denoiser(x, t, cond)
-        history = (state or History()).with_newest(here, denoised, self.order)
+    def move(self, x: Tensor, there: Level, history: History) -> Tensor:
         weights = _quadrature(there, history.levels)
-        return Step(along_line(x, here, there, history.answers, weights), denoised, history)
+        return along_line(x, history.levels[0], there, history.answers, weights)
 
 
 @lru_cache(maxsize=8192)
@@ -156,7 +157,7 @@ EQUAL_STRIDES = {
 
 
 @dataclass(frozen=True)
-class IPNDM(Sampler):
+class IPNDM(Multistep):
     """iPNDM: x_s = alpha_s / alpha_t x_t + (sigma_s - alpha_s sigma_t / alpha_t) sum_j w_j eps_j, w the Adams-Bashforth
     weights of equal strides whatever the grid (Zhang & Chen 2023, section 3.3; Liu et al. 2022, equation 12).
 
@@ -168,28 +169,13 @@ class IPNDM(Sampler):
 
     order: int = 3  # type: ignore[misc]
 
+    orders: ClassVar[tuple[int, ...]] = (2, 3, 4)
     best_grids: ClassVar[Mapping[int, str]] = {1: "angle-squared", 8: "angle"}
 
-    def __post_init__(self) -> None:
-        if self.order not in (2, 3, 4):
-            raise UserError(f"iPNDM has orders 2, 3 and 4, got {self.order}")
-
-    def step(
-        self,
-        denoiser: Denoiser,
-        x: Tensor,
-        t: Tensor,
-        s: Tensor,
-        state: State,
-        noise: Noise,
-        cond: Conditions | None = None,
-    ) -> Step:
-        here, there = denoiser.schedule.at(t), denoiser.schedule.at(s)
-        denoised = denoiser(x, t, cond)
-        history = (state or History()).with_newest(here, denoised, self.order)
-        weights = EQUAL_STRIDES[len(history.answers)]
-        x = mix(there.alpha, denoised.x_0, there.sigma, denoised.eps)
-        for weight, answer in zip(weights[1:], history.answers[1:], strict=True):
-            stride = there.sigma - there.alpha * here.sigma / here.alpha
-            x = torch.add(x, answer.eps - denoised.eps, alpha=stride * weight)
-        return Step(x, denoised, history)
+    def move(self, x: Tensor, there: Level, history: History) -> Tensor:
+        here, (newest, *earlier) = history.levels[0], history.answers
+        stride = there.sigma - there.alpha * here.sigma / here.alpha if earlier else 0.0
+        x = mix(there.alpha, newest.x_0, there.sigma, newest.eps)
+        for weight, answer in zip(EQUAL_STRIDES[len(history.answers)][1:], earlier, strict=True):
+            x = torch.add(x, answer.eps - newest.eps, alpha=stride * weight)
+        return x

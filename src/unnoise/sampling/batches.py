@@ -16,6 +16,7 @@ from unnoise.data import to_uint8
 from unnoise.models import CanSample, ImageModel
 from unnoise.models.image_model import Guidance, require
 from unnoise.progress import progress_bar
+from unnoise.registry import Positive, fitted
 from unnoise.runtime.batch_size import batch_that_fits
 from unnoise.runtime.cuda_graphs import compiles
 from unnoise.runtime.precision import chosen_precision, computing_in
@@ -52,8 +53,9 @@ def sample_in_batches(
         uint8 (N, C, H, W).
 
     Raises:
-        UserError: for a model that does not claim to sample.
+        UserError: for a model that does not claim to sample, and for a batch_size below 1.
     """
+    fitted(batch_size, Positive | None, "batch_size")
     spans = spans_of(len(seeds), batch_size or fitting_batch(model, seeds, cond, guidance, precision))
     return np.concatenate(list(drawn(model, seeds, spans, cond, sampler, guidance, precision, compile, gif)))
 

@@ -16,6 +16,7 @@ from unnoise.files import claim
 from unnoise.models import ImageModel
 from unnoise.models.image_model import Guidance
 from unnoise.progress import notice
+from unnoise.registry import Positive, fitted
 from unnoise.runs.aspect import at_aspect
 from unnoise.runs.run import Run
 from unnoise.runtime.precision import chosen_precision
@@ -76,6 +77,7 @@ def generate(
     """
     if not seeds:
         raise UserError("need at least 1 image, got 0")
+    fitted(batch_size, Positive | None, "batch_size")
     if aspect is not None and then:
         raise UserError("--then enlarges images of one shape: leave --aspect out")
     world = join()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import astuple, replace
 from pathlib import Path
+from typing import Any
 
 from unnoise.aliases import Source
 from unnoise.data.buckets import AnyImages, Bucketed
@@ -14,7 +15,6 @@ from unnoise.data.pack_buckets import load_buckets, pack_buckets, save_buckets
 from unnoise.data.settings import Settings
 from unnoise.errors import UserError
 from unnoise.io.geometry import bucket_shapes, cropped_away
-from unnoise.io.picture_reader import WHITE
 from unnoise.sources.open import origin_of, report
 from unnoise.sources.paths import Opening
 
@@ -27,22 +27,19 @@ def open_buckets(
     side: int,
     multiple: int,
     *,
-    split: str = "train",
-    channels: int | None = None,
     strict: bool = False,
     cache: str | Path | None = None,
     progress: bool = True,
-    limit: int | None = None,
-    max_pixels: int | None = None,
-    background: str = WHITE,
-    levels: tuple[float, float] | None = None,
+    **settings: Any,
 ) -> Bucketed:
     """Opens pictures of many shapes as buckets of about side^2 pixels, packed once and memory-mapped afterwards.
 
     Args:
         source: files of pictures, as `open_source` takes them; or what this function returned.
         side, multiple: see `geometry.bucket_shapes`.
-        split, channels, strict, cache, progress, limit, max_pixels, background, levels: as of `open_source`.
+        strict, cache, progress: as of `open_source`.
+        settings: the others of `data.settings.Settings` that say how pictures are read: split, channels, limit,
+            max_pixels, background, levels.
 
     Raises:
         NoSplit: where the source has no such split.
@@ -52,17 +49,17 @@ def open_buckets(
         return source
     if not isinstance(source, (str, Path)):
         raise _one_shape(getattr(source, "source", "an array"))
-    settings = Settings(split, side, channels, limit, max_pixels, background, levels)
+    how = Settings(size=side, **settings)
     shapes, folder = bucket_shapes(side, multiple), cache_folder(cache)
-    origin = origin_of(source, Opening(settings, folder, progress))
+    origin = origin_of(source, Opening(how, folder, progress))
 
     def packed(work: Path) -> Bucketed:
         content = origin.read(work)
         if not isinstance(content, Files):
             raise _one_shape(str(source))
-        return pack_buckets(content, shapes, str(source), settings, work, progress)
+        return pack_buckets(content, shapes, str(source), how, work, progress)
 
-    found = cached_as([origin.key, astuple(settings), BUCKETS, shapes], folder, packed, save_buckets, load_buckets)
+    found = cached_as([origin.key, astuple(how), BUCKETS, shapes], folder, packed, save_buckets, load_buckets)
     found = replace(found, source=str(source), notes=(*origin.notes, *found.notes, bucket_note(found)))
     report(found, strict, progress)
     return found

@@ -16,6 +16,7 @@ EXTRA = "hf://datasets/ needs the extras: pip install 'unnoise[hub,parquet]'"
 
 
 def is_hub_dataset(source: str | Path) -> bool:
+    """Whether a source is named as a data set of the hub, hf://datasets/OWNER/NAME."""
     return isinstance(source, str) and source.startswith(HUB_DATASETS)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import Any
 from unnoise.aliases import Record, Value
 from unnoise.data.fields import FIELDS
 from unnoise.errors import UserError
+from unnoise.io.json_file import json_or
 from unnoise.io.tree import Broken, Tree
 
 MAX_METADATA = 1 << 28  # bytes of one metadata file
@@ -82,10 +82,7 @@ def json_rows(text: str) -> Iterator[tuple[int, Value]]:
     """(line number, object, or the UserError that stands for it) of every line that is not blank."""
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            try:
-                yield number, json.loads(line)
-            except (ValueError, RecursionError):
-                yield number, UserError("not JSON")
+            yield number, json_or(line, UserError("not JSON"))
 
 
 def csv_rows(text: str) -> Iterator[tuple[int, Value]]:
@@ -107,10 +104,7 @@ def _csv_value(key: Any, value: Value) -> Value:
     if key == "file_name" or not isinstance(value, str):
         return value
     typed = any(key in kind.metadata_keys and kind.dtype is not None for kind in FIELDS.values())
-    try:
-        return json.loads(value) if typed else value
-    except (ValueError, RecursionError):
-        return value
+    return json_or(value, value) if typed else value
 
 
 FILES = {"metadata.jsonl": json_rows, "metadata.csv": csv_rows}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import partial
 from lzma import LZMAError
 from pathlib import Path
@@ -18,8 +21,8 @@ from unnoise.data.pack import Files
 from unnoise.data.settings import Settings
 from unnoise.errors import UserError
 from unnoise.io.tree import Tree
-from unnoise.io.walk import Walk, folder_tree
-from unnoise.progress import counting, progress
+from unnoise.io.walk import folder_tree
+from unnoise.progress import counting
 from unnoise.sources.archive import tar_tree, zip_tree
 from unnoise.sources.arrays import read_npy
 from unnoise.sources.cifar import is_cifar, read_cifar
@@ -93,53 +96,73 @@ def path_origin(path: Path, opening: Opening) -> Origin:
 
 
 def _folder_origin(path: Path, opening: Opening) -> Origin:
-    found = _listed(path, opening.shown)
+    found = _looked(path, opening.shown)
     if found.shards and not found.pictures:
         return _shards_origin(str(path), sorted(found.shards), opening)
     if found.tables and not found.pictures:
         return _tables_origin(str(path), sorted(found.tables), opening)
-    settings = opening.settings
-
-    def read(work: Path | None) -> Content:
-        with progress(f"listing {path}", found.count, opening.shown, "files") as advance:
-            tree = folder_tree(path, advance)
-        return read_tree(tree, settings)
-
-    return Origin([str(path), found.where], read, content=found.what, count=lambda: found.count)
+    read = partial(_read_folder, found.tree, opening.settings)
+    return Origin([str(path), found.where], read, content=found.what, count=lambda: len(found.tree.files))
 
 
-@dataclass
-class _Listed:
+def _read_folder(tree: Tree, settings: Settings, work: Path | None) -> Content:
+    return read_tree(tree, settings)
+
+
+@dataclass(frozen=True)
+class _Looked:
     """What lies in a folder. where, what: digests of the names, sizes and times of its files, and of the names and
     sizes alone; pictures: whether some are."""
 
-    where: str = ""
-    what: str = ""
-    count: int = 0
-    pictures: bool = False
-    shards: list[Path] = field(default_factory=list)
-    tables: list[Path] = field(default_factory=list)
+    tree: Tree
+    where: str
+    what: str
+    pictures: bool
+    shards: list[Path]
+    tables: list[Path]
 
 
-def _listed(path: Path, shown: bool) -> _Listed:
+_LOOKS: ContextVar[dict[Path, _Looked] | None] = ContextVar("looks", default=None)
+
+
+@contextmanager
+def looking_once() -> Iterator[None]:
+    """Within, a folder that is opened several times, as for its splits, is looked through at the first."""
+    token = _LOOKS.set({})
+    try:
+        yield
+    finally:
+        _LOOKS.reset(token)
+
+
+def _looked(path: Path, shown: bool) -> _Looked:
+    looks = _LOOKS.get()
+    if looks is None:
+        return _look(path, shown)
+    if path not in looks:
+        looks[path] = _look(path, shown)
+    return looks[path]
+
+
+def _look(path: Path, shown: bool) -> _Looked:
     """Looks at every file once; how many there are is not known before."""
-    found, where, what = _Listed(), hashlib.sha256(), hashlib.sha256()
+    where, what = hashlib.sha256(), hashlib.sha256()
     kinds: dict[str, str] = {}
+    of_kind: dict[str, list[Path]] = {SHARD: [], TABLE: []}
     with counting(f"looking through {path}", shown, "files") as advance:
-        for prefix, entries in Walk(path).folders():
+
+        def look(prefix: str, files: list[os.DirEntry[str]]) -> None:
             names, stamped = [], []
-            for entry in entries:
-                name = entry.name
+            for file in files:
+                name = file.name
                 ending = name[name.rfind(".") :]
                 kind = kinds.get(ending)
                 if kind is None:
                     kind = kinds[ending] = _kind_of(ending.lower())
-                if kind == SHARD:
-                    found.shards.append(Path(entry.path))
-                elif kind == TABLE:
-                    found.tables.append(Path(entry.path))
+                if kind in of_kind:
+                    of_kind[kind].append(Path(file.path))
                 try:
-                    status = entry.stat()
+                    status = file.stat()
                 except OSError:  # gone meanwhile, or closed: what cannot be read is named when it is opened
                     continue
                 known = (prefix + name).encode("utf-8", "surrogateescape")
@@ -147,11 +170,11 @@ def _listed(path: Path, shown: bool) -> _Listed:
                 stamped.append(b"%b\0%d\0%d\0%d\0" % (known, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
             what.update(b"".join(names))
             where.update(b"".join(stamped))
-            found.count += len(entries)
-            advance(len(entries))
-    found.pictures = PICTURE in kinds.values()
-    found.where, found.what = where.hexdigest(), what.hexdigest()
-    return found
+            advance(len(files))
+
+        tree = folder_tree(path, look)
+    pictures = PICTURE in kinds.values()
+    return _Looked(tree, where.hexdigest(), what.hexdigest(), pictures, of_kind[SHARD], of_kind[TABLE])
 
 
 SHARD, TABLE, PICTURE, OTHER = "shard", "table", "picture", "other"

@@ -22,6 +22,7 @@ from unnoise.aliases import Record, Value
 from unnoise.data.fields import FIELDS
 from unnoise.errors import UserError
 from unnoise.files import write_atomic
+from unnoise.io.json_file import json_or
 from unnoise.io.tree import Broken, InMemory
 from unnoise.sources.archive import ENDS_EARLY, is_plain_tar, plain_members
 from unnoise.sources.formats import EXTENSIONS
@@ -177,22 +178,20 @@ def _bytes(file: BinaryIO, member: Member) -> bytes:
 
 
 def _json(data: bytes) -> Record:
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError):
-        raise UserError("its .json is not JSON") from None
+    found = json_or(data, UserError("its .json is not JSON"))
+    if isinstance(found, UserError):
+        raise found
     return found if isinstance(found, dict) else {}
 
 
 def _stored(file: Path, stamp: list[int]) -> ShardIndex | None:
     if not file.is_file():
         return None
-    try:
-        version, of, digest, text = json.loads(file.read_text("utf-8"))
-        same = version == VERSION and of == stamp and digest == _digest(text)
-        return ShardIndex(**json.loads(text)) if same else None
-    except (ValueError, TypeError):
+    found = json_or(file.read_bytes(), None)
+    if not isinstance(found, list) or len(found) != 4 or found[:2] != [VERSION, stamp]:
         return None
+    _, _, digest, text = found
+    return ShardIndex(**json.loads(text)) if isinstance(text, str) and digest == _digest(text) else None
 
 
 def _digest(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from unnoise.errors import UserError
+from unnoise.io.json_file import MOST_RESULT_BYTES, found_json
 from unnoise.studio.checks import bounded
 from unnoise.studio.endpoints import Endpoint
 from unnoise.studio.paths import inside
@@ -65,9 +65,8 @@ async def show_report(request: Request) -> Response:
 
 
 def _table(file: Path) -> dict[str, Any]:
-    try:
-        results = json.loads(file.read_text())
-    except (OSError, ValueError):
+    results = found_json(file, MOST_RESULT_BYTES)
+    if results is None:
         return {"table": [], "updated": 0.0}
     return {"table": results.get("table", []), "updated": file.stat().st_mtime}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import types
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from unnoise.aliases import Record
 from unnoise.errors import UserError
+from unnoise.io.json_file import parse_json
 from unnoise.registry import check_keys
 
 T = TypeVar("T")
@@ -28,10 +28,7 @@ def parse(cls: type[T], raw: bytes) -> T:
     Raises:
         UserError: for what is no JSON object, and for a key or a value that `cls` does not have.
     """
-    try:
-        data = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"the body is not JSON: {error}") from None
+    data = parse_json(raw, "the body")
     if not isinstance(data, dict):
         raise UserError(f"the body has to be a JSON object, got {_kind(data)}")
     hints, known = get_type_hints(cls), {field.name: field for field in fields(cls)}  # type: ignore[arg-type]
@@ -51,6 +48,7 @@ def schema(cls: type) -> Record:
 
 
 def required(field: Field[Any]) -> bool:
+    """Whether a body has to have the key of a field."""
     return field.default is MISSING and field.default_factory is MISSING
 
 

@@ -15,8 +15,10 @@ ALIVE = ": alive\n\n"
 
 
 def event(name: str, data: Source) -> str:
+    """An event of a stream (server-sent events), its data as JSON."""
     return f"event: {name}\ndata: {json.dumps(finite(data))}\n\n"
 
 
 def event_stream(lines: AsyncIterator[str]) -> StreamingResponse:
+    """The response that sends events as they come; proxies are asked not to hold them back."""
     return StreamingResponse(lines, media_type="text/event-stream", headers={"x-accel-buffering": "no"})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from unnoise.aliases import Record, Spec
 from unnoise.errors import UserError
+from unnoise.io.json_file import found_json
 from unnoise.runs.config import Config, read_toml
 from unnoise.runs.curves import head, newest
 from unnoise.runs.metrics_file import METRICS_FILE
@@ -103,7 +103,7 @@ def checkpoints(folder: Path) -> list[Record]:
 def evaluations(folder: Path) -> list[Record]:
     """What was measured of a run, newest first."""
     files = sorted(folder.glob("evaluations/*.json"), key=lambda file: file.stat().st_mtime, reverse=True)
-    return [{"file": file.name, **found} for file in files[:200] if (found := _json(file)) is not None]
+    return [{"file": file.name, **found} for file in files[:200] if (found := found_json(file)) is not None]
 
 
 def _from_config(config: Config) -> Record:
@@ -210,11 +210,3 @@ def _state(checkpoint: Path) -> Record:
     except StateError:
         return {}
     return {key: found[key] for key in ("images", "seconds", "best")}
-
-
-def _json(file: Path) -> Record | None:
-    try:
-        found = json.loads(file.read_text())
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None

@@ -13,8 +13,10 @@ PAGES = ("/", "/run", "/train", "/sample", "/edit", "/compare", "/learn")
 
 
 def shell() -> Response:
+    """The page in which the module of each address draws itself."""
     return FileResponse(STATIC / "index.html", headers={"cache-control": "no-store"})
 
 
 def login_page(status: int = 200) -> Response:
+    """The page that asks for the token."""
     return HTMLResponse((STATIC / "login.html").read_text(), status)

@@ -80,4 +80,5 @@ class Studio:
 
 
 def studio_of(request: Request) -> Studio:
+    """The studio that answers a request."""
     return request.app.state.studio

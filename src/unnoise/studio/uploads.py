@@ -111,6 +111,7 @@ async def receive(request: Request, file: Path, used: int) -> int:
 
 
 def used_bytes(folder: Path) -> int:
+    """What the files below a folder take; 0 where there is none."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else 0
 
 

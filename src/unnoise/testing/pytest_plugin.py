@@ -22,6 +22,7 @@ FIXTURES = {
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Gives each of FIXTURES every object that installed packages declare."""
     for fixture, group in FIXTURES.items():
         if fixture in metafunc.fixturenames:
             points = declared(group)

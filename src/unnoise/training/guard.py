@@ -29,7 +29,6 @@ from unnoise.training.levels import ByLevel
 from unnoise.training.log import TrainLog
 from unnoise.training.trainer import Trainer
 
-STOP, WARN, OFF = "stop", "warn", "off"
 SAMPLES, FEWEST = 64, 16
 """Drawn at a look, at most and at least."""
 STEPS = 20

@@ -6,13 +6,12 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from unnoise.aliases import Source
-from unnoise.data import Images
-from unnoise.data.buckets import AnyImages, Bucketed
+from unnoise.data.buckets import AnyImages
 from unnoise.errors import NoSplit, UserError
 from unnoise.runs.config import Config
+from unnoise.runs.data import Bucketing, read_split
 from unnoise.runs.held_out import HeldOut
-from unnoise.sources import open_source
-from unnoise.sources.buckets import BUCKETS, open_buckets
+from unnoise.sources.buckets import BUCKETS
 from unnoise.training.bucketing import bucketed, check_crop, square_shape
 from unnoise.training.dial import Dialled, dialled
 from unnoise.training.hold_out import AUTO, FEWEST, USUAL, hold_out, holds_out_unasked
@@ -21,13 +20,11 @@ from unnoise.training.settings import BEFORE, GUARD_BEFORE, DataSettings
 
 def open_split(source: Source, data: DataSettings, split: str) -> AnyImages:
     """A split of a source, read as [data] says; NoSplit where it has none."""
-    if isinstance(source, (Images, Bucketed)) and split != "train":
-        raise NoSplit(f"{source.source} is one set of images without a split of its own")
-    if data.fit == BUCKETS:
-        assert isinstance(data.size, int)
-        assert data.multiple is not None
-        return open_buckets(source, data.size, data.multiple, split=split, **data.bucketing())
-    return open_source(source, split=split, **data.reading())
+    if data.fit != BUCKETS:
+        return read_split(source, split, data.reading())
+    assert isinstance(data.size, int)
+    assert data.multiple is not None
+    return read_split(source, split, data.bucketing(), Bucketing(data.size, data.multiple, {}))
 
 
 def open_test_split(source: Source, data: DataSettings) -> AnyImages | None:

@@ -65,4 +65,5 @@ class LivePage:
 
 
 def page_file(folder: Path) -> Path:
+    """The page of a run."""
     return folder / PAGE

@@ -15,23 +15,18 @@ from pathlib import Path
 import torch
 
 from unnoise.aliases import Record
-from unnoise.errors import TrainingDiverged
-from unnoise.runs.checkpoint import Checkpoint, UnsoundCheckpoint, prune, save_checkpoint
-from unnoise.runs.run import CHECKPOINTS, is_run
+from unnoise.runs.checkpoint import Checkpoint
 from unnoise.runtime.device import cuda_index
 from unnoise.training.interrupt import Interrupt
 from unnoise.training.log import TrainLog, peak_memory_gib
 from unnoise.training.page import LivePage
 from unnoise.training.page_content import Standing
 from unnoise.training.previews import Painter
-from unnoise.training.trainer import Saved, Snapshot, StepResult, Trainer
+from unnoise.training.saving import Saver
+from unnoise.training.trainer import StepResult, Trainer
 from unnoise.training.validation import Validation
 
 DONE, COPYING = "done", "copying"
-SETBACKS = 5
-"""How often a session goes back from numbers that are not finite before it gives up."""
-SLOWER = 0.5
-"""What the learning rate is multiplied by each time."""
 QUICK = 5.0
 """Seconds that a sample grid may always take, however short the training, unless minutes are what it was given."""
 
@@ -68,14 +63,12 @@ class Session:
         self.page = page
         self.settings, self.clock, self.world = trainer.settings, clock, trainer.world
         self.loss = math.nan
-        self._sound: Saved = saved or Snapshot(trainer)
-        self._saved_step = trainer.step if saved else None
-        self._saved_end = trainer.finished_minutes
+        self._saver = Saver(trainer, folder, log, validation, saved, clock)
         self._begun = clock() if begun is None else begun
         self._begun_seconds = trainer.seconds
-        self._saved = self._drawn = clock()
-        self._saving = self._stepping = 0.0
-        self._steps = self._setbacks = 0
+        self._drawn = clock()
+        self._stepping = 0.0
+        self._steps = 0
         self._warned: str | None = None
 
     def run(self) -> Record:
@@ -137,13 +130,13 @@ class Session:
         self._stepping += self.clock() - begun
         self._tick()
         if not sound:
-            self._go_back("the loss or its gradient is not finite")
+            self._saver.go_back("the loss or its gradient is not finite")
             return
         if logged or self._finished():
             self._report(results)
-        since = self.clock() - self._saved
-        looking = self.validation is not None and self.validation.due(since, self._saving) and not self._finished()
-        saving = self.world.is_first and (looking or self._due(self._saved, self.settings.save_every))
+        since, cost = self.clock() - self._saver.at, self._saver.cost
+        looking = self.validation is not None and self.validation.due(since, cost) and not self._finished()
+        saving = self.world.is_first and (looking or self._due(self._saver.at, self.settings.save_every))
         (saving,) = self.world.agree(saving)
         if saving:
             self._save()
@@ -166,7 +159,7 @@ class Session:
         """Seconds that the last checkpoint, the last look for copies, the last grid and the last page will take."""
         drawing = 0.0 if self.painter is None else self.painter.expected(self._allowed())
         looking = 0.0 if self.validation is None else self.validation.closing(self._allowed())
-        return self._saving + looking + drawing + (0.0 if self.page is None else self.page.cost)
+        return self._saver.cost + looking + drawing + (0.0 if self.page is None else self.page.cost)
 
     def _allowed(self) -> float:
         """Seconds that the grid at the end may take, and the last look for copies."""
@@ -212,60 +205,11 @@ class Session:
         return max(0.0, min(by_steps, by_time))
 
     def _save(self) -> bool:
-        """Writes a checkpoint where there is none of this step yet; False where it was not sound and the run went back.
-
-        Raises:
-            OSError: where the run's folder is gone, or cannot be written.
-        """
-        step = self.trainer.step
-        if step == self._saved_step and self.trainer.finished_minutes == self._saved_end:
-            return True
-        begun = self.clock()
-        (unsound,) = self.world.agree(self.world.is_first and not self._write())
-        if unsound:
-            self._go_back("the weights are not finite")
-            return False
-        self._sound, self._saved_step = Checkpoint(self.folder / CHECKPOINTS / str(step)), step
-        self._saved_end = self.trainer.finished_minutes
-        self._saved = self.clock()
-        self._saving = self._saved - begun
-        return True
-
-    def _write(self) -> bool:
-        """Validates and writes a checkpoint; False where a weight is not finite. One of this step that does not know
-        yet that the run is at its end is written again, and not validated again."""
-        trainer, root = self.trainer, self.folder / CHECKPOINTS
-        if not is_run(self.folder):
-            raise OSError(f"{self.folder} has been moved or removed while it was trained; step {trainer.step} is lost")
-        if trainer.step != self._saved_step:
-            assert self.validation is not None
-            self.validation.measure(trainer, self._allowed() if self._finished() else None)
-        try:
-            with self.log.phase("saving"):
-                save_checkpoint(root, trainer.tensors(), trainer.optimizer_states(), trainer.state())
-        except UnsoundCheckpoint:
-            return False
-        prune(root, self.settings.keep, trainer.best[1])
-        self._announce()
-        return True
-
-    def _go_back(self, reason: str) -> None:
-        """To where the run was last sound, from where it goes on at a lower rate."""
-        trainer, here, factor = self.trainer, self.trainer.step, self.trainer.rate_factor
-        rate = trainer.learning_rate
-        trainer.restore(self._sound)
-        self._setbacks += 1
-        where = f"step {trainer.step}" if trainer.step else "the start"
-        if self._setbacks > SETBACKS:
-            raise TrainingDiverged(
-                f"step {here}: {reason} at learning rate {rate:.3g}, the {SETBACKS + 1}th time; the run is as it was "
-                f"at {where}. Give the same command with a lower train.learning_rate, or train.precision=fp32"
-            )
-        trainer.rate_factor = SLOWER * factor
-        self.log.drop_after(trainer.step)
-        self.log.record(trainer.step, {"went_back_from": here, "rate_factor": trainer.rate_factor})
-        text = f"{reason}; back from step {here} to {where}, at {trainer.rate_factor:g} times the learning rate"
-        self.log.warn(trainer.step, text)
+        """Writes a checkpoint; False where it was not sound and the run went back."""
+        saved = self._saver.save(self._allowed() if self._finished() else None)
+        if saved:
+            self._announce()
+        return saved
 
     def _draw(self) -> None:
         since, self._drawn = self.clock() - self._drawn, self.clock()

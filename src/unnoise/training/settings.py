@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeVar, get_type_hints
 
 from unnoise.aliases import Record, Spec
 from unnoise.errors import UserError
+from unnoise.io.picture_reader import WHITE
 from unnoise.registry import Amount, Bounds, Count, Fraction, Many, Positive, arguments_of, fitted, lookup
 from unnoise.runtime.cuda_graphs import Choice
 from unnoise.runtime.precision import Precision
@@ -14,6 +15,9 @@ from unnoise.sources.buckets import CROP
 from unnoise.training.trackers import TRACKERS
 
 Section = TypeVar("Section")
+
+STOP, WARN, OFF = "stop", "warn", "off"
+"""What train.guard may be."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class DataSettings:
     strict: bool = False
     limit: int | None = None
     max_pixels: int | None = None
-    background: str = "white"
+    background: str = WHITE
     levels: tuple[float, float] | None = None
     stream: bool | None = None
     fit: Literal["crop", "buckets"] = CROP
@@ -67,7 +71,7 @@ BUCKETING = ("fit", "multiple")
 """and those about the shapes that images get."""
 BEFORE: Record = {"hold_out": 0.0, "flip": False, "augment": 0.0, "stream": False}
 """Keys of [data] that older runs do not have, as they were trained."""
-GUARD_BEFORE = "warn"
+GUARD_BEFORE = WARN
 """train.guard of older runs."""
 
 
@@ -119,7 +123,7 @@ class TrainSettings:
     log_every: Positive = 20
     keep: Positive = 2
     samples: Count = 36
-    guard: Literal["stop", "warn", "off"] = "stop"
+    guard: Literal["stop", "warn", "off"] = STOP
     trackers: tuple[str, ...] = ()
     tensorboard: bool = False
 

@@ -33,6 +33,7 @@ from unnoise.runtime.memory import within_memory
 from unnoise.runtime.world import ALONE, World
 from unnoise.samplers import SAMPLERS, Sampler
 from unnoise.sources import resolved
+from unnoise.sources.paths import looking_once
 from unnoise.training.engine import Engine, choose_engine
 from unnoise.training.latents import with_autoencoder, with_latents
 from unnoise.training.opening import choose_held_out, guarded_as_before, open_test_split, opened, read_as_before
@@ -142,8 +143,9 @@ def prepare(
     """
     data = read_as_before(section(DataSettings, config.get("data", {}), "data"), stored)
     config = guarded_as_before(config, stored)
-    data, images, (config, notes, seen) = opened(source, data, config, device, stored)
-    data, held = choose_held_out(source, data, images, seed, stored, held)
+    with looking_once():
+        data, images, (config, notes, seen) = opened(source, data, config, device, stored)
+        data, held = choose_held_out(source, data, images, seed, stored, held)
     data, config, shown_notes = shown(data, config, images, stored, seen)
     settings = section(TrainSettings, config.get("train", {}), "train")
     engine = choose_engine(settings, device)

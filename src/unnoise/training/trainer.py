@@ -32,7 +32,7 @@ from unnoise.training.engine import Engine
 from unnoise.training.findings import Findings
 from unnoise.training.optim import clip_gradients, learning_rate, make_optimizer
 from unnoise.training.parts import divided, rows_in, split_batch
-from unnoise.training.settings import TrainSettings, section
+from unnoise.training.settings import STOP, TrainSettings, section
 
 DROPOUT, VALIDATION = -1, -2
 """Keys of the draws that belong to no phase."""
@@ -213,7 +213,7 @@ class Trainer:
         """The guard's findings, and the checkpoint to load in place of those after it where they end the training."""
         if self.findings == Findings():
             return {}
-        ended = self.findings.why and self.settings.guard == "stop"
+        ended = self.findings.why and self.settings.guard == STOP
         return {"guard": self.findings.record(), **({"use": self.best[1]} if ended else {})}
 
     def restore(self, saved: Saved) -> None:

@@ -8,11 +8,12 @@ from unnoise.data.buckets import first_rows, of_shape
 from unnoise.models import CanSample, Diffusion
 from unnoise.runs.run import Run
 from unnoise.training.copy_watch import WATCHED, CopyWatch
-from unnoise.training.guard import EVERY, OFF, STOP, Drawing, Guard
+from unnoise.training.guard import EVERY, Drawing, Guard
 from unnoise.training.levels import LevelLosses, count_within
 from unnoise.training.log import TrainLog
 from unnoise.training.noise_watch import NoiseWatch
 from unnoise.training.previews import Painter, draws, preview_rows
+from unnoise.training.settings import OFF, STOP
 from unnoise.training.setup import Setup
 from unnoise.training.trainer import Trainer
 from unnoise.training.validation import Validation

@@ -24,4 +24,5 @@ HOMES = {
 
 
 def find(task: str) -> Any:
+    """The function of a task in HOMES, imported when it is asked for."""
     return getattr(import_module(f"{__name__}.{HOMES[task]}"), task)

@@ -17,6 +17,7 @@ LOSSLESS = 1 << 17
 
 
 def data_url(picture: Image.Image, lossless: bool = True) -> str:
+    """A picture as a data: address, in PNG or else in WebP."""
     kind, data = ("png", png_bytes(picture)) if lossless else ("webp", _webp(picture))
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
