@@ -97,6 +97,26 @@ def onnxruntime() -> ModuleType:
     return peer("onnxruntime")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What the tests leave in a cache must not serve whoever runs them, nor what lies in theirs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNNOISE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def cache_of_short_classifiers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("classifiers")
+
+
+@pytest.fixture
+def short_classifiers(cache_of_short_classifiers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Classifiers whose features are used learn from a sixth of the images, in a cache that no other test reads."""
+    monkeypatch.setenv("UNNOISE_CACHE", str(cache_of_short_classifiers))
+    monkeypatch.setattr("unnoise.features.classifier.IMAGES_SHOWN", 20_000)
+
+
 @pytest.fixture
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path_factory.mktemp("cache")

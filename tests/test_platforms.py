@@ -22,7 +22,7 @@ import torch
 ctypes.CDLL = refuse
 import unnoise
 limits = {"train.samples": 0, "train.batch_size": 4, "data.size": 8, "data.limit": 16, "model.network.channels": 8}
-run = unnoise.train("glyphs:16", "ddpm", sys.argv[1], steps=1, overrides=limits, device="cpu")
+run = unnoise.train("glyphs:size=16,n=16", "ddpm", sys.argv[1], steps=1, overrides=limits, device="cpu")
 assert unnoise.load(run, "cpu").sample(n=1, steps=2).shape[2:] == (8, 8)
 """
 

@@ -60,6 +60,7 @@ def test_a_line_tells_the_digits_of_other_speakers_apart(script: ModuleType, tmp
     assert line.score(heard[TRAIN:], digits[TRAIN:]) > 0.85
 
 
+@pytest.mark.usefixtures("short_classifiers")
 def test_it_runs_in_short(script: ModuleType, tmp_path: Path) -> None:
     facts = script.main(out=tmp_path, steps=2, sounds=20, held_out=10)
     assert facts["classifier"] > 0.95

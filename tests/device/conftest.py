@@ -3,7 +3,7 @@ themselves; `benchmarks/gpu/run.sh` runs them on a GPU."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,13 @@ SMALL = {
     "unet2d": {"model.network.block_out_channels": [16, 16, 16], "model.network.attention_head_dim": 8},
 }
 TINY = {"train.batch_size": 8, "data.limit": 32, "data.size": 8, "train.warmup": 1, "train.channels_last": "off"}
+
+
+def beside_the_cpu(values: Iterable[Any], kept: int = 1) -> list[Any]:
+    """The values as parameters. Where the CPU is compared with itself all but the first few are slow: what each of
+    them computes there is tested elsewhere."""
+    slow = [pytest.mark.slow] if best_device() == "cpu" else []
+    return [pytest.param(value, marks=slow if index >= kept else []) for index, value in enumerate(values)]
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,8 @@ from unnoise.runtime.precision import NATIVE
 from unnoise.samplers import DDIM, RK45, SAMPLERS, Sampler
 from unnoise.sampling.batches import sample_in_batches
 
+from .conftest import beside_the_cpu
+
 pytestmark = pytest.mark.device
 
 ADAPTIVE = (RK45,)
@@ -48,14 +50,14 @@ def agree(found: Tensor, expected: Tensor, allowed: float) -> None:
     assert float((found.cpu() - expected).abs().max()) < allowed
 
 
-@pytest.mark.parametrize("sampler", QUICK, ids=repr)
+@pytest.mark.parametrize("sampler", beside_the_cpu(QUICK), ids=repr)
 @pytest.mark.usefixtures("strictly_fp32")
 def test_every_sampler_draws_what_the_cpu_draws(sampler: Sampler, models: Any) -> None:
     on_cpu, on_device = models["ddpm"]
     agree(on_device.sample(SEEDS, sampler=sampler), on_cpu.sample(SEEDS, sampler=sampler), 1e-4)
 
 
-@pytest.mark.parametrize("recipe", ["edm", "rectified-flow", "iddpm"])
+@pytest.mark.parametrize("recipe", beside_the_cpu(["edm", "rectified-flow", "iddpm"]))
 @pytest.mark.usefixtures("strictly_fp32")
 def test_every_sentence_draws_what_the_cpu_draws(recipe: str, models: Any) -> None:
     on_cpu, on_device = models[recipe]
@@ -79,7 +81,7 @@ def test_captured_calls_draw_what_others_do(recipe: str, guidance: Any, models: 
         agree(sampler.run(model.guided(guidance), model.prior(SEEDS[:3]), cond=few), plain[:3].cpu(), 1e-4)
 
 
-@pytest.mark.parametrize("recipe", ["ddpm", "ddpm-class"])
+@pytest.mark.parametrize("recipe", beside_the_cpu(["ddpm-class", "ddpm"]))
 @pytest.mark.usefixtures("strictly_fp32")
 def test_one_seed_is_one_image_in_any_batch(recipe: str, models: Any) -> None:
     _, model = models[recipe]

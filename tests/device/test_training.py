@@ -14,13 +14,15 @@ from unnoise.runs.config import recipe_names
 from unnoise.runtime.precision import NATIVE
 from unnoise.training.trainer import Snapshot, Trainer
 
+from .conftest import beside_the_cpu
+
 pytestmark = pytest.mark.device
 
 OF_OTHER_RUNS = {"ldm"}
 WAITING = {"iddpm", "vlb", "consistency"}
 """Of recipes that read a number in every step: importance sampling its losses, consistency training its bound."""
-RECIPES = sorted(set(recipe_names()) - OF_OTHER_RUNS)
 FEW = ("ddpm", "gan", "vae", "ddpm-class")
+RECIPES = [*FEW, *sorted(set(recipe_names()) - OF_OTHER_RUNS - set(FEW))]
 
 
 def gradients(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
@@ -40,7 +42,7 @@ def gradients(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> dict[str, Te
     return found
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", beside_the_cpu(RECIPES, kept=2))
 @pytest.mark.usefixtures("strictly_fp32", "same_noise")
 def test_losses_and_gradients_are_those_of_the_cpu(
     trainer_of: Any, recipe: str, device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -86,7 +88,7 @@ def test_what_is_restored_goes_on_as_if_it_had_not_stopped(
             torch.testing.assert_close(left[phase].grad_norm, right[phase].grad_norm, rtol=1e-3, atol=1e-6)
 
 
-@pytest.mark.parametrize("recipe", sorted(set(RECIPES) - WAITING))
+@pytest.mark.parametrize("recipe", beside_the_cpu(recipe for recipe in RECIPES if recipe not in WAITING))
 def test_a_step_never_waits_for_the_device(trainer_of: Any, recipe: str, device: str, tmp_path: Path) -> None:
     """torch forbids it while the third step runs: the first ones choose kernels and take memory."""
     trainer = trainer_of(recipe, tmp_path, device)
@@ -101,7 +103,7 @@ def test_a_step_never_waits_for_the_device(trainer_of: Any, recipe: str, device:
             torch.cuda.set_sync_debug_mode("default")
 
 
-@pytest.mark.parametrize("recipe", FEW)
+@pytest.mark.parametrize("recipe", beside_the_cpu(FEW))
 def test_memory_does_not_grow(trainer_of: Any, recipe: str, device: str, tmp_path: Path) -> None:
     trainer = trainer_of(recipe, tmp_path, device)
     taken = []

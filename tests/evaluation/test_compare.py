@@ -124,6 +124,7 @@ def test_binning_keeps_a_constant_curve_constant() -> None:
     assert values == pytest.approx([0.25] * len(at))
 
 
+@pytest.mark.usefixtures("short_classifiers")
 def test_guidance_is_a_column_and_a_curve_and_conditional_runs_have_a_class_accuracy(tmp_path: Path) -> None:
     overrides = {
         "model.network.channels": 8,
@@ -178,6 +179,7 @@ def test_the_page_calls_runs_briefly_and_says_which_bits_are_of_black_and_white(
     assert "<td>my-vae</td>" in page
 
 
+@pytest.mark.usefixtures("short_classifiers")
 def test_the_page_says_which_classes_are_left_out_by_more_than_chance(tmp_path: Path) -> None:
     digits = open_source("digits", progress=False)
     assert digits.labels is not None

@@ -152,7 +152,7 @@ def test_a_folder_of_mixed_sizes_that_came_to_another_one_is_refused_with_the_wa
 
 
 def test_restored_images_are_held_against_their_originals_one_by_one() -> None:
-    originals = open_source("glyphs:16", limit=20, progress=False)
+    originals = open_source("glyphs:size=16,n=20", progress=False)
     noisy = np.clip(originals.pixels.astype(int) + 10, 0, 255).astype(np.uint8)
     same, off = (evaluate(what, originals, ("psnr", "ssim")) for what in (originals, noisy))
     assert same["psnr"] == EXACT

@@ -59,9 +59,15 @@ def test_help_imports_none_of_it(installed: dict[str, str]) -> None:
 def test_it_trains_samples_and_measures(installed: dict[str, str], tmp_path: Path) -> None:
     run = str(tmp_path / "run")
     limits = ["--steps", "2", "--set", "train.samples=0", "--device", "cpu"]
-    python(installed, "-m", "unnoise", "train", "stripes:40", "--recipe", "stripes", "--out", run, *limits)
+    train = ["train", "stripes:40", "--recipe", "stripes", "--out", run, *limits]
     options = ["--metrics", "brightness,fid", "--features", "pixels", "-n", "8", "--json", "--device", "cpu"]
-    found = json.loads(python(installed, "-m", "unnoise", "evaluate", run, *options))
+    evaluate = ["evaluate", run, *options]
+    both = (
+        "import sys; from contextlib import redirect_stdout; from unnoise.cli import app\n"
+        f"with redirect_stdout(sys.stderr): app({train}, result_action='return_value')\n"
+        f"app({evaluate}, result_action='return_value')"
+    )
+    found = json.loads(python(installed, "-c", both))
     assert "brightness" in found
     assert found["samples"]["sampler"].startswith("Midpoint")
 

@@ -105,6 +105,7 @@ def test_smoothing_keeps_lines_and_means() -> None:
     assert smoothed(np.full(7, 3.0)).tolist() == [3.0] * 7
 
 
+@pytest.mark.usefixtures("short_classifiers")
 def test_robustness_in_short_goes_on_cell_by_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shorten(monkeypatch, "robustness")
     options = {"steps": 1, "n": 20, "device": "cpu", "out": tmp_path / "robustness.png"}
@@ -125,6 +126,7 @@ def test_a_training_that_is_stopped_is_not_measured(tmp_path: Path, monkeypatch:
     assert not list(tmp_path.rglob("cell.json"))
 
 
+@pytest.mark.usefixtures("short_classifiers")
 def test_stacked_in_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shorten(monkeypatch, "stacked")
     drawn = show("stacked", steps=1, n=60, device="cpu", out=tmp_path / "stacked.png")
@@ -139,6 +141,7 @@ def test_stacked_refuses_colours(tmp_path: Path) -> None:
         show("stacked", colours, steps=1, out=tmp_path / "stacked.png")  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("short_classifiers")
 def test_cost_in_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shorten(monkeypatch, "cost")
     drawn = show("cost", steps=2, n=20, device="cpu", out=tmp_path / "cost.png")
@@ -160,7 +163,8 @@ def test_corrections_with_and_without_a_run(run: Path, tmp_path: Path, monkeypat
     assert set(show("corrections", run, device="cpu", out=tmp_path / "run.png")["distance"]) == {"ODE", "SDE"}
 
 
-def test_the_players_of_a_run_are_drawn(run: Path, tmp_path: Path) -> None:
+def test_the_players_of_a_run_are_drawn(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unnoise.training.session.QUICK", 1e9)  # however slow the machine, it looks at the variety
     tiny = {
         "model.channels": 8,
         "objective.channels": 8,

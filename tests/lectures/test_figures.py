@@ -19,6 +19,8 @@ from unnoise.lectures.mixtures import ring
 from unnoise.lectures.schedules import named
 from unnoise.process.schedule import SCHEDULES, VE, Cosine, LinearBetas
 
+from ..shortened import shorten
+
 SLIDE = (1600, 900)
 
 
@@ -68,7 +70,8 @@ def test_where_signal_equals_noise(tmp_path: Path) -> None:
     assert middles["ve"] == pytest.approx(1 / 80)
 
 
-def test_the_divergences_are_the_closed_forms(tmp_path: Path) -> None:
+def test_the_divergences_are_the_closed_forms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shorten(monkeypatch, "divergences")
     drawn = show("divergences", out=tmp_path / "divergences.png")
     assert drawn["kl_bernoulli"] == 0.0225824
     assert drawn["kl_bernoulli"] == round(0.6 * math.log(0.6 / 0.7) + 0.4 * math.log(0.4 / 0.3), 7)
@@ -79,7 +82,8 @@ def test_the_divergences_are_the_closed_forms(tmp_path: Path) -> None:
     assert size_of(drawn["files"][0]) == SLIDE
 
 
-def test_marginals_end_in_noise(tmp_path: Path) -> None:
+def test_marginals_end_in_noise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unnoise.lectures.marginals.FRAMES", 12)
     drawn = show("marginals", out=tmp_path / "marginals.gif")
     assert drawn["std_at_t_max"] == pytest.approx(1)
     assert drawn["files"] == [str(tmp_path / "marginals.gif")]

@@ -60,11 +60,11 @@ def test_accuracy_over_labels_from_a_trained_encoder_and_from_scratch(
 
 def test_transfer_trains_both_draws_both_curves_and_goes_on(run: Path, tmp_path: Path) -> None:
     options = {"minutes": 0.005, "out": tmp_path / "transfer.png", "device": "cpu"}
-    drawn = show("transfer", run, "glyphs:64", **options)  # type: ignore[arg-type]
+    drawn = show("transfer", run, "glyphs:size=64,n=100", **options)  # type: ignore[arg-type]
     assert is_slide(drawn["out"])
     assert set(drawn["validation_loss"]) == {"transfer", "scratch"}
     assert all(len(losses) >= 1 for losses in drawn["validation_loss"].values())
-    again = show("transfer", run, "glyphs:64", **options)  # type: ignore[arg-type]
+    again = show("transfer", run, "glyphs:size=64,n=100", **options)  # type: ignore[arg-type]
     assert again["validation_loss"] == drawn["validation_loss"]
 
 
@@ -91,7 +91,7 @@ def test_the_generative_classifier_and_images_of_no_class(tmp_path: Path, monkey
 
 def test_what_cannot_be_shown_is_refused(autoencoder: Path, run: Path, tmp_path: Path) -> None:
     with pytest.raises(NotApplicable, match="needs a diffusion model"):
-        show("transfer", autoencoder, "glyphs:8", out=tmp_path / "x.png")
+        show("transfer", autoencoder, "glyphs:size=8,n=8", out=tmp_path / "x.png")
     with pytest.raises(NotApplicable, match="ddpm-class"):
         show("classification", run, out=tmp_path / "x.png", device="cpu")
     with pytest.raises(UserError, match="takes RUN SOURCE"):

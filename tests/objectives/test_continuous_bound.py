@@ -27,8 +27,10 @@ NETWORK = {"kind": "unet", "channels": 8, "multipliers": [1, 2], "blocks": 1}
 LEARNED = {"kind": "learned", "features": 5}
 TINY = {
     "model.network.channels": 8,
-    "model.network.multipliers": [1, 2],
+    "model.network.multipliers": [1],
+    "model.network.attention": [],
     "train.batch_size": 8,
+    "data.limit": 64,
     "train.samples": 0,
     "train.warmup": 1,
     "train.precision": "fp32",

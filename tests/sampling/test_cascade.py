@@ -44,9 +44,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     made = Runs(*(tmp_path_factory.mktemp("cascade") / name for name in Runs._fields))
     double = {"factor": 2}
     for source, recipe, folder, options in (
-        ("glyphs:8", "ddpm-class", made.small, combined()),
-        ("glyphs:16", "sr", made.medium, {"model.conditioner.factor": 2}),
-        ("glyphs:32", "sr", made.large, combined(image=double)),
+        ("glyphs:size=8,n=64", "ddpm-class", made.small, combined()),
+        ("glyphs:size=16,n=64", "sr", made.medium, {"model.conditioner.factor": 2}),
+        ("glyphs:size=32,n=64", "sr", made.large, combined(image=double)),
     ):
         train(source, recipe, folder, steps=1, overrides={**SMALL, **options}, device="cpu")
     return made

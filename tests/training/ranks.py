@@ -19,7 +19,7 @@ from unnoise.runtime.world import join
 from unnoise.training.setup import prepare
 from unnoise.training.trainer import Trainer
 
-BATCH, STEPS = 12, 20
+BATCH, STEPS = 12, 8
 DIFFUSION = {"model.network.channels": 8, "model.network.multipliers": [1, 2], "model.network.blocks": 1}
 SMALL = {"train.batch_size": BATCH, "data.limit": 64, "train.warmup": 1, "train.clip": 0, "train.precision": "fp32"}
 ONE_LEVEL = {"model.channels": 8, "model.multipliers": [1]}

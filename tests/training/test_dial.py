@@ -127,7 +127,7 @@ def test_an_unknown_quality_and_a_recipe_without_a_dial_are_refused() -> None:
 
 
 def test_a_run_goes_on_with_what_was_chosen_however_quick_the_machine_is_now(tmp_path: Path, machine: Any) -> None:
-    given = {"train.samples": 0, "train.batch_size": 4}
+    given = {"train.samples": 0, "train.batch_size": 4, "data.limit": 32}
     machine(1e6)
     first = train("builtin:digits", out=tmp_path / "run", steps=1, overrides=given, device="cpu")
     machine(1e15)

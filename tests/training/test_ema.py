@@ -28,7 +28,8 @@ def test_average_of_constant_steps_has_its_closed_form() -> None:
 
 def test_training_averages_from_its_first_step_on(tmp_path: Path) -> None:
     """The second checkpoint's average is 3/12 of the first one's and 9/12 of the second weights."""
-    small = {"model.network.channels": 32, "model.network.multipliers": [1], "train.batch_size": 4}
+    small = {"model.network.channels": 8, "model.network.multipliers": [1], "model.network.attention": []}
+    small |= {"train.batch_size": 4, "train.samples": 0, "data.limit": 32}
     weights = []
     for steps in (1, 2):
         unnoise.train("digits", recipe="ddpm-digits", out=tmp_path / "run", steps=steps, overrides=small)

@@ -28,7 +28,7 @@ def test_roughness_of_a_ramp_and_of_one_colour() -> None:
 
 
 def test_noise_is_said_and_images_are_not() -> None:
-    images = open_source("builtin:glyphs:32", split="train").batch(range(64)).image
+    images = open_source("builtin:glyphs:size=32,n=64", split="train").batch(range(64)).image
     watch = NoiseWatch(images)
     said = watch.warning(noise(16, 32), 12_345)
     assert said is not None
@@ -38,7 +38,7 @@ def test_noise_is_said_and_images_are_not() -> None:
 
 @pytest.mark.parametrize("share", [0.3, 3.0])
 def test_images_under_a_little_noise_are_images_and_under_much_are_noise(share: float) -> None:
-    images = open_source("builtin:glyphs:32", split="train").batch(range(64)).image
+    images = open_source("builtin:glyphs:size=32,n=64", split="train").batch(range(64)).image
     noisy = images + share * images.std() * torch.randn(images.shape, generator=torch.Generator().manual_seed(1))
     assert (NoiseWatch(images).warning(noisy, 1) is not None) == (share > 1)
 

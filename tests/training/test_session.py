@@ -146,12 +146,18 @@ def test_an_interrupt_saves_nothing_that_is_not_sound(
     assert not refused
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no SIGHUP here")
-def test_a_closed_terminal_asks_to_stop_unless_it_is_ignored() -> None:
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_asks_to_stop(name: str) -> None:
+    if not hasattr(signal, name):
+        pytest.skip(f"no {name} here")
     with Interrupt() as interrupt:
-        os.kill(os.getpid(), signal.SIGHUP)
-        assert interrupt.asked == "SIGHUP"
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+        os.kill(os.getpid(), getattr(signal, name))
+        assert interrupt.asked == name
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no SIGHUP here")
+def test_a_closed_terminal_is_ignored_as_nohup_asks() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with Interrupt() as interrupt:
             os.kill(os.getpid(), signal.SIGHUP)
