@@ -7,6 +7,12 @@ class UserError(ValueError):
     """Something the user gave, or the state of their files, does not allow what was asked for."""
 
 
+def at_least(least: int, given: int, what: str) -> None:
+    """Raises UserError where a number that was given is too small."""
+    if given < least:
+        raise UserError(f"{what}: need at least {least}, got {given}")
+
+
 class NoSplit(UserError):
     """A source has no split of the name asked for."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from unnoise.aliases import Record
-from unnoise.cli.options import PLAIN, DrawOptions, Picture, RunFolder
+from unnoise.cli.options import PLAIN, DrawOptions, Picture, RunFolder, Whole
 from unnoise.cli.output import show
 from unnoise.cli.tables import listed
 
@@ -65,7 +65,7 @@ def upscale(
     image: Picture,
     /,
     *,
-    factor: Annotated[int, Parameter(help="How many times as wide and high.")] = 4,
+    factor: Annotated[Whole, Parameter(help="How many times as wide and high.")] = 4,
     method: Method = None,
     draw: DrawOptions = DRAW,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from unnoise.cli.options import Device, Json
+from unnoise.cli.options import Device, Json, SomeWhole
 from unnoise.cli.output import show as print_result
 from unnoise.lectures import FIGURES
 
@@ -17,12 +17,12 @@ def show(
     /,
     *given: Annotated[str, Parameter(help="What the figure is drawn of: a picture file, or runs.")],
     schedule: Annotated[str | None, Parameter(help="A noise schedule, of the figures that have one.")] = None,
-    seed: Annotated[int | None, Parameter(help="Of the figures that draw random numbers.")] = None,
-    steps: Annotated[int | None, Parameter(help="Training steps, of the figures that train networks.")] = None,
+    seed: Annotated[SomeWhole, Parameter(help="Of the figures that draw random numbers.")] = None,
+    steps: Annotated[SomeWhole, Parameter(help="Training steps, of the figures that train networks.")] = None,
     minutes: Annotated[
         float | None, Parameter(help="Of every training, of the figures that train on images; --steps instead.")
     ] = None,
-    n: Annotated[int | None, Parameter(name=("-n", "--number"), help="Samples of every measurement.")] = None,
+    n: Annotated[SomeWhole, Parameter(name=("-n", "--number"), help="Samples of every measurement.")] = None,
     out: Annotated[
         Path | None,
         Parameter(help="A .png, or a .gif where time moves; by default WHAT.png, and WHAT.gif too where time moves."),

@@ -11,14 +11,16 @@ from unnoise.data import save_png
 from unnoise.errors import NotApplicable, UserError
 from unnoise.evaluation.context import Context, Settings
 from unnoise.evaluation.entry import Entry, Result
-from unnoise.evaluation.evaluate import measure, open_context
+from unnoise.evaluation.evaluate import check_numbers, measure, open_context
 from unnoise.evaluation.metrics import Metric, find_metrics
 from unnoise.evaluation.plan import announce, plan_samples
 from unnoise.evaluation.report import write_report
 from unnoise.evaluation.sheet import Row, by_itself, sheet
 from unnoise.evaluation.table import row_of
 from unnoise.evaluation.target import Source, Target, open_target
+from unnoise.features import FEATURES
 from unnoise.files import json_text, write_atomic
+from unnoise.registry import lookup
 from unnoise.runtime.cpu import keep_pages
 from unnoise.runtime.device import chosen_device
 from unnoise.samplers.spec import parse_sampler
@@ -76,8 +78,11 @@ def compare(
         raise UserError("nothing to compare: give at least one run")
     keep_pages()
     chosen = find_metrics(metrics)
+    check_numbers(n=n)
+    if features is not None:
+        lookup(FEATURES, features, "feature space")
     targets = [target for run in runs for target in _variants(run, samplers, steps, guidance, device)]
-    settings = Settings(n or MOST, seed, reference, features, device=chosen_device(device))
+    settings = Settings(MOST if n is None else n, seed, reference, features, device=chosen_device(device))
     opened = deque(open_context(target, data, "test", settings) for target in targets)
     real = opened[0][0].train.pixels[:SHOWN]
     if any(metric.of_samples for metric in chosen):

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 import unnoise
 from unnoise.aliases import Record
-from unnoise.errors import UserError
+from unnoise.data.settings import SPLITS
+from unnoise.errors import UserError, at_least
 from unnoise.evaluation.context import Context, Settings
 from unnoise.evaluation.entry import Result
 from unnoise.evaluation.keeping import keep
@@ -25,8 +26,6 @@ from unnoise.runs.data import open_data, open_test_split
 from unnoise.runtime.cpu import keep_pages
 from unnoise.runtime.device import chosen_device
 from unnoise.runtime.world import join
-
-SPLITS = ("train", "test")
 
 
 def evaluate(
@@ -86,6 +85,7 @@ def evaluate(
     """
     keep_pages()
     chosen = find_metrics(metrics)
+    check_numbers(n=n, times=times, batch_size=batch_size)
     for name in (reference, split):
         lookup(dict.fromkeys(SPLITS), name, "split")
     world = join()
@@ -104,14 +104,37 @@ def evaluate(
         how = Drawing(seed, batch_size, precision, chosen_device(device))
         return kept(measure_against(moments, target, metrics, features, n, how), target, metrics)
     data = None if data is None else as_levels(data, value_range)
-    settings = Settings(n or MOST, seed, reference, features, batch_size, times, chosen_device(device), precision)
+    settings = Settings(
+        MOST if n is None else n, seed, reference, features, batch_size, times, chosen_device(device), precision
+    )
     with world.first_goes_ahead():
         context, used = open_context(target, data, split, settings)
+    check_feasible(context, chosen)
     if any(metric.of_samples for metric in chosen) and target.why_no_samples() is None:
         plan = plan_samples([target], [context.train], n, seed, precision)
         announce(plan)
         context.settings = replace(context.settings, n=world.broadcast(plan.n))
     return kept(measure(context, chosen, used), target, metrics)
+
+
+def check_numbers(**given: int | None) -> None:
+    """Raises UserError for a number that is not at least 1; None is not given."""
+    for name, value in given.items():
+        if value is not None:
+            at_least(1, value, name)
+
+
+def check_feasible(context: Context, metrics: Iterable[Metric]) -> None:
+    """Whatever can be wrong about what was asked for is found before anything is drawn.
+
+    Raises:
+        UserError: for an unknown feature space, and one whose weights are not there.
+        NotApplicable: for a metric that this target, data or feature space does not have.
+    """
+    for metric in metrics:
+        metric.check(context)
+        if metric.of_samples:
+            _ = context.reference_images, context.extractor
 
 
 def kept(result: Result, target: Target, metrics: Sequence[str]) -> Result:

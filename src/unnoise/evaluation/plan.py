@@ -100,7 +100,7 @@ def plan_samples(
     """
     pairs = zip(targets, data, strict=True)
     costs = tuple(Cost.of(target, images, seed, precision) for target, images in pairs)
-    count = n or _affordable(_each(costs), most)
+    count = _affordable(_each(costs), most) if n is None else n
     drawn = any(cost.seconds is not None for cost in costs)
     count = count if drawn else min(count, max((cost.available or 0 for cost in costs), default=0))
     return SamplingPlan(count, costs, short=n is None and drawn and count < FEWEST)

@@ -68,7 +68,7 @@ def _seeds(seeds: Sequence[int] | None, n: int | None) -> Sequence[int]:
         raise UserError(f"seeds is a sequence, such as [{seeds}]; for {seeds} images give n={seeds}")
     if n is not None and n < 1:
         raise UserError(f"need at least 1 image, got n={n}")
-    return range(n or IMAGES) if seeds is None else seeds
+    return range(IMAGES if n is None else n) if seeds is None else seeds
 
 
 def _cond(

@@ -8,8 +8,9 @@ from typing import Any
 from unnoise.aliases import Record, Source, Spec
 from unnoise.data import Images
 from unnoise.data.buckets import AnyImages, Bucketed, of_shape
-from unnoise.data.settings import Settings
+from unnoise.data.settings import SPLITS, Settings
 from unnoise.errors import NoSplit
+from unnoise.registry import lookup
 from unnoise.runs.held_out import HeldOut
 from unnoise.sources import open_source
 from unnoise.sources.buckets import open_buckets
@@ -107,6 +108,7 @@ def open_test_split(source: Source, **options: Any) -> Images | None:
 
 def open_split(source: Source, split: str, **options: Any) -> tuple[Images, str]:
     """A split, and its name: the train split stands in for a test split that the source does not have."""
+    lookup(dict.fromkeys(SPLITS), split, "split")
     test = open_test_split(source, **options) if split == "test" else None
     return (open_data(source, "train", **options), "train") if test is None else (test, split)
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from unnoise.aliases import Conditions
 from unnoise.data import to_uint8
+from unnoise.errors import at_least
 from unnoise.models import CanSample, ImageModel
 from unnoise.models.image_model import Guidance, require
 from unnoise.progress import progress_bar
@@ -54,12 +55,14 @@ def sample_in_batches(
     Raises:
         UserError: for a model that does not claim to sample.
     """
-    spans = spans_of(len(seeds), batch_size or fitting_batch(model, seeds, cond, guidance, precision))
+    fitting = fitting_batch(model, seeds, cond, guidance, precision) if batch_size is None else batch_size
+    spans = spans_of(len(seeds), fitting)
     return np.concatenate(list(drawn(model, seeds, spans, cond, sampler, guidance, precision, compile, gif)))
 
 
 def spans_of(count: int, batch_size: int) -> list[slice]:
     """So many rows in batches, the last of which may be smaller."""
+    at_least(1, batch_size, "batch size")
     return [slice(start, min(start + batch_size, count)) for start in range(0, count, batch_size)]
 
 

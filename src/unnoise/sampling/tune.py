@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from unnoise.aliases import Conditions, Record
-from unnoise.errors import NotApplicable
+from unnoise.errors import NotApplicable, at_least
 from unnoise.files import write_atomic
 from unnoise.models import CanDenoise
 from unnoise.models.image_model import require_mean
@@ -71,6 +71,9 @@ def tune_run(
     """
     world = join()
     run = Run.open(folder)
+    at_least(1, steps, "steps")
+    at_least(1, trajectories, "trajectories")
+    at_least(0, iterations, "iterations")
     solvers = [build(SAMPLERS, parse_sampler(text), "sampler") for text in samplers] or SOLVERS
     model = run.load(world.device(device)).requires_grad_(False)
     denoising = require_mean(model, "tuning")
