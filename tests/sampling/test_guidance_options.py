@@ -89,6 +89,21 @@ def test_autoguidance_of_scale_one_is_the_run_itself_and_more_is_not(runs: dict[
     assert not np.array_equal(drawn(runs, GuidanceOptions(2.0, autoguidance=runs["worse"])), plain)
 
 
+def test_a_run_is_guided_by_what_it_was_early_in_its_training(runs: dict[str, Path], tmp_path: Path) -> None:
+    options = {**SMALL, "model.network.channels": 8, "train.guiding_at": 0.25}
+    early = train("digits", "ddpm-digits", tmp_path / "early", steps=2, overrides=options, device="cpu")
+    train("digits", "ddpm-digits", tmp_path / "run", steps=5, overrides=options, device="cpu")
+    run = train("digits", "ddpm-digits", tmp_path / "run", steps=8, overrides=options, device="cpu")
+    kept, then = run.load_early("cpu").state_dict(), early.load("cpu").state_dict()
+    assert all(torch.equal(kept[name], then[name]) for name in kept)
+    both = {"plain": run.folder}
+    by_itself = drawn(both, GuidanceOptions(2.0, autoguidance=tmp_path / "run@early"))
+    assert np.array_equal(by_itself, drawn(both, GuidanceOptions(2.0, autoguidance=early.folder)))
+    assert not np.array_equal(by_itself, drawn(both, None))
+    with pytest.raises(ValueError, match="kept no early weights"):
+        drawn(both, GuidanceOptions(2.0, autoguidance=runs["plain"].with_name("plain@early")))
+
+
 def test_what_does_not_go_together_is_refused(runs: dict[str, Path]) -> None:
     for guidance, label, message in (
         (GuidanceOptions(2.0, runs["judge"], runs["worse"]), "0", "not both"),

@@ -56,7 +56,7 @@ def test_more_time_and_a_quicker_machine_choose_a_larger_network(machine: Any) -
     costs = []
     for rate, minutes in ((5e9, 1), (5e10, 10), (5e10, 300), (5e12, 300)):
         machine(rate)
-        made, notes = dialled(config(train__minutes=minutes), SHAPE, "cpu", None)
+        made, notes, _ = dialled(config(train__minutes=minutes), SHAPE, "cpu", None)
         costs.append(flops_of(made["model"]["network"]))
         seen = rate * 60 * minutes / (3 * costs[-1])
         assert seen >= dial.SEEN or costs[-1] == min(forward_flops(SHAPE, rung) for rung in LADDER)
@@ -87,7 +87,7 @@ def test_the_speed_counts_whole_steps_after_the_first(monkeypatch: pytest.Monkey
 def test_what_is_given_stays(machine: Any) -> None:
     machine(1e11)
     given = {"model__network__channels": 24, "train__batch_size": 7, "train__minutes": 3}
-    made, _ = dialled(config(**given), SHAPE, "cpu", None)
+    made, _, _ = dialled(config(**given), SHAPE, "cpu", None)
     assert "dial" not in made
     assert made["model"]["network"]["channels"] == 24
     assert "patch" not in made["model"]["network"]
@@ -98,19 +98,19 @@ def test_what_is_given_stays(machine: Any) -> None:
 @pytest.mark.parametrize("quality", QUALITIES)
 def test_a_quality_is_a_time(quality: str, machine: Any) -> None:
     machine(1e11)
-    made, _ = dialled(config(dial__quality=quality), SHAPE, "cpu", None)
+    made, _, _ = dialled(config(dial__quality=quality), SHAPE, "cpu", None)
     assert made["train"]["minutes"] == QUALITIES[quality]
 
 
 def test_steps_are_no_time(machine: Any) -> None:
     machine(1e11)
-    made, _ = dialled(config(train__steps=50), SHAPE, "cpu", None)
+    made, _, _ = dialled(config(train__steps=50), SHAPE, "cpu", None)
     assert made["train"]["minutes"] == 0
 
 
 def test_what_to_expect_is_in_words_and_names_a_size_that_gets_there(machine: Any) -> None:
     machine(1e10)
-    _, notes = dialled(config(train__minutes=1), (3, 128, 128), "cpu", None)
+    _, notes, _ = dialled(config(train__minutes=1), (3, 128, 128), "cpu", None)
     assert "blobs" in notes[1]
     # 150,000 images of 3 times 0.25 GFLOP at 10 GFLOP/s, by two digits
     assert "clear shapes need about 3 h 03 min here" in notes[1]

@@ -152,6 +152,17 @@ def test_few_images_are_augmented_unasked(monkeypatch: pytest.MonkeyPatch) -> No
     assert prepared("ddpm-digits").config["data"]["augment"] == 0
 
 
+@pytest.mark.parametrize(("rate", "augment"), [(99.0, 0.0), (101.0, 0.12)])
+def test_a_training_too_short_to_learn_images_by_heart_shows_them_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, rate: float, augment: float
+) -> None:
+    monkeypatch.setattr("unnoise.training.dial.images_per_second", lambda *_: rate)
+    minutes = len(PIXELS) / 60  # so that each image is seen `rate` times
+    made = prepared("auto", PIXELS, **AUTO, **{"train.minutes": minutes})
+    assert made.config["data"]["augment"] == augment
+    assert any("as they are, each about 99 times" in note for note in made.notes) == (augment == 0)
+
+
 def test_mirroring_is_decided_by_the_images_once(monkeypatch: pytest.MonkeyPatch) -> None:
     digits = prepared("ddpm-digits", "digits", **AUTO)
     assert digits.config["data"]["flip"] is False

@@ -24,7 +24,7 @@ from unnoise.networks.lora import merge_lora
 from unnoise.progress import notice
 from unnoise.registry import build, lookup
 from unnoise.runs.card import card
-from unnoise.runs.checkpoint import Checkpoint, checkpoints, to_load
+from unnoise.runs.checkpoint import EARLY, Checkpoint, checkpoints, to_load
 from unnoise.runs.config import Config, read_config
 from unnoise.runs.data import Bucketing, bucketing_of, open_split, reading_of
 from unnoise.runs.held_out import HeldOut, read_held_out
@@ -155,10 +155,26 @@ class Run:
         Raises:
             UserError: where there is no sound checkpoint; those that are not are passed over, named on standard error.
         """
+        return self._loaded("ema", device)
+
+    def load_early(self, device: str | None = None) -> ImageModel:
+        """The model as it was at train.guiding_at of its training: a guiding model for autoguidance.
+
+        Raises:
+            UserError: for a run that kept no such weights.
+        """
+        if f"{EARLY}.safetensors" not in self._to_load().state()["files"]:
+            raise UserError(
+                f"{self.folder} kept no early weights: train with --set train.guiding_at=0.1, or give a run "
+                "that is less trained"
+            )
+        return self._loaded(EARLY, device)
+
+    def _loaded(self, weights: str, device: str | None) -> ImageModel:
         checkpoint = self._to_load()
         model = self.model()
         try:
-            model.load_state_dict(checkpoint.tensors("ema"))
+            model.load_state_dict(checkpoint.tensors(weights))
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:300]
             raise UserError(f"the weights in {checkpoint.folder} do not fit the configuration: {reason}") from error

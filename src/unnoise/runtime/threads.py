@@ -13,8 +13,8 @@ LOOKS, APART = 10, 0.01
 """How often, and how many seconds apart, it is asked what runs now."""
 VARIABLE = "OMP_NUM_THREADS"
 SPINNING, WAITING, SPINS = "GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "10000"
-"""How long a thread that waits for others keeps its CPU before it sleeps, in turns of libgomp's loop: enough for the gaps
-between the operations of a small network; by default 300,000, in which other work could be done (docs/lab.md)."""
+"""How long a thread that waits for others keeps its CPU before it sleeps, in turns of libgomp's loop: enough for the
+gaps between the operations of a small network; by default 300,000, in which other work could be done (docs/lab.md)."""
 NO_LIMIT = 2**20
 
 

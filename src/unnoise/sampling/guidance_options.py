@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from unnoise.guidance import ClassifierGuidance
     from unnoise.models import CanDenoise, ImageModel
 
+AT_EARLY = "@early"
+
 
 @dataclass(frozen=True)
 class GuidanceOptions:
@@ -23,7 +25,8 @@ class GuidanceOptions:
         guidance: The scale: of classifier-free guidance towards the conditions (1 is none), or of the guidance that one
             of the next two options chooses.
         classifier: A run of the recipe classifier: classifier guidance of an unconditional run towards the label.
-        autoguidance: A less trained run of the same data: autoguidance, away from what it draws (1 is none).
+        autoguidance: A less trained run of the same data, or RUN@early for what a run of the recipe auto was early in
+            its training: autoguidance, away from what that draws (1 is none).
         interval: LOW HIGH: guide only at noise levels sigma / alpha between these.
     """
 
@@ -59,15 +62,14 @@ class GuidanceOptions:
     def _everywhere(self, model: ImageModel, denoiser: CanDenoise, cond: Conditions | None) -> Any:
         from unnoise.guidance import AutoGuidance, ClassifierFree
         from unnoise.models.image_model import CanDenoise, require
-        from unnoise.runs.run import Run
 
         if self.classifier is not None and self.autoguidance is not None:
             raise UserError("give --classifier or --autoguidance, not both")
         if self.classifier is not None:
             return self._by_classifier(self.classifier, model, denoiser, cond)
         if self.autoguidance is not None:
-            other = require(Run.open(self.autoguidance).load(str(model.device)), CanDenoise, "--autoguidance")
-            return AutoGuidance(other, self.guidance)
+            other = _guiding(self.autoguidance, str(model.device))
+            return AutoGuidance(require(other, CanDenoise, "--autoguidance"), self.guidance)
         if self.guidance == 1:
             return None
         if cond is None:
@@ -91,3 +93,17 @@ class GuidanceOptions:
         if cond is None or "label" not in cond:
             raise UserError("--classifier needs a --label to guide towards")
         return ClassifierGuidance(classifier.log_prob(denoiser.schedule), self.guidance)
+
+
+def guiding_run(given: Path) -> tuple[Path, bool]:
+    """The folder of a run to guide by, and whether its early weights are meant; a folder of that very name wins."""
+    early = given.name.endswith(AT_EARLY) and not given.exists()
+    return (given.with_name(given.name.removesuffix(AT_EARLY)), True) if early else (given, False)
+
+
+def _guiding(given: Path, device: str) -> ImageModel:
+    from unnoise.runs.run import Run
+
+    folder, early = guiding_run(given)
+    run = Run.open(folder)
+    return run.load_early(device) if early else run.load(device)

@@ -82,10 +82,12 @@ class Speed(NamedTuple):
 
 
 class Dialled(NamedTuple):
-    """config: with everything decided; notes: what was chosen, why, and what to expect."""
+    """config: with everything decided; notes: what was chosen, why, and what to expect; seen: how many images the
+    training is expected to show, where the dial measured it."""
 
     config: Config
     notes: tuple[str, ...] = ()
+    seen: float | None = None
 
 
 def dialled(config: Config, shape: tuple[int, int, int], device: str | None, stored: Config | None) -> Dialled:
@@ -118,9 +120,13 @@ def dialled(config: Config, shape: tuple[int, int, int], device: str | None, sto
     minutes = train.get("minutes") or usual
     engine = choose_engine(section(TrainSettings, train, "train"), device)
     speed = choose_rung(engine, shape, 60 * minutes)
-    chosen = {"minutes": train.get("minutes", 0.0), **_training(engine, speed.rate * 60 * minutes)}
-    made = _filled(rest, speed.rung.network(max(shape[1:])), chosen)
-    return Dialled(made, _notes(made, shape, speed, minutes))
+    seen = speed.rate * 60 * minutes
+    made = _filled(
+        rest,
+        speed.rung.network(max(shape[1:])),
+        {"minutes": train.get("minutes", 0.0), **_training(engine, seen)},
+    )
+    return Dialled(made, _notes(made, shape, speed, minutes), seen)
 
 
 def _filled(config: Config, network: Spec, train: Spec) -> Config:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 from unnoise.aliases import Source
 from unnoise.data import Images
@@ -13,7 +14,7 @@ from unnoise.runs.held_out import HeldOut
 from unnoise.sources import open_source
 from unnoise.sources.buckets import BUCKETS, open_buckets
 from unnoise.training.bucketing import bucketed, check_crop, square_shape
-from unnoise.training.dial import dialled
+from unnoise.training.dial import Dialled, dialled
 from unnoise.training.hold_out import AUTO, FEWEST, USUAL, hold_out, holds_out_unasked
 from unnoise.training.settings import BEFORE, GUARD_BEFORE, DataSettings
 
@@ -37,21 +38,26 @@ def open_test_split(source: Source, data: DataSettings) -> AnyImages | None:
         return None
 
 
-def opened(
-    source: Source, data: DataSettings, config: Config, device: str | None, stored: Config | None
-) -> tuple[DataSettings, AnyImages, Config, tuple[str, ...]]:
-    """The settings, the training images, the configuration with its network, and notes on that.
+class Opened(NamedTuple):
+    """data: the settings; images: to train on; dialled: the configuration with its network, and notes on that."""
+
+    data: DataSettings
+    images: AnyImages
+    dialled: Dialled
+
+
+def opened(source: Source, data: DataSettings, config: Config, device: str | None, stored: Config | None) -> Opened:
+    """The training images, and what was chosen for them.
 
     A network suits the images' shape, and the shapes of buckets suit the network.
     """
     check_crop(data)
     if data.fit != BUCKETS:
         images = open_split(source, data, "train")
-        config, notes = dialled(config, images.shape, device, stored)
-        return replace(data, stream=images.streams), images, config, notes
-    config, notes = dialled(config, square_shape(data), device, stored)
-    data = replace(bucketed(data, config), stream=False)
-    return data, open_split(source, data, "train"), config, notes
+        return Opened(replace(data, stream=images.streams), images, dialled(config, images.shape, device, stored))
+    chosen = dialled(config, square_shape(data), device, stored)
+    data = replace(bucketed(data, chosen.config), stream=False)
+    return Opened(data, open_split(source, data, "train"), chosen)
 
 
 def read_as_before(data: DataSettings, stored: Config | None) -> DataSettings:

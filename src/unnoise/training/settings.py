@@ -82,6 +82,8 @@ class TrainSettings:
     convolutions with AdamW for the rest.
     clip: the largest gradient norm; 0 does not clip.
     ema: decay of the averaged weights, reached gradually as min(ema, (1 + step) / (10 + step)).
+    guiding_at: the fraction of the training after which the averaged weights are kept for good, to guide by
+    (`sample --autoguidance RUN@early`); 0 keeps none.
     precision: 'auto' takes bf16 autocast where the hardware has it, else tf32 or fp32; or one of these; or fp16, with a
     scaled loss, for GPUs that came before bf16.
     compile: torch.compile of the network's blocks ('on', 'regions'), of all of it at once ('whole'), 'off' or 'auto'.
@@ -108,6 +110,7 @@ class TrainSettings:
     weight_decay: Amount = 0.0
     clip: Amount = 1.0
     ema: Annotated[float, Bounds(0, below=1)] = 0.999
+    guiding_at: Fraction = 0.0
     precision: Precision = "auto"
     compile: Literal["auto", "on", "off", "regions", "whole"] = "auto"
     channels_last: Choice = "auto"

@@ -142,9 +142,9 @@ def prepare(
     """
     data = read_as_before(section(DataSettings, config.get("data", {}), "data"), stored)
     config = guarded_as_before(config, stored)
-    data, images, config, notes = opened(source, data, config, device, stored)
+    data, images, (config, notes, seen) = opened(source, data, config, device, stored)
     data, held = choose_held_out(source, data, images, seed, stored, held)
-    data, config, shown_notes = shown(data, config, images, stored)
+    data, config, shown_notes = shown(data, config, images, stored, seen)
     settings = section(TrainSettings, config.get("train", {}), "train")
     engine = choose_engine(settings, device)
     torch.manual_seed(seed)  # of the initial weights

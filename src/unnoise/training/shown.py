@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
@@ -20,16 +21,20 @@ from unnoise.training.settings import BEFORE, DataSettings
 
 USUAL = 0.12
 """The probability of a change, as Karras et al. 2022 have it on CIFAR-10."""
+VIEWS = 100
+"""How often an image must be shown for changes to pay: networks learn a small set by heart after some 300 times
+(docs/guard.md), and until then changed images only teach more slowly (docs/lab.md)."""
 POSITIONS = ("map", "image")
 """Conditioners whose condition lies on the image, and would have to be changed with it."""
 
 
 def shown(
-    data: DataSettings, config: Config, images: AnyImages, stored: Config | None
+    data: DataSettings, config: Config, images: AnyImages, stored: Config | None, seen: float | None = None
 ) -> tuple[DataSettings, Config, tuple[str, ...]]:
     """The settings of [data] without 'auto', the configuration with what the network is told, and notes.
 
-    stored: the configuration of the run that goes on, whose choices stay.
+    stored: the configuration of the run that goes on, whose choices stay. seen: how many images the training will
+    show, where that is known.
 
     Raises:
         UserError: for an augmentation that the model cannot be told of.
@@ -40,8 +45,14 @@ def shown(
         data = replace(data, flip=before["flip"]) if before else _flipped(data, images, notes)
     reason = why_not_augmented(config)
     if data.augment == AUTO:
-        wanted = USUAL if reason is None and len(images) <= SMALL else 0.0
-        data = replace(data, augment=before.get("augment", wanted))
+        possible = reason is None and len(images) <= SMALL
+        views = math.inf if seen is None else seen / len(images)
+        data = replace(data, augment=before.get("augment", USUAL if possible and views >= VIEWS else 0.0))
+        if possible and views < VIEWS and not before:
+            notes.append(
+                f"images are shown as they are, each about {views:.2g} times: too seldom to be learned by heart "
+                "(data.augment)"
+            )
     elif data.augment and reason is not None:
         raise UserError(f"data.augment={data.augment:g} is not possible: {reason}; give 0")
     if not data.augment:

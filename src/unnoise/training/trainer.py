@@ -23,6 +23,7 @@ from unnoise.errors import UserError
 from unnoise.networks.batch_part import BatchPart
 from unnoise.objectives import Objective
 from unnoise.objectives.objective import Phase
+from unnoise.runs.checkpoint import EARLY
 from unnoise.runtime.device import cuda_index
 from unnoise.runtime.world import ALONE, World
 from unnoise.seeding import Noise, RowNoise, StepNoise, fold
@@ -62,6 +63,7 @@ class Trainer:
     accumulate: the parts in which a batch is computed; as many as the settings ask for, or more where memory is short.
     finished_minutes: the limit in minutes that the run has come to the end of.
     findings: of the guard.
+    early: the averaged weights at `settings.guiding_at`, to guide by.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Trainer:
         self.accumulate = settings.accumulate
         self.finished_minutes = 0.0
         self.findings = Findings()
+        self.early: dict[str, Tensor] | None = None
         self.scaler = engine.scaler()
         check_divisible(objective, loader.batch_size // self.accumulate, world)
         self._losses = [world.replicated(phase.parameters, phase.loss, self._trial(phase)) for phase in self.phases]
@@ -116,6 +119,8 @@ class Trainer:
         self.step += 1
         self.objective.after_step(self.step)
         self.ema.update(self.step)
+        if self.early is None and 0 < self.settings.guiding_at <= self.progress:
+            self.early = {name: value.detach().clone() for name, value in self.ema.state_dict().items()}
         return results
 
     def _backward(self, phase: int, parts: list[BatchPart], batch: Batch) -> dict[str, Tensor]:
@@ -181,7 +186,8 @@ class Trainer:
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """What a checkpoint's safetensors files hold."""
         others = {name: module.state_dict() for name, module in self.objective.modules().items()}
-        return {"model": self.model.state_dict(), "ema": self.ema.state_dict(), **others}
+        early = {} if self.early is None else {EARLY: self.early}
+        return {"model": self.model.state_dict(), "ema": self.ema.state_dict(), **early, **others}
 
     def optimizer_states(self) -> list[Record]:
         return [optimizer.state_dict() for optimizer in self.optimizers]
@@ -198,6 +204,7 @@ class Trainer:
             "accumulate": self.accumulate,
             "finished_minutes": self.finished_minutes,
             "threads": torch.get_num_threads(),
+            **({} if self.early is None else {EARLY: True}),
             **self._found(),
             **({"scaler": self.scaler.state_dict()} if self.scaler.is_enabled() else {}),
         }
@@ -214,6 +221,7 @@ class Trainer:
         state = saved.state()
         self.model.load_state_dict(saved.tensors("model"))
         self.ema.load_state_dict(saved.tensors("ema"))
+        self.early = saved.tensors(EARLY) if state.get(EARLY) else None
         for name, module in self.objective.modules().items():
             module.load_state_dict(saved.tensors(name))
         for optimizer, of_phase in zip(self.optimizers, saved.optimizers(), strict=True):
