@@ -12,6 +12,7 @@ import unnoise
 from unnoise.cli import app
 from unnoise.cli.compare import compare
 from unnoise.cli.errors import status_of
+from unnoise.cli.output import show
 from unnoise.errors import UserError
 from unnoise.evaluation import evaluate
 from unnoise.sampling.generate import generate
@@ -81,3 +82,10 @@ def test_no_number_below_1_stands_for_as_many_as_fit(small_run: Path, tmp_path: 
 def test_an_interval_without_a_guidance_is_refused(small_run: Path) -> None:
     with pytest.raises(UserError, match="--interval limits a guidance"):
         GuidanceOptions(interval=(0.1, 5.0)).for_model(unnoise.load(small_run), None)
+
+
+def test_people_are_told_how_long_a_long_list_is(capsys: pytest.CaptureFixture[str]) -> None:
+    show({"short": [1, 2], "long": list(range(50))}, as_json=False)
+    assert capsys.readouterr().out.splitlines() == [f"{'short':<18} [1, 2]", f"{'long':<18} 50 (--json lists them)"]
+    show({"long": list(range(50))}, as_json=True)
+    assert "49" in capsys.readouterr().out

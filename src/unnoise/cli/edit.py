@@ -23,6 +23,7 @@ edit = App(
 
 METHODS = f"{listed('restoring')}; by default pigdm on pixels, mmps through the decoder of a latent run"
 Method = Annotated[str | None, Parameter(help=f"{METHODS}.")]
+MASK = "A picture as large as the image, or as the run's images: white is drawn, black is kept."
 DRAW = DrawOptions()
 
 
@@ -32,7 +33,9 @@ def inpaint(
     image: Picture,
     /,
     *,
-    mask: Annotated[Path, Parameter(help="A picture as large as the image: white is drawn, black is kept.")],
+    mask: Annotated[
+        Path, Parameter(help="A picture as large as the image, or as the run's images: white is drawn, black is kept.")
+    ],
     method: Annotated[str | None, Parameter(help=f"repaint, {METHODS}.")] = None,
     draw: DrawOptions = DRAW,
 ) -> None:

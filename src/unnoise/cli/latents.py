@@ -13,13 +13,14 @@ from unnoise.cli.output import show
 from unnoise.errors import UserError
 
 LATENTS = LatentOptions()
+End = Annotated[str, Parameter(help="The file of a picture, a folder of them, whose latents are averaged, or a seed.")]
 
 
 @edit.command
 def interpolate(
     run: RunFolder,
-    a: str,
-    b: str,
+    a: End,
+    b: End,
     /,
     *,
     count: Annotated[Whole, Parameter(help="How many images, both ends included.")] = 8,
