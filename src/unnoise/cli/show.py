@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from unnoise.cli.options import Device, Json, SomeWhole
+from unnoise.cli.options import Device, Json, Overwrite, SomeWhole
 from unnoise.cli.output import show as print_result
 from unnoise.lectures import FIGURES
 
@@ -27,13 +27,14 @@ def show(
         Path | None,
         Parameter(help="A .png, or a .gif where time moves; by default WHAT.png, and WHAT.gif too where time moves."),
     ] = None,
+    overwrite: Overwrite = False,
     device: Device = None,
     json: Json = False,
 ) -> None:
     from unnoise.lectures import show as draw
 
     options = {"schedule": schedule, "seed": seed, "steps": steps, "minutes": minutes, "n": n, "device": device}
-    print_result(draw(what, *given, out=out, **options), json)
+    print_result(draw(what, *given, out=out, overwrite=overwrite, **options), json)
 
 
 show.__doc__ = "Draw a figure of the course.\n\n" + "\n".join(
