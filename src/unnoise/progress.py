@@ -126,6 +126,11 @@ def late_bar(title: str, total: int) -> Iterator[Callable[[], None]]:
         yield advance
 
 
+def counted(number: float, what: str) -> str:
+    """'1 step', '3 steps', '1.5 minutes'."""
+    return f"{number:.10g} {what}{'' if number == 1 else 's'}"
+
+
 def duration(seconds: float) -> str:
     """'42 s', '3 min 10 s', '5 h 02 min', '3 d 4 h'."""
     whole = max(0, round(seconds))

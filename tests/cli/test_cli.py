@@ -90,7 +90,7 @@ def test_nothing_is_written_over_in_silence(unnoise: Command, run: Path, tmp_pat
     assert unnoise(*others, cwd=tmp_path).returncode == 0, "other seeds join them"
     assert unnoise(*command, "--out", "folder", "--overwrite", cwd=tmp_path).returncode == 0
     named = json.loads(unnoise(*command, "--sampler", "ddim:eta=0.5", "--json", cwd=tmp_path).stdout)["out"]
-    assert Path(named).name == "ddim-2-eta-0.5-seeds7-8.png"
+    assert Path(named).name == "ddim-2-eta-0.5-seeds7-8-step3.png"
 
 
 def test_an_edit_and_a_sheet_never_replace_what_they_read(unnoise: Command, run: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 import unnoise
+from unnoise.errors import UserError
 from unnoise.evaluation import evaluate
 from unnoise.evaluation.keeping import keep, results_of
 from unnoise.evaluation.metrics.frechet import fid_name
@@ -48,6 +49,36 @@ def test_every_number_says_how_it_was_made(run: Path) -> None:
     assert low < result["fid"] < high
     saved = [json.loads(file.read_text()) for file in (run / "evaluations").glob("*fid-recall*.json")]
     assert [one["checkpoint"] for one in saved] == [result["checkpoint"]]
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"metrics": ("fid",), "features": "pixel"}, "did you mean 'pixels'"),
+        ({"metrics": ("fid", "modes"), "features": "pixels"}, "use classifier"),
+        ({"metrics": ("fid", "class_accuracy")}, "class-conditional"),
+        ({"metrics": ("fid",), "features": "pixels", "data": "notest"}, "no test split"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_before_anything_is_drawn(
+    given: dict, reason: str, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def draw(*_: object, **__: object) -> None:
+        raise AssertionError("drawn in vain")
+
+    monkeypatch.setattr("unnoise.evaluation.target.Target.draw", draw)
+    monkeypatch.setattr("unnoise.evaluation.target.Target.seconds_each", draw)
+    if given.get("data") == "notest":
+        images = open_source("digits", progress=False).subset(range(50))
+        given = {**given, "data": images, "reference": "test"}
+    with pytest.raises(UserError, match=reason):
+        evaluate(run, n=4, **given)
+
+
+@pytest.mark.parametrize("split", ["foo", "valid"])
+def test_a_split_that_there_is_not_is_refused(run: Path, split: str) -> None:
+    with pytest.raises(UserError, match=f"unknown split '{split}'"):
+        Run.open(run).open_data(split)
 
 
 def test_damaged_results_of_a_run_cost_themselves_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,8 @@ from unnoise.lectures import FIGURES, drawer, keywords, show
 from unnoise.lectures.divergences import STD, kl, wasserstein
 from unnoise.lectures.forward import noised
 from unnoise.lectures.mixtures import ring
-from unnoise.lectures.schedules import named
+from unnoise.lectures.schedules import named, schedules
+from unnoise.lectures.slide import render, style
 from unnoise.process.schedule import SCHEDULES, VE, Cosine, LinearBetas
 
 from ..shortened import shorten
@@ -132,3 +133,16 @@ def test_what_a_figure_does_not_take_is_refused(
 def test_options_are_read_from_the_functions() -> None:
     assert keywords(drawer("forward")) == ["schedule", "seed"]
     assert Cosine().t_max == 1
+
+
+def test_every_schedule_is_named_within_the_slide_and_looks_like_no_other() -> None:
+    with style():
+        figure = schedules().figure
+        render(figure)
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == list(named())
+    box = legend.get_window_extent()
+    assert figure.bbox.x0 <= box.x0
+    assert box.x1 <= figure.bbox.x1
+    looks = [(line.get_color(), line.get_linestyle()) for line in legend.get_lines()]
+    assert len(set(looks)) == len(looks)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sized
 from pathlib import Path
 
 import numpy as np
@@ -72,4 +74,48 @@ def test_slow_images_are_tried_few_at_a_time(
     run = train(images, "ddpm-digits", tmp_path / "run", overrides=TINY, device="cpu", dry_run=True)
     assert run.plan is not None
     assert run.plan.to_dict()["step_seconds"] > 0
-    assert tried == [1]
+    assert tried == [1, 1], "cold and warm"
+
+
+def test_the_time_of_a_step_is_that_of_a_warm_one_on_as_many_images_as_time_allows(
+    images: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first step of a process is slow however few images it has, and says nothing about the others."""
+    tried: list[int] = []
+
+    def trial(_trainer: object, batch: Sized) -> float:
+        tried.append(len(batch))
+        return 2.9 if len(tried) == 1 else 0.001 * len(batch)
+
+    monkeypatch.setattr(module, "trial_step", trial)
+    monkeypatch.setattr(module, "TRIAL_SECONDS", 1e-6)  # so that the forward pass of the first image allows one image
+    monkeypatch.setattr(module, "_first_step", lambda *given: setattr(module, "TRIAL_SECONDS", 3.0) or trial(*given))
+    run = train(images, "ddpm-digits", tmp_path / "run", overrides=TINY, device="cpu", dry_run=True)
+    assert run.plan is not None
+    assert run.plan.measured is not None
+    assert tried == [1, 1, 12]
+    assert run.plan.measured.step_seconds == pytest.approx(0.012)
+
+
+def test_a_training_that_minutes_end_has_no_number_of_steps(images: np.ndarray, tmp_path: Path) -> None:
+    auto = {**TINY, "train.steps": 10_000_000}
+    plan = train(images, "ddpm-digits", tmp_path, minutes=1, overrides=auto, device="cpu", dry_run=True).plan
+    assert plan is not None
+    assert "stops   after 1 minute" in plan.lines()
+    assert any(line.endswith("8x8, 1 channel") for line in plan.lines())
+
+
+@pytest.mark.parametrize("minutes", [0, math.inf, -1])
+def test_minutes_that_would_never_end(images: np.ndarray, tmp_path: Path, minutes: float) -> None:
+    with pytest.raises(UserError, match="minutes have to be above 0"):
+        train(images, "ddpm-digits", tmp_path / "run", minutes=minutes, overrides=TINY, device="cpu")
+
+
+def test_a_training_with_nothing_left_says_so(
+    images: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = {"steps": 1, "overrides": TINY, "device": "cpu"}
+    train(images, "ddpm-digits", tmp_path / "run", **asked)
+    assert "nothing is left" not in capsys.readouterr().err
+    train(images, "ddpm-digits", tmp_path / "run", **asked)
+    assert "nothing is left to train of what was asked for" in capsys.readouterr().err

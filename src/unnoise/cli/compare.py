@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from json import loads
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from unnoise.cli.options import Device, Features, Json, Metrics, Overwrite, Samplers, SomeNumber
+from unnoise.cli.options import Device, Features, Json, Metrics, Overwrite, Samplers, SomeNumber, Whole
 from unnoise.cli.output import show
+
+N = TypeVar("N", int, float)
+DDIM_SAMPLES = 2000
+"""Samples of each cell of --table ddim where no number is given."""
 
 
 def compare(
@@ -21,7 +25,7 @@ def compare(
     features: Features = None,
     number: SomeNumber = None,
     reference: str = "train",
-    seed: int = 0,
+    seed: Whole = 0,
     table: Literal["ddim"] | None = None,
     out: Path | None = None,
     overwrite: Overwrite = False,
@@ -47,10 +51,10 @@ def compare(
         _ddim_table(
             runs,
             json,
-            steps=[int(count) for count in _split(steps)],
+            steps=_numbers(int, steps, "--steps"),
             data=data,
             features=features,
-            n=number,
+            n=DDIM_SAMPLES if number is None else number,
             reference=reference,
             seed=seed,
             out=out,
@@ -67,9 +71,9 @@ def compare(
 
     result = measure(
         [str(run) for run in runs],
-        steps=[int(count) for count in _split(steps)],
+        steps=_numbers(int, steps, "--steps"),
         samplers=split_samplers(samplers),
-        guidance=[float(scale) for scale in _split(guidance)],
+        guidance=_numbers(float, guidance, "--guidance"),
         data=data,
         metrics=_split(metrics),
         features=features,
@@ -102,6 +106,16 @@ def _table(results: Path) -> list[str]:
     rows = [headings, *cells]
     widths = [max(len(row[column]) for row in rows) for column in range(len(headings))]
     return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
+
+
+def _numbers(kind: type[N], text: str, option: str) -> list[N]:
+    from unnoise.errors import UserError
+
+    try:
+        return [kind(part) for part in _split(text)]
+    except ValueError:
+        what = "whole numbers" if kind is int else "numbers"
+        raise UserError(f"{option} takes {what} with commas between them, such as 1,2,4; got {text!r}") from None
 
 
 def _split(text: str) -> list[str]:

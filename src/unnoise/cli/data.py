@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from unnoise.cli.options import Json, Overwrite
+from unnoise.cli.options import Json, Overwrite, SomeWhole, Whole
 from unnoise.cli.output import command, show
 from unnoise.errors import UserError
 
@@ -20,15 +20,15 @@ def data(
     /,
     *,
     split: str = "train",
-    size: int | None = None,
+    size: SomeWhole = None,
     fit: Literal["crop", "buckets"] = "crop",
-    multiple: int = 8,
-    channels: int | None = None,
+    multiple: Whole = 8,
+    channels: SomeWhole = None,
     sheet: Path | None = None,
     pack: Path | None = None,
     background: str = "white",
     levels: tuple[float, float] | None = None,
-    max_pixels: int | None = None,
+    max_pixels: SomeWhole = None,
     strict: Annotated[bool, Parameter(negative="")] = False,
     cache: Annotated[bool, Parameter(negative="")] = False,
     clear_cache: str | None = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unnoise.cli.options import Json
+from unnoise.cli.options import Json, Whole
 from unnoise.cli.output import show
 
 
@@ -12,7 +12,7 @@ def demo(
     *,
     out: Path = Path("runs/demo"),
     minutes: float = 2.0,
-    seed: int = 0,
+    seed: Whole = 0,
     json: Json = False,
 ) -> None:
     """Train on real handwritten digits, draw new ones and write a page about it.

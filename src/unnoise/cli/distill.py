@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from unnoise.cli.options import Device, Json, SetOptions
+from unnoise.cli.options import Device, Json, SetOptions, SomeWhole, Whole
 from unnoise.cli.output import command, show
 from unnoise.cli.tables import listed
 
@@ -22,8 +22,8 @@ def distill(
     out: Path | None = None,
     set_: SetOptions = None,
     minutes: float | None = None,
-    steps: int | None = None,
-    seed: int = 0,
+    steps: SomeWhole = None,
+    seed: Whole = 0,
     device: Device = None,
     json: Json = False,
 ) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from unnoise.aliases import Record
-from unnoise.cli.options import PLAIN, DrawOptions, Picture, RunFolder
+from unnoise.cli.options import PLAIN, DrawOptions, Picture, RunFolder, Whole
 from unnoise.cli.output import show
 from unnoise.cli.tables import listed
 
@@ -23,6 +23,7 @@ edit = App(
 
 METHODS = f"{listed('restoring')}; by default pigdm on pixels, mmps through the decoder of a latent run"
 Method = Annotated[str | None, Parameter(help=f"{METHODS}.")]
+MASK = "A picture as large as the image, or as the run's images: white is drawn, black is kept."
 DRAW = DrawOptions()
 
 
@@ -32,7 +33,9 @@ def inpaint(
     image: Picture,
     /,
     *,
-    mask: Annotated[Path, Parameter(help="A picture as large as the image: white is drawn, black is kept.")],
+    mask: Annotated[
+        Path, Parameter(help="A picture as large as the image, or as the run's images: white is drawn, black is kept.")
+    ],
     method: Annotated[str | None, Parameter(help=f"repaint, {METHODS}.")] = None,
     draw: DrawOptions = DRAW,
 ) -> None:
@@ -65,7 +68,7 @@ def upscale(
     image: Picture,
     /,
     *,
-    factor: Annotated[int, Parameter(help="How many times as wide and high.")] = 4,
+    factor: Annotated[Whole, Parameter(help="How many times as wide and high.")] = 4,
     method: Method = None,
     draw: DrawOptions = DRAW,
 ) -> None:

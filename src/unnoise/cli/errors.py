@@ -33,7 +33,7 @@ def status_of(action: Callable[[], object], tokens: list[str], debug: bool = Fal
     try:
         action()
     except CycloptsError as error:
-        _complain(f"unnoise: {' '.join(str(error).split())} See: unnoise {_command(tokens)}--help")
+        _complain(f"unnoise: {' '.join(str(error).split())} See: unnoise {_command(error)}--help")
         return GIVEN
     except ProcessLost as error:
         if shows():  # one line is enough
@@ -61,9 +61,8 @@ def _complain(text: str) -> None:
     complain(text)
 
 
-def _command(tokens: list[str]) -> str:
-    words = [token for token in tokens[:1] if not token.startswith("-")]
-    return "".join(f"{word} " for word in words)
+def _command(error: CycloptsError) -> str:
+    return "".join(f"{word} " for word in error.command_chain or ())
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from unnoise.aliases import Record
-from unnoise.cli.options import Aspect, Device, Features, Json, Metrics, Precision, SamplerSpec, SomeNumber
+from unnoise.cli.options import (
+    Aspect,
+    Device,
+    Features,
+    Json,
+    Metrics,
+    Precision,
+    SamplerSpec,
+    SomeNumber,
+    SomeWhole,
+    Whole,
+)
 from unnoise.cli.output import command, show
 
 
@@ -20,13 +31,13 @@ def evaluate(
     reference: str = "train",
     split: str = "test",
     sampler: SamplerSpec = None,
-    steps: int | None = None,
+    steps: SomeWhole = None,
     guidance: float = 1.0,
     aspect: Aspect = None,
     precision: Precision = "auto",
-    times: int | None = None,
-    seed: int = 0,
-    batch_size: int = 256,
+    times: SomeWhole = None,
+    seed: Whole = 0,
+    batch_size: Whole = 256,
     device: Device = None,
     json: Json = False,
 ) -> None:

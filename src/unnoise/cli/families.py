@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from unnoise.cli.options import Device, Features, Json, Number, SetOptions
+from unnoise.cli.options import Device, Features, Json, Number, SetOptions, Whole
 from unnoise.cli.output import show
 from unnoise.cli.tables import listed
 
@@ -20,10 +20,10 @@ def families(
         str, Parameter(help=f"Comma-separated, of {listed('families')}; by default all that these images allow.")
     ] = "",
     short: float = 0.0,
-    few: int = 300,
+    few: Whole = 300,
     number: Number = 1000,
     features: Features = None,
-    seed: int = 0,
+    seed: Whole = 0,
     set_: SetOptions = None,
     out: Path = Path("runs/families"),
     device: Device = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unnoise.cli.options import Device, Json, SomeNumber
+from unnoise.cli.options import Device, Json, Overwrite, SomeNumber
 from unnoise.cli.output import command, show
 
 
@@ -16,6 +16,7 @@ def features(
     split: str = "train",
     number: SomeNumber = None,
     out: Path | None = None,
+    overwrite: Overwrite = False,
     device: Device = None,
     json: Json = False,
 ) -> None:
@@ -30,7 +31,7 @@ def features(
     """
     from unnoise.probing.linear_probe import export_features
 
-    result = export_features(run, data, out, split=split, n=number, device=device)
+    result = export_features(run, data, out, split=split, n=number, overwrite=overwrite, device=device)
     lines = [f"features  {result['n']} x {result['dim']} ({result['features']}) in {result['out']}"]
     if result["probe"] is not None:
         probe = result["probe"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unnoise.cli.options import Json, SetOptions
+from unnoise.cli.options import Json, SetOptions, SomeWhole
 from unnoise.cli.output import command, show
 
 
@@ -14,7 +14,7 @@ def import_(
     *,
     out: Path,
     data: str = "",
-    size: int | None = None,
+    size: SomeWhole = None,
     set_: SetOptions = None,
     json: Json = False,
 ) -> None:

@@ -8,25 +8,26 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from unnoise.cli.edit import edit
-from unnoise.cli.options import Device, Json, LatentOptions, Overwrite, Picture, RunFolder
+from unnoise.cli.options import Device, Json, LatentOptions, Overwrite, Picture, RunFolder, Whole
 from unnoise.cli.output import show
 from unnoise.errors import UserError
 
 LATENTS = LatentOptions()
+End = Annotated[str, Parameter(help="The file of a picture, a folder of them, whose latents are averaged, or a seed.")]
 
 
 @edit.command
 def interpolate(
     run: RunFolder,
-    a: str,
-    b: str,
+    a: End,
+    b: End,
     /,
     *,
-    count: Annotated[int, Parameter(help="How many images, both ends included.")] = 8,
+    count: Annotated[Whole, Parameter(help="How many images, both ends included.")] = 8,
     options: LatentOptions = LATENTS,
 ) -> None:
     """Go from A to B through the latents of a run, or a diffusion run's noise; each a picture, or the seed of one."""
-    _edit("interpolate", run, (a, b), count, options)
+    _edit("interpolate", run, (a, b), options, count=count)
 
 
 @edit.command
@@ -45,13 +46,13 @@ def arithmetic(
     """A - B + C: the change that makes A out of B, applied to C. The grid shows A, B, C and the result."""
     if len(terms) == 5 and terms[1::2] != ("-", "+"):
         raise UserError(f"unnoise edit arithmetic takes A - B + C, got {' '.join(terms)}")
-    _edit("arithmetic", run, terms[::2] if len(terms) == 5 else terms, 1, options)
+    _edit("arithmetic", run, terms[::2] if len(terms) == 5 else terms, options)
 
 
 @edit.command
 def invert(run: RunFolder, image: Picture, /, *, options: LatentOptions = LATENTS) -> None:
     """Encode a picture, decode it again, and measure what was lost, as PSNR."""
-    _edit("invert", run, (str(image),), 1, options)
+    _edit("invert", run, (str(image),), options)
 
 
 @edit.command
@@ -79,21 +80,21 @@ def traverse(
     image: str,
     /,
     *,
-    count: Annotated[int, Parameter(help="Images per dimension of the latent.")] = 8,
+    count: Annotated[Whole, Parameter(help="Images per dimension of the latent.")] = 8,
     options: LatentOptions = LATENTS,
 ) -> None:
     """Vary the dimensions of a latent one by one, a row each: of a picture, or of a seed. Not of a diffusion run."""
-    _edit("traverse", run, (image,), count, options)
+    _edit("traverse", run, (image,), options, count=count)
 
 
-def _edit(task: str, run: RunFolder, givens: tuple[str, ...], count: int, options: LatentOptions) -> None:
+def _edit(task: str, run: RunFolder, givens: tuple[str, ...], options: LatentOptions, **count: int) -> None:
     from unnoise.editing.edit_latents import edit_latents
 
     result = edit_latents(
         run,
         task,
         givens,
-        count=count,
+        **count,
         steps=options.steps,
         conditions=options.conditions,
         out=options.out,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
 from unnoise.cli.tables import listed
 from unnoise.sampling.conditions import SampleConditions
@@ -15,13 +16,32 @@ from unnoise.sampling.guidance_options import GuidanceOptions
 RENAMED = {"--worse": "--autoguidance"}
 """What options were called in versions before."""
 
-PLAIN = Parameter(
-    negative=(), negative_iterable=(), show_default=lambda value: None if value in (None, False) else value
-)
+
+def _default(value: object) -> object:
+    """What help shows: 0 is a default like any other."""
+    return None if value is None or value is False or value == "" else value
+
+
+def whole(_type: type, tokens: Sequence[Token]) -> int:
+    """A whole number, which the parser's own conversion would round what is given to.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    value = tokens[0].value
+    try:
+        return int(value)
+    except ValueError:
+        raise ValueError(f'"{value}" is not a whole number.') from None
+
+
+PLAIN = Parameter(negative=(), negative_iterable=(), show_default=_default)
 """For all commands: no --no-X or --empty-X, and no defaults that say nothing."""
 
-Number: TypeAlias = Annotated[int, Parameter(name=["--number", "-n"])]
-SomeNumber: TypeAlias = Annotated[int | None, Parameter(name=["--number", "-n"])]
+Whole: TypeAlias = Annotated[int, Parameter(converter=whole)]
+SomeWhole: TypeAlias = Annotated[int | None, Parameter(converter=whole)]
+Number: TypeAlias = Annotated[Whole, Parameter(name=["--number", "-n"])]
+SomeNumber: TypeAlias = Annotated[SomeWhole, Parameter(name=["--number", "-n"])]
 RunFolder: TypeAlias = Annotated[Path, Parameter(help="The folder of a run.")]
 Picture: TypeAlias = Annotated[Path, Parameter(help="The file of a picture.")]
 Fit: TypeAlias = Annotated[
@@ -109,8 +129,8 @@ class DrawOptions(EditOptions):
     fit: Fit = "crop"
     own_size: bool = False
     sampler: EditSampler = None
-    steps: int | None = None
-    seed: int = 0
+    steps: SomeWhole = None
+    seed: Whole = 0
     guide: GuidingOptions = NO_GUIDANCE
 
 
@@ -125,4 +145,4 @@ class LatentOptions(EditOptions):
             by what made it.
     """
 
-    steps: int = 100
+    steps: Whole = 100

@@ -8,6 +8,9 @@ from unnoise.aliases import Spec
 from unnoise.files import json_text
 from unnoise.progress import notice, printable, shows
 
+LONG = 8
+"""Entries of a list from which on people are told their number."""
+
 
 def command(*words: object) -> str:
     """A command line of unnoise, quoted where it has to be."""
@@ -20,7 +23,7 @@ def show(result: Spec, as_json: bool, lines: list[str] | None = None, then: str 
     Args:
         result: what a command did.
         as_json: one JSON object on standard output, and nothing else.
-        lines: the same for people.
+        lines: the same for people; by default long lists are counted only.
         then: what is likely to be wanted next, for people; on standard error.
     """
     if not shows():
@@ -28,7 +31,11 @@ def show(result: Spec, as_json: bool, lines: list[str] | None = None, then: str 
     if as_json:
         print(json_text(result))
         return
-    for line in lines if lines is not None else [f"{key:<18} {value}" for key, value in result.items()]:
+    for line in lines if lines is not None else [f"{key:<18} {_brief(value)}" for key, value in result.items()]:
         print(printable(line))
     if then is not None:
         notice(f"next: {then}")
+
+
+def _brief(value: object) -> object:
+    return f"{len(value)} (--json lists them)" if isinstance(value, list) and len(value) > LONG else value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unnoise.cli.options import Device, Json, Overwrite, SomeNumber
+from unnoise.cli.options import Device, Json, Overwrite, SomeNumber, Whole
 from unnoise.cli.output import command, show
 
 
@@ -16,7 +16,7 @@ def score(
     split: str = "test",
     number: SomeNumber = None,
     classify: bool = False,
-    seed: int = 0,
+    seed: Whole = 0,
     out: Path = Path("scores.png"),
     overwrite: Overwrite = False,
     device: Device = None,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from unnoise.cli.options import SomeWhole
+
 
 def studio(
     folder: Path = Path("runs"),
     /,
     *,
-    port: int | None = None,
+    port: SomeWhole = None,
     no_browser: bool = False,
     host: str = "127.0.0.1",
     password: str | None = None,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from unnoise.cli.options import Device, Json, SetOptions
+from unnoise.cli.options import Device, Json, SetOptions, SomeWhole, Whole
 from unnoise.cli.output import command, show
 from unnoise.cli.tables import listed
 from unnoise.runtime.launch import start_processes, started_by_torchrun
@@ -38,17 +38,17 @@ def train(
     out: Path | None = None,
     set_: SetOptions = None,
     minutes: float | None = None,
-    steps: int | None = None,
+    steps: SomeWhole = None,
     quality: Annotated[
         str | None, Parameter(help=f"{listed('qualities')}: how much time, where --minutes says nothing.")
     ] = None,
-    size: int | None = None,
-    seed: int = 0,
+    size: SomeWhole = None,
+    seed: Whole = 0,
     device: Device = None,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     devices: str | None = None,
     strict: Annotated[bool, Parameter(negative="")] = False,
-    processes: int | None = None,
+    processes: SomeWhole = None,
     json: Json = False,
 ) -> None:
     """Train a model on a source of images; the same command again resumes.

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from unnoise.aliases import Spec
-from unnoise.cli.options import SAMPLER, Device, Json
+from unnoise.cli.options import SAMPLER, Device, Json, Whole
 from unnoise.cli.output import command, show
 
 Competing = Annotated[
@@ -24,10 +24,10 @@ def tune(
     run: Path,
     /,
     *,
-    steps: int = 10,
+    steps: Whole = 10,
     samplers: Competing = "",
-    trajectories: int = 32,
-    iterations: int = 200,
+    trajectories: Whole = 32,
+    iterations: Whole = 200,
     device: Device = None,
     json: Json = False,
 ) -> None:

@@ -131,7 +131,7 @@ def gif_bytes(frames: Sequence[Image.Image], seconds: float = 4.0, hold: float =
     durations = [each] * (len(frames) - 1) + [each + round(1000 * hold)]
     stream = io.BytesIO()
     first, *others = [frame.convert("RGB").quantize(dither=Image.Dither.NONE) for frame in frames]
-    first.save(stream, format="GIF", save_all=True, append_images=others, duration=durations, loop=0)
+    first.save(stream, format="GIF", save_all=True, append_images=others, duration=durations, loop=0, comment=GRID)
     return stream.getvalue()
 
 

@@ -18,6 +18,7 @@ from unnoise.models import CanDenoise, CanReconstruct, ImageModel
 from unnoise.models.image_model import require_mean
 from unnoise.runs.run import Run
 from unnoise.sampling.batches import counted_calls
+from unnoise.sampling.outputs import default_out
 
 
 @torch.no_grad()
@@ -71,7 +72,7 @@ def denoise_picture(
         UserError: as `denoised`, and for a file that is no picture or is there already.
     """
     run = Run.open(folder)
-    out = out or run.folder / "samples" / f"denoise-{Path(picture).stem}.png"
+    out = out or default_out(run, "denoise", Path(picture).stem, f"noise-{noise:g}")
     claim(ends_in(out, ".png"), overwrite=overwrite, inputs=[Path(picture)])
     model = run.load(device)
     given = read_image(Path(picture), model)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -33,7 +32,7 @@ from unnoise.samplers.spec import parse_sampler, sampler_text
 from unnoise.sampling.batches import counted_calls
 from unnoise.sampling.conditions import SampleConditions, rows_of
 from unnoise.sampling.guidance_options import GuidanceOptions
-from unnoise.sampling.outputs import seeds_text
+from unnoise.sampling.outputs import default_out, seeds_text
 
 ROWS = 16
 """Versions that are drawn at once: derivatives keep every layer in memory."""
@@ -179,7 +178,7 @@ def edit(
         raise UserError("need at least 1 image, got 0")
     run = Run.open(folder)
     conditions, guidance = conditions or SampleConditions(), guidance or GuidanceOptions()
-    out = ends_in(out or run.folder / "samples" / f"{_name(task, conditions, guidance, seeds)}.png", ".png")
+    out = ends_in(out or default_out(run, *_made_by(task, conditions, guidance, seeds)), ".png")
     for file in (out, *(version_file(out, seed) for seed in seeds)):
         claim(file, overwrite=overwrite, inputs=[*task.files, *conditions.files()])
     model = run.load(device)
@@ -228,17 +227,16 @@ def _draw(
     return Edited(drawn[0].before, after, residual)
 
 
-def _name(task: Edit, conditions: SampleConditions, guidance: GuidanceOptions, seeds: Sequence[int]) -> str:
-    """What made the pictures, as a name for their file."""
-    of = [file.stem for file in task.files[:1]]
+def _made_by(task: Edit, conditions: SampleConditions, guidance: GuidanceOptions, seeds: Sequence[int]) -> list[str]:
+    """What made the pictures, as words for the name of their file."""
+    of = [file.stem for file in task.files]
     chosen = [(field.name, getattr(task, field.name)) for field in fields(task)]
     options = [
         f"{name}-{value}"
         for (name, value), field in zip(chosen, fields(task), strict=True)
         if value != field.default and not isinstance(value, Path)
     ]
-    parts = [task.name, *of, *options, conditions.text(), guidance.text(), seeds_text(seeds)]
-    return "-".join(re.sub(r"[^\w.]+", "-", part) for part in parts if part)
+    return [task.name, *of, *options, conditions.text(), guidance.text(), seeds_text(seeds)]
 
 
 def _batches(seeds: Sequence[int]) -> list[Sequence[int]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,10 +31,15 @@ from unnoise.progress import progress_bar
 from unnoise.runs.run import Run
 from unnoise.sampling.batches import counted_calls
 from unnoise.sampling.conditions import SampleConditions
+from unnoise.sampling.outputs import default_out
 from unnoise.sources import open_source
 
 NEEDED = {"interpolate": 2, "arithmetic": 3, "invert": 1, "traverse": 1}
 """How many pictures each task takes."""
+
+
+COUNT, STEPS = 8, 100
+"""Images of an interpolation or of a row, and DDIM steps each way, where nothing else is asked for."""
 
 
 @torch.no_grad()
@@ -44,8 +48,8 @@ def edit_latents(
     task: str,
     givens: Sequence[str | Path],
     *,
-    count: int = 8,
-    steps: int = 100,
+    count: int = COUNT,
+    steps: int = STEPS,
     conditions: SampleConditions | None = None,
     out: Path | None = None,
     overwrite: bool = False,
@@ -74,7 +78,7 @@ def edit_latents(
     if len(givens) != NEEDED[task]:
         raise UserError(f"unnoise edit {task} takes {NEEDED[task]} pictures or seeds, got {len(givens)}")
     run, conditions = Run.open(folder), conditions or SampleConditions()
-    out = out or run.folder / "samples" / f"{_name(task, givens, conditions)}.png"
+    out = out or default_out(run, *_made_by(task, givens, count, steps, conditions))
     inputs = [Path(given) for given in givens if not _is_seed(given)]
     claim(ends_in(out, ".png", ".gif"), overwrite=overwrite, inputs=[*inputs, *conditions.files()])
     model = run.load(device)
@@ -98,10 +102,15 @@ def edit_latents(
     }
 
 
-def _name(task: str, givens: Sequence[str | Path], conditions: SampleConditions) -> str:
-    """What made the picture, as a name for its file."""
-    of = [f"seed{given}" if _is_seed(given) else re.sub(r"[^\w]+", "-", Path(given).stem) for given in givens]
-    return "-".join(part for part in (task, *of, conditions.text()) if part)
+def _made_by(
+    task: str, givens: Sequence[str | Path], count: int, steps: int, conditions: SampleConditions
+) -> list[str]:
+    """What made the picture, as words for the name of its file."""
+    of = [f"seed{given}" if _is_seed(given) else Path(given).stem for given in givens]
+    options = [
+        f"{name}-{value}" for name, value, usual in (("count", count, COUNT), ("steps", steps, STEPS)) if value != usual
+    ]
+    return [task, *of, *options, conditions.text()]
 
 
 def _is_seed(given: str | Path) -> bool:

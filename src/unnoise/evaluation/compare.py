@@ -18,8 +18,9 @@ from unnoise.evaluation.report import write_report
 from unnoise.evaluation.sheet import Row, by_itself, sheet
 from unnoise.evaluation.table import row_of
 from unnoise.evaluation.target import Source, Target, open_target
+from unnoise.features import FEATURES
 from unnoise.files import json_text, write_atomic
-from unnoise.registry import Positive, fitted
+from unnoise.registry import Positive, fitted, lookup
 from unnoise.runtime.cpu import keep_pages
 from unnoise.runtime.device import chosen_device
 from unnoise.samplers.spec import parse_sampler
@@ -78,6 +79,8 @@ def compare(
     keep_pages()
     chosen = find_metrics(metrics)
     fitted(n, Positive | None, "n")
+    if features is not None:
+        lookup(FEATURES, features, "feature space")
     targets = [target for run in runs for target in _variants(run, samplers, steps, guidance, device)]
     settings = Settings(MOST if n is None else n, seed, reference, features, device=chosen_device(device))
     opened = deque(open_context(target, data, "test", settings) for target in targets)

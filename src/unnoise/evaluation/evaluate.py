@@ -111,11 +111,25 @@ def evaluate(
     )
     with world.first_goes_ahead():
         context, used = open_context(target, data, split, settings)
+    check_feasible(context, chosen)
     if any(metric.of_samples for metric in chosen) and target.why_no_samples() is None:
         plan = plan_samples([target], [context.train], n, seed, precision)
         announce(plan)
         context.settings = replace(context.settings, n=world.broadcast(plan.n))
     return kept(measure(context, chosen, used), target, metrics)
+
+
+def check_feasible(context: Context, metrics: Iterable[Metric]) -> None:
+    """Whatever can be wrong about what was asked for is found before anything is drawn.
+
+    Raises:
+        UserError: for an unknown feature space, and one whose weights are not there.
+        NotApplicable: for a metric that this target, data or feature space does not have.
+    """
+    for metric in metrics:
+        metric.check(context)
+        if metric.of_samples:
+            _ = context.reference_images, context.extractor
 
 
 def kept(result: Result, target: Target, metrics: Sequence[str]) -> Result:

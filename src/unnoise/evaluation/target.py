@@ -225,15 +225,29 @@ def open_target(
     if isinstance(what, (str, Path)) and (Path(what) / CONFIG_FILE).is_file():
         run = Run.open(what)
         chosen = choose_sampler(run, sampler, options or {}) if "sampler" in run.config or sampler or options else None
-        model = at_aspect(run, run.load(device), aspect)
+        model = guidable(at_aspect(run, run.load(device), aspect), str(what), guidance)
         variance = None if chosen is None else asked_variance(sampler, options, chosen)
         return Target(str(what), model, run, sampler=chosen, guidance=guidance, variance=variance)
     if aspect is not None:
         raise UserError("an aspect ratio chooses a bucket of a run; leave it out for a model or images")
     if isinstance(what, ImageModel):
-        return Target(type(what).__name__.lower(), what, sampler=what.default_sampler(), guidance=guidance)
+        name = type(what).__name__.lower()
+        return Target(name, guidable(what, name, guidance), sampler=what.default_sampler(), guidance=guidance)
+    if guidance != 1:
+        raise UserError("a guidance is of a conditional run; leave it out for images")
     images = open_source(as_levels(what, value_range))
     return Target(images.source if not isinstance(what, (str, Path)) else str(what), images=images)
+
+
+def guidable(model: ImageModel, name: str, guidance: float) -> ImageModel:
+    """The model, which a guidance needs conditions of.
+
+    Raises:
+        UserError: for a guidance of a model without conditions: it would change nothing and be named in the result.
+    """
+    if guidance != 1 and not model.condition_names:
+        raise UserError(f"guidance {guidance:g} needs a conditional run, and {name} was trained without conditions")
+    return model
 
 
 def as_levels(what: Source, value_range: str | None) -> Source:

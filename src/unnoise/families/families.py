@@ -12,6 +12,7 @@ from unnoise.errors import TrainingDiverged, UserError
 from unnoise.evaluation import compare
 from unnoise.families.stability import STABILITY_COLUMNS, stability, stability_rows
 from unnoise.families.table import FAMILIES, Family
+from unnoise.features import FEATURES
 from unnoise.files import json_text, write_atomic
 from unnoise.io.json_file import MOST_RESULT_BYTES, read_json
 from unnoise.progress import notice
@@ -67,6 +68,8 @@ def families(
         UserError: for an unknown family, for images that a family cannot be trained on, and where all diverged.
     """
     folder = Path(out)
+    if features is not None:
+        lookup(FEATURES, features, "feature space")
     chosen = {name: lookup(FAMILIES, name, "family") for name in only or FAMILIES}
     runs, diverged = _trained(source, chosen, folder, minutes, seed, overrides or {}, device)
     if not runs:

@@ -28,7 +28,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF
 ORIENTATION = 0x0112  # the EXIF tag
 TURNED = (5, 6, 7, 8)  # orientations that swap width and height
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-GRID = "unnoise-grid"  # the text chunk of PNGs that hold many pictures
+GRID = "unnoise-grid"  # the text chunk of PNGs that hold many pictures, the comment of GIFs
 WHITE = "white"
 
 
@@ -108,6 +108,15 @@ def _reduce(picture: Image.Image, least: int) -> None:
         picture.draft(None, (least, least))  # decodes at 1/2, 1/4 or 1/8, never below `least`
     elif picture.format == "JPEG2000":
         picture.reduce = max(0, (min(picture.size) // least).bit_length() - 1)  # type: ignore[method-assign]
+
+
+def drawn_here(path: Path) -> bool:
+    """Whether a file is a grid, a figure or a GIF that unnoise drew."""
+    try:
+        with Image.open(path) as picture:
+            return GRID in picture.info or picture.info.get("comment") == GRID.encode()
+    except (OSError, ValueError):
+        return False
 
 
 def size_of(ref: FileRef) -> tuple[int, int]:

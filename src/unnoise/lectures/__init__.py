@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unnoise.aliases import Record
 from unnoise.errors import UserError
-from unnoise.files import ends_in
+from unnoise.files import claim, ends_in
 from unnoise.registry import check_keys, lookup
 
 if TYPE_CHECKING:
@@ -57,7 +57,9 @@ FOLDER = "folder"
 """Given to figures that train for long: beside `out`, what they keep to go on with."""
 
 
-def show(name: str, *given: str | Path, out: str | Path | None = None, **options: Any) -> Record:
+def show(
+    name: str, *given: str | Path, out: str | Path | None = None, overwrite: bool = False, **options: Any
+) -> Record:
     """Draws a figure of the course and writes it.
 
     Args:
@@ -65,13 +67,15 @@ def show(name: str, *given: str | Path, out: str | Path | None = None, **options
         given: what the figure is drawn of, such as a picture file or a run.
         out: a .png, or a .gif for a figure in which time moves; by default NAME.png in the current folder. A figure
             in which time moves is written as both unless a .gif is asked for.
+        overwrite: whether files may be written over that are no figures of unnoise; those are drawn anew.
         options: keywords of the figure's function; None stands for its default.
 
     Returns:
         {figure, out, files, ...}: the file, all files written, and the numbers in the figure.
 
     Raises:
-        UserError: for a figure that does not exist, for what it does not take, and for a .gif where nothing moves.
+        UserError: for a figure that does not exist, for what it does not take, for a .gif where nothing moves, and
+            for a file that is there already.
     """
     from unnoise.lectures.slide import save, style
 
@@ -81,12 +85,21 @@ def show(name: str, *given: str | Path, out: str | Path | None = None, **options
     chosen = {option: value for option, value in options.items() if value is not None}
     taken = keywords(draw)
     check_keys(chosen, [option for option in taken if option != FOLDER], f"figure {name!r}")
+    _claim(target, given, overwrite)
     if FOLDER in taken:
         chosen[FOLDER] = target.with_suffix("")
     with style():
         drawn = draw(*given, **chosen)
         files = save(drawn, target)
     return {"figure": name, "out": str(target), "files": [str(file) for file in files], **drawn.numbers}
+
+
+def _claim(target: Path, given: tuple[str | Path, ...], overwrite: bool) -> None:
+    from unnoise.io.picture_reader import drawn_here
+
+    inputs = [Path(one) for one in given]
+    for file in {target, target.with_suffix(".gif")}:
+        claim(file, overwrite=overwrite or drawn_here(file), inputs=inputs)
 
 
 def drawer(name: str) -> Callable[..., Drawn]:

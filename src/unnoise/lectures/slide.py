@@ -19,6 +19,7 @@ from PIL import Image
 from unnoise.aliases import Record
 from unnoise.data import save_gif, save_png
 from unnoise.errors import UserError
+from unnoise.io.picture_reader import GRID
 
 SIZE = (32 / 3, 6.0)
 DPI = 150
@@ -95,7 +96,9 @@ def save(drawn: Drawn, out: Path) -> list[Path]:
         raise UserError(f"cannot write {out}: nothing moves in this figure; give a .png")
     files = [] if out == moving else [out]
     for file in files:
-        save_png(render(drawn.figure), file)
+        picture = render(drawn.figure)
+        picture.info[GRID] = "1"
+        save_png(picture, file)
     if drawn.frames is not None:
         save_gif([render(frame, GIF_DPI) for frame in drawn.frames()], moving)
         files.append(moving)

@@ -56,9 +56,8 @@ def sample_arguments(
         UserError: for arguments that do not go together, or that the model does not understand.
     """
     seeds = _seeds(seeds, n)
-    return SampleArguments(
-        seeds, _cond(model, cond, label, len(seeds)), _sampler(model, sampler, steps), _guidance(guidance)
-    )
+    conditions = _cond(model, cond, label, len(seeds))
+    return SampleArguments(seeds, conditions, _sampler(model, sampler, steps), _guidance(guidance, conditions))
 
 
 def _seeds(seeds: Sequence[int] | None, n: int | None) -> Sequence[int]:
@@ -68,7 +67,7 @@ def _seeds(seeds: Sequence[int] | None, n: int | None) -> Sequence[int]:
         raise UserError(f"seeds is a sequence, such as [{seeds}]; for {seeds} images give n={seeds}")
     if n is not None and n < 1:
         raise UserError(f"need at least 1 image, got n={n}")
-    return range(n or IMAGES) if seeds is None else seeds
+    return range(IMAGES if n is None else n) if seeds is None else seeds
 
 
 def _cond(
@@ -99,7 +98,9 @@ def _sampler(model: ImageModel, sampler: Sampler | str | None, steps: int | None
     return replace(chosen, steps=steps)
 
 
-def _guidance(guidance: Guidance | float | None) -> Guidance | None:
-    if isinstance(guidance, (int, float)):
-        return None if guidance == 1 else ClassifierFree(guidance)
-    return guidance
+def _guidance(guidance: Guidance | float | None, cond: Conditions | None) -> Guidance | None:
+    if not isinstance(guidance, (int, float)):
+        return guidance
+    if guidance != 1 and cond is None:
+        raise UserError(f"guidance {guidance:g} is towards conditions, and none are given: a label, or cond")
+    return None if guidance == 1 else ClassifierFree(guidance)

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from unnoise.data import Images
 from unnoise.evaluation.entry import Result
 from unnoise.evaluation.target import Source
-from unnoise.files import write_atomic
+from unnoise.files import claim, write_atomic
 from unnoise.models import ImageModel
 from unnoise.probing.encoder import ImageEncoder
 from unnoise.progress import progress_bar
@@ -33,6 +33,7 @@ def export_features(
     *,
     split: str = "train",
     n: int | None = None,
+    overwrite: bool = False,
     device: str | None = None,
 ) -> Result:
     """Writes the features of images to an .npz, and probes them with a linear classifier.
@@ -47,6 +48,7 @@ def export_features(
         out: the .npz with `features` (N, D), and `labels` where there are some; by default in the run's folder.
         split: 'train' or 'test'.
         n: images at most.
+        overwrite: whether a file that is there already may be written over; the one in the run's folder may be.
         device: by default the best there is.
 
     Returns:
@@ -54,8 +56,11 @@ def export_features(
 
     Raises:
         NotApplicable: for a model that encodes nothing.
+        UserError: for a file that is there already.
     """
     run = Run.open(folder)
+    if out is not None:
+        claim(Path(out), overwrite=overwrite)
     model = run.load(device)
     images, used = run.open_data(split, data, n)
     features = features_of(model, images)

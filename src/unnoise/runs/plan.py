@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from unnoise.aliases import Record
-from unnoise.progress import duration
+from unnoise.progress import counted, duration
 from unnoise.runs.estimate import Estimate
+
+NO_LIMIT = 10_000_000
+"""Steps of a training that its minutes end."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +67,15 @@ class Plan:
         classes = f", {self.classes} classes" if self.classes else ""
         files = "file" if self.broken == 1 else "files"
         broken = f", {self.broken} broken {files} skipped" if self.broken else ""
-        limit = f"{self.minutes:g} minutes or {self.steps} steps" if self.minutes else f"{self.steps} steps"
+        limits = [counted(self.minutes, "minute")] if self.minutes else []
+        limits += [] if self.minutes and self.steps >= NO_LIMIT else [counted(self.steps, "step")]
         from_step = f" from step {self.step}" if self.step else ""
         return [
-            f"data    {self.images:,} images {width}x{height}, {channels} channels{classes}{broken}",
+            f"data    {self.images:,} images {width}x{height}, {counted(channels, 'channel')}{classes}{broken}",
             f"model   {self.parameters / 1e6:.2f} M parameters, {self.weights_memory / 2**30:.2f} GiB with moments",
             f"device  {self.device}, {self.how}",
             f"files   {self.run}",
-            f"stops   after {limit}{from_step}",
+            f"stops   after {' or '.join(limits)}{from_step}",
             *(f"note    {note}" for note in self.notes),
         ]
 

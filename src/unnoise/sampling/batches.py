@@ -55,13 +55,14 @@ def sample_in_batches(
     Raises:
         UserError: for a model that does not claim to sample, and for a batch_size below 1.
     """
-    fitted(batch_size, Positive | None, "batch_size")
-    spans = spans_of(len(seeds), batch_size or fitting_batch(model, seeds, cond, guidance, precision))
+    fitting = fitting_batch(model, seeds, cond, guidance, precision) if batch_size is None else batch_size
+    spans = spans_of(len(seeds), fitting)
     return np.concatenate(list(drawn(model, seeds, spans, cond, sampler, guidance, precision, compile, gif)))
 
 
 def spans_of(count: int, batch_size: int) -> list[slice]:
     """So many rows in batches, the last of which may be smaller."""
+    fitted(batch_size, Positive, "batch_size")
     return [slice(start, min(start + batch_size, count)) for start in range(0, count, batch_size)]
 
 

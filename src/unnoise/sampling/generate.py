@@ -27,7 +27,7 @@ from unnoise.sampling.cascade import Stage, open_stages
 from unnoise.sampling.conditions import SampleConditions
 from unnoise.sampling.gif import GifFrames
 from unnoise.sampling.guidance_options import GuidanceOptions, guiding_run
-from unnoise.sampling.outputs import planned, seeds_text, write_images
+from unnoise.sampling.outputs import default_out, planned, seeds_text, write_images
 from unnoise.sampling.parts import Parts
 from unnoise.sampling.sampler_choice import choose_sampler, sampler_words
 
@@ -85,7 +85,7 @@ def generate(
         run = Run.open(folder)
         chosen = _sampler(run, sampler, options or {})
         conditions, guidance = conditions or SampleConditions(), guidance or GuidanceOptions()
-        out = out or run.folder / "samples" / f"{_name(chosen, conditions, guidance, then, aspect, seeds)}.png"
+        out = out or default_out(run, *_made_by(chosen, conditions, guidance, then, aspect, seeds))
         for file in planned(out, seeds):
             claim(file, overwrite=overwrite, inputs=conditions.files())
         model = at_aspect(run, run.load(world.device(device)), aspect)
@@ -94,7 +94,9 @@ def generate(
         guide = guidance.for_model(model, cond)
         stages = open_stages(run, then, conditions, guidance, world.device(device))
     begun = time.perf_counter()
-    (fitting,) = world.agree(-(batch_size or fitting_batch(model, seeds, cond, guide, precision)))
+    (fitting,) = world.agree(
+        -(fitting_batch(model, seeds, cond, guide, precision) if batch_size is None else batch_size)
+    )
     drawing = Drawing(model, seeds, cond, chosen, guide, stages, batch_size, precision, compile, gif)
     spans = spans_of(len(seeds), -fitting)
     how = repr((chosen, conditions, guidance, precision, *(model.shape if aspect else ())))
@@ -190,20 +192,19 @@ def _sampler(run: Run, sampler: str | None, options: Spec) -> Sampler | None:
     return choose_sampler(run, sampler, options) if asked or "sampler" in run.config else None
 
 
-def _name(
+def _made_by(
     sampler: Sampler | None,
     conditions: SampleConditions,
     guidance: GuidanceOptions,
     then: Sequence[str | Path],
     aspect: str | None,
     seeds: Sequence[int],
-) -> str:
-    """What made the images, as a name for their file."""
+) -> list[str]:
+    """What made the images, as words for the name of their file."""
     how = "images" if sampler is None else sampler_words(sampler)
     shape = "" if aspect is None else f"aspect-{aspect.replace(':', '-')}"
     later = [f"then-{Path(stage).resolve().name}" for stage in then]
-    parts = [how, conditions.text(), guidance.text(), *later, shape, seeds_text(seeds)]
-    return "-".join(part for part in parts if part)
+    return [how, conditions.text(), guidance.text(), *later, shape, seeds_text(seeds)]
 
 
 def _gif_frames(model: ImageModel, out: Path, then: Sequence[str | Path]) -> GifFrames | None:

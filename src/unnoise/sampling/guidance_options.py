@@ -47,8 +47,10 @@ class GuidanceOptions:
         from unnoise.models.image_model import CanDenoise, require
 
         found = self._everywhere(model, require(model, CanDenoise, "guidance"), cond)
-        if self.interval is None or found is None:
+        if self.interval is None:
             return found
+        if found is None:
+            raise UserError("--interval limits a guidance, and there is none: give --guidance, or leave it out")
         return Interval(found, *self.interval)
 
     def text(self) -> str:

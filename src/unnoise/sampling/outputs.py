@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 from unnoise.data import image_grid, save_png
 from unnoise.errors import UserError
 from unnoise.files import new_file
+
+if TYPE_CHECKING:
+    from unnoise.runs.run import Run
 
 Shape = tuple[int, ...]
 Writer = Callable[[Iterable[np.ndarray], Shape, Path], None]
@@ -45,6 +49,13 @@ def write_images(batches: Iterable[np.ndarray], shape: Shape, seeds: Sequence[in
     for batch in batches:
         for image in batch:
             save_png(image, next(files))
+
+
+def default_out(run: Run, *parts: str) -> Path:
+    """Where a picture goes that nobody named: in the run's samples folder, called by what made it, the step of the
+    weights included. Empty parts are left out."""
+    words = [*parts, f"step{run.weights()['step']}"]
+    return run.folder / "samples" / ("-".join(re.sub(r"[^\w.]+", "-", word) for word in words if word) + ".png")
 
 
 def seeds_text(seeds: Sequence[int]) -> str:

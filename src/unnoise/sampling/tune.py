@@ -17,7 +17,7 @@ from unnoise.models import CanDenoise
 from unnoise.models.image_model import require_mean
 from unnoise.process.denoiser import CountingDenoiser, Denoiser
 from unnoise.progress import progress_bar
-from unnoise.registry import build, spec_of
+from unnoise.registry import Count, Positive, build, fitted, spec_of
 from unnoise.runs.run import Run
 from unnoise.runtime.precision import chosen_precision, computing_in
 from unnoise.runtime.row_split import split_over_processes
@@ -71,6 +71,9 @@ def tune_run(
     """
     world = join()
     run = Run.open(folder)
+    fitted(steps, Positive, "steps")
+    fitted(trajectories, Positive, "trajectories")
+    fitted(iterations, Count, "iterations")
     solvers = [build(SAMPLERS, parse_sampler(text), "sampler") for text in samplers] or SOLVERS
     model = run.load(world.device(device)).requires_grad_(False)
     denoising = require_mean(model, "tuning")

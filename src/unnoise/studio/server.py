@@ -35,8 +35,8 @@ def serve(
     """
     if not _loopback(host) and not password:
         raise UserError(f"--host {host} lets other machines in: add --password, or leave --host out")
-    folder.mkdir(parents=True, exist_ok=True)
     listener = _listen(host, port)
+    folder.mkdir(parents=True, exist_ok=True)
     settings = Settings(folder.resolve(), _folders(data), host, listener.getsockname()[1], password)
     server = _server(settings)
     address = f"http://{_shown(host)}:{settings.port}/?token={settings.token}"
@@ -69,9 +69,9 @@ def _listen(host: str, port: int | None) -> socket.socket:
         try:
             listener.bind((host, number))
             listener.listen()  # a browser that is quicker than the server waits
-        except OSError as error:
+        except (OSError, OverflowError) as error:
             listener.close()
-            reason = error.strerror or str(error)
+            reason = getattr(error, "strerror", None) or str(error)
             continue
         return listener
     raise UserError(f"cannot listen on {host}, port {port}: {reason}; choose another --port, or leave it out")

@@ -20,6 +20,7 @@ from unnoise.networks.unet import UNet
 from unnoise.progress import duration, notice
 from unnoise.registry import check_keys, lookup
 from unnoise.runs.config import Config, override
+from unnoise.runs.plan import NO_LIMIT
 from unnoise.runtime.world import join
 from unnoise.training.engine import OFF, Engine, choose_engine
 from unnoise.training.optim import make_optimizer
@@ -35,8 +36,6 @@ SHAPES, CLEAR = 10_000, 150_000
 """Images seen from which samples have shapes, and clear ones (docs/lab.md, the dial)."""
 FINE = 2
 """Pixels a side of patches within which detail is learned with the shapes."""
-NO_LIMIT = 10_000_000
-"""Steps in the recipe: minutes end a training, unless other steps are given."""
 PROBE_SECONDS = 0.5
 NETWORK = ("channels", "multipliers", "blocks", "patch", "attention")
 """Keys of the network that are chosen together, or not at all."""

@@ -14,6 +14,7 @@ from unnoise.runs.checkpoint import checkpoints
 from unnoise.runs.config import to_toml
 from unnoise.runs.metrics_file import Line, read_metrics
 from unnoise.runs.pictures import COPIES, REAL_IMAGES, SAMPLES, drawn
+from unnoise.runs.plan import NO_LIMIT
 from unnoise.runs.run import CHECKPOINTS, Run
 from unnoise.training.guard import ending
 from unnoise.training.page_charts import charts
@@ -94,7 +95,8 @@ def _figures(lines: Sequence[Line], standing: Standing) -> list[tuple[str, str]]
     newest: Record = {}
     for line in lines:
         newest |= {key: value for key, value in line.items() if value is not None}
-    figures = [(f"step of {standing.steps:,}", f"{standing.step:,}"), ("trained", duration(standing.seconds))]
+    step = "step" if standing.steps >= NO_LIMIT else f"step of {standing.steps:,}"
+    figures = [(step, f"{standing.step:,}"), ("trained", duration(standing.seconds))]
     if standing.going_on and standing.left is not None:
         figures.append(("left", duration(standing.left)))
     shown = (("loss", "loss"), ("validation_loss", "held-out loss"), ("images_per_second", "images per second"))

@@ -76,9 +76,10 @@ def measure(trainer: Trainer) -> Measured:
     on_cpu = trainer.engine.device == "cpu"
     rows = max(1, min(part, int(TRIAL_SECONDS / (BACKWARD * seconds_each)))) if on_cpu else part
     trial = rows_of(batch, slice(rows))
-    seconds = _first_step(trainer, trial)
-    if rows == part:  # quick enough to be measured again, warm
-        seconds = trial_step(trainer, trial)
+    _first_step(trainer, trial)  # begins much that later steps find begun
+    seconds = trial_step(trainer, trial)
+    if (more := min(part, int(rows * TRIAL_SECONDS / seconds))) > rows:
+        rows, seconds = more, trial_step(trainer, rows_of(batch, slice(more)))
     step_seconds = seconds * part * trainer.accumulate / rows
     by_steps = (settings.steps - trainer.step) * step_seconds
     by_time = settings.minutes * 60 - trainer.seconds if settings.minutes else math.inf

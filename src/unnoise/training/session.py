@@ -82,6 +82,10 @@ class Session:
         except BaseException as error:
             self._show("failed", str(error).rstrip(".") or type(error).__name__)
             raise
+        if stopped == DONE and not self._steps:
+            self.log.say(
+                "nothing is left to train of what was asked for: --minutes and --steps count all sessions of a run"
+            )
         self._show("done" if stopped == DONE else "stopped", self._why() or ("" if stopped == DONE else stopped))
         self._tick()
         return self._summary(stopped)
@@ -237,7 +241,7 @@ class Session:
                 why=why,
                 step=trainer.step,
                 steps=self.settings.steps,
-                fraction=min(1.0, trainer.progress),
+                fraction=1.0 if state == "done" else min(1.0, trainer.progress),
                 seconds=trainer.seconds,
                 left=self._left() if self._steps else None,
                 learning_rate=trainer.learning_rate,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -87,6 +88,8 @@ def train(
     if devices is not None and not dry_run:
         raise UserError("devices are for a plan: give --dry-run as well; a training takes what devices there are")
     base = None if start is None else Run.open(start)
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise UserError(f"minutes have to be above 0, got {minutes:g}; leave them out for those of the recipe")
     limits = {"train.steps": steps, "train.minutes": minutes}
     given = {key: value for key, value in limits.items() if value is not None}
     world = join()

@@ -46,10 +46,14 @@ class Metric(ABC):
         Raises:
             NotApplicable: where this target, data or feature space does not have it.
         """
+        self.check(context)
+        return self.compute(context)
+
+    def check(self, context: Context) -> None:
+        """Raises NotApplicable where this target, data or feature space does not have it."""
         for need in self.needs:
             if reason := lacking(need, context):
                 raise NotApplicable(f"{self.names[0]} {reason}")
-        return self.compute(context)
 
     @abstractmethod
     def compute(self, context: Context) -> Result:
