@@ -35,7 +35,7 @@ def test_every_recipe_trains_a_step_and_draws_a_preview(name: str, tmp_path: Pat
         small.update(SMALL[recipe["model"]["network"]["kind"]])
     else:
         small["model.channels"] = 8
-    source = with_vectors(tmp_path) if name == "ddpm-vector" else "glyphs:16"
+    source = with_vectors(tmp_path) if name == "ddpm-vector" else "glyphs:size=16,n=64"
     run = train(source, name, tmp_path / "run", steps=1, overrides=small, device="cpu")
     assert run.summary is not None
     assert run.summary["steps"] == 1

@@ -67,7 +67,7 @@ def small(recipe: str, folder: Path, device: str, **more: Any) -> Setup:
         overrides["model.channels"] = 16
     if recipe == "classifier":
         overrides["model.dropout"] = 0.0
-    source: Any = with_vectors(folder) if recipe == "ddpm-vector" else "glyphs:16"
+    source: Any = with_vectors(folder) if recipe == "ddpm-vector" else "glyphs:size=16,n=64"
     return prepare(source, recipe, override(config, {**overrides, **more}), 0, None, device)
 
 
