@@ -75,7 +75,7 @@ def test_no_number_below_1_stands_for_as_many_as_fit(small_run: Path, tmp_path: 
     with pytest.raises(UserError, match="n must be a whole number at least 1, got 0"):
         unnoise.compare([small_run], n=0)
     for given in ({"steps": 0}, {"steps": 2, "trajectories": 0}, {"steps": 2, "iterations": -1}):
-        with pytest.raises(UserError, match="need at least"):
+        with pytest.raises(UserError, match=f"{list(given)[-1]} must be a whole number at least"):
             tune_run(small_run, **given)
 
 
