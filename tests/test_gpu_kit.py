@@ -21,6 +21,8 @@ Kit = Callable[..., None]
 @pytest.fixture
 def kit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Kit]:
     """Runs `kit.py ARGUMENTS` in its small form in this process, and leaves the process as it was."""
+    for part in KIT.glob("*.py"):
+        monkeypatch.delitem(sys.modules, part.stem, raising=False)  # other benchmarks have some of these names too
     known, path, precision = set(sys.modules), list(sys.path), torch.get_float32_matmul_precision()
     monkeypatch.setenv("PYTHONWARNINGS", "ignore")  # of the processes that it starts
     monkeypatch.syspath_prepend(KIT)

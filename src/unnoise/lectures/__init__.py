@@ -85,7 +85,7 @@ def show(
     chosen = {option: value for option, value in options.items() if value is not None}
     taken = keywords(draw)
     check_keys(chosen, [option for option in taken if option != FOLDER], f"figure {name!r}")
-    _claim(target, given, overwrite)
+    _claim(target, [Path(one) for one in given if isinstance(one, (str, Path))], overwrite)
     if FOLDER in taken:
         chosen[FOLDER] = target.with_suffix("")
     with style():
@@ -94,10 +94,9 @@ def show(
     return {"figure": name, "out": str(target), "files": [str(file) for file in files], **drawn.numbers}
 
 
-def _claim(target: Path, given: tuple[str | Path, ...], overwrite: bool) -> None:
+def _claim(target: Path, inputs: list[Path], overwrite: bool) -> None:
     from unnoise.io.picture_reader import drawn_here
 
-    inputs = [Path(one) for one in given]
     for file in {target, target.with_suffix(".gif")}:
         claim(file, overwrite=overwrite or drawn_here(file), inputs=inputs)
 
