@@ -51,6 +51,12 @@ def test_every_number_says_how_it_was_made(run: Path) -> None:
     assert [one["checkpoint"] for one in saved] == [result["checkpoint"]]
 
 
+def test_a_text_names_metrics_as_on_the_command_line(run: Path) -> None:
+    listed = evaluate(run, metrics=("precision", "recall"), features="pixels", n=20)
+    result = evaluate(run, metrics="precision,recall", features="pixels", n=20)
+    assert [result[name] for name in ("precision", "recall")] == [listed[name] for name in ("precision", "recall")]
+
+
 @pytest.mark.parametrize(
     ("given", "reason"),
     [

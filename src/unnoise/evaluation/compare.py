@@ -12,7 +12,7 @@ from unnoise.errors import NotApplicable, UserError
 from unnoise.evaluation.context import Context, Settings
 from unnoise.evaluation.entry import Entry, Result
 from unnoise.evaluation.evaluate import measure, open_context
-from unnoise.evaluation.metrics import Metric, find_metrics
+from unnoise.evaluation.metrics import Metric, find_metrics, named_metrics
 from unnoise.evaluation.plan import announce, plan_samples
 from unnoise.evaluation.report import write_report
 from unnoise.evaluation.sheet import Row, by_itself, sheet
@@ -77,6 +77,7 @@ def compare(
     if not runs:
         raise UserError("nothing to compare: give at least one run")
     keep_pages()
+    metrics = named_metrics(metrics)
     chosen = find_metrics(metrics)
     fitted(n, Positive | None, "n")
     if features is not None:

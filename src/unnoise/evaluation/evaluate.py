@@ -15,7 +15,7 @@ from unnoise.errors import UserError
 from unnoise.evaluation.context import Context, Settings
 from unnoise.evaluation.entry import Result
 from unnoise.evaluation.keeping import keep
-from unnoise.evaluation.metrics import Metric, find_metrics
+from unnoise.evaluation.metrics import Metric, find_metrics, named_metrics
 from unnoise.evaluation.moments import Drawing, measure_against, read_moments
 from unnoise.evaluation.plan import MOST, announce, plan_samples
 from unnoise.evaluation.target import Source, Target, as_levels, open_target
@@ -85,6 +85,7 @@ def evaluate(
         NotApplicable: for a metric that this model, data or feature space does not have.
     """
     keep_pages()
+    metrics = named_metrics(metrics)
     chosen = find_metrics(metrics)
     for name in (reference, split):
         check_split(name)

@@ -38,6 +38,11 @@ METRICS: Rows[Metric] = Rows(
 )
 
 
+def named_metrics(given: str | Iterable[str]) -> tuple[str, ...]:
+    """Names, of which a text may hold several between commas, as on the command line."""
+    return tuple(given.split(",") if isinstance(given, str) else given)
+
+
 def find_metrics(names: Iterable[str]) -> list[Metric]:
     """The metrics of these names or older names, each once.
 
