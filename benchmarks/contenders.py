@@ -73,6 +73,7 @@ def unnoise(size: Size, precision: str = "auto", keep: bool = True) -> Contender
 
 def diffusers(size: Size, bf16: bool = False, keep: bool = False) -> Contender:
     """The loop of diffusers' unconditional training example, without accelerate."""
+    stand_in_for_torchvision()
     from diffusers import DDPMScheduler, UNet2DModel  # type: ignore[import-not-found]
     from diffusers.training_utils import EMAModel  # type: ignore[import-not-found]
 
