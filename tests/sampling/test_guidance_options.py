@@ -12,7 +12,7 @@ from unnoise.models import Classifier
 from unnoise.process.schedule import VE, CosineBetas
 from unnoise.sampling.conditions import SampleConditions
 from unnoise.sampling.generate import generate
-from unnoise.sampling.guidance_options import GuidanceOptions
+from unnoise.sampling.guidance_options import GuidanceOptions, guiding_weights
 from unnoise.sources import open_source
 from unnoise.training.train import train
 
@@ -100,6 +100,7 @@ def test_a_run_is_guided_by_what_it_was_early_in_its_training(runs: dict[str, Pa
     by_itself = drawn(both, GuidanceOptions(2.0, autoguidance=tmp_path / "run@early"))
     assert np.array_equal(by_itself, drawn(both, GuidanceOptions(2.0, autoguidance=early.folder)))
     assert not np.array_equal(by_itself, drawn(both, None))
+    assert guiding_weights(tmp_path / "run@early")["checkpoint"] != run.weights()["checkpoint"]
     with pytest.raises(ValueError, match="kept no early weights"):
         drawn(both, GuidanceOptions(2.0, autoguidance=runs["plain"].with_name("plain@early")))
 

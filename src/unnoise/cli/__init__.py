@@ -59,13 +59,16 @@ app.command(push)
 app.command(pull)
 app.command(edit)
 
+WITHOUT_WORK = {"--help", "-h", "--version"}
+"""Options with which nothing is computed, so that no threads are counted."""
+
 
 def main() -> None:
     """The entry point: `cli.errors` lists the exit statuses."""
-    line = choose_threads()
+    tokens = [token for token in sys.argv[1:] if token != DEBUG]
+    line = choose_threads() if tokens and WITHOUT_WORK.isdisjoint(tokens) else None
     if line is not None:
         notice(f"unnoise: {line}")
-    tokens = [token for token in sys.argv[1:] if token != DEBUG]
     sys.exit(status_of(lambda: _run(tokens), tokens, debug=DEBUG in sys.argv))
 
 

@@ -11,8 +11,6 @@ from unnoise.cli.options import Device, Features, Json, Metrics, Overwrite, Samp
 from unnoise.cli.output import show
 
 N = TypeVar("N", int, float)
-DDIM_SAMPLES = 2000
-"""Samples of each cell of --table ddim where no number is given."""
 
 
 def compare(
@@ -54,7 +52,7 @@ def compare(
             steps=_numbers(int, steps, "--steps"),
             data=data,
             features=features,
-            n=DDIM_SAMPLES if number is None else number,
+            n=number,
             reference=reference,
             seed=seed,
             out=out,

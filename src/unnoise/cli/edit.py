@@ -33,9 +33,7 @@ def inpaint(
     image: Picture,
     /,
     *,
-    mask: Annotated[
-        Path, Parameter(help="A picture as large as the image, or as the run's images: white is drawn, black is kept.")
-    ],
+    mask: Annotated[Path, Parameter(help=MASK)],
     method: Annotated[str | None, Parameter(help=f"repaint, {METHODS}.")] = None,
     draw: DrawOptions = DRAW,
 ) -> None:

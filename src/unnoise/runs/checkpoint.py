@@ -25,8 +25,8 @@ from unnoise.files import FULL, digest, new_folder, remove_partial
 from unnoise.runs.state import STATE_FILE, State, StateError, read_state, sealed
 
 OPTIMIZERS_FILE = "optimizers.pt"
-EARLY = "early"
-"""Of the averaged weights as they were early in the training, where a run keeps them."""
+EMA, EARLY = "ema", "early"
+"""Files of the averaged weights, and of those as they were early in the training, where a run keeps them."""
 UNSOUND = ".unsound"
 """The ending of folders that were checkpoints and cannot be trusted: kept, and never read."""
 

@@ -25,7 +25,7 @@ from unnoise.networks.lora import merge_lora
 from unnoise.progress import notice
 from unnoise.registry import build, lookup
 from unnoise.runs.card import card
-from unnoise.runs.checkpoint import EARLY, Checkpoint, checkpoints, to_load
+from unnoise.runs.checkpoint import EARLY, EMA, Checkpoint, checkpoints, to_load
 from unnoise.runs.config import Config, read_config
 from unnoise.runs.data import Bucketing, Reading, bucketing_of, own_options, picture_options
 from unnoise.runs.held_out import HeldOut, read_held_out
@@ -152,10 +152,14 @@ class Run:
         sample = [f"unnoise sample {folder} -n 16"] if issubclass(kind, CanSample) else []
         return [*sample, f"unnoise evaluate {folder}"]
 
-    def weights(self) -> Record:
-        """Which weights `load` gives: the step of their checkpoint and the digest of its averages."""
+    def weights(self, name: str = EMA) -> Record:
+        """Which weights `load` gives, or with EARLY `load_early`: the step of their checkpoint and their digest.
+
+        Raises:
+            UserError: for a run that kept no early weights.
+        """
         checkpoint = self._to_load()
-        return {"step": checkpoint.step, "checkpoint": checkpoint.state()["files"]["ema.safetensors"]}
+        return {"step": checkpoint.step, "checkpoint": self._digest(checkpoint, name)}
 
     def load(self, device: str | None = None) -> ImageModel:
         """The model of the newest sound checkpoint, or of the one that it says to use in its place (a training that
@@ -165,7 +169,7 @@ class Run:
         Raises:
             UserError: where there is no sound checkpoint; those that are not are passed over, named on standard error.
         """
-        return self._loaded("ema", device)
+        return self._loaded(EMA, device)
 
     def load_early(self, device: str | None = None) -> ImageModel:
         """The model as it was at train.guiding_at of its training: a guiding model for autoguidance.
@@ -173,15 +177,11 @@ class Run:
         Raises:
             UserError: for a run that kept no such weights.
         """
-        if f"{EARLY}.safetensors" not in self._to_load().state()["files"]:
-            raise UserError(
-                f"{self.folder} kept no early weights: train with --set train.guiding_at=0.1, or give a run "
-                "that is less trained"
-            )
         return self._loaded(EARLY, device)
 
     def _loaded(self, weights: str, device: str | None) -> ImageModel:
         checkpoint = self._to_load()
+        self._digest(checkpoint, weights)
         model = self.model()
         try:
             model.load_state_dict(checkpoint.tensors(weights))
@@ -191,6 +191,16 @@ class Run:
         merge_lora(model).requires_grad_(False)
         model.pictures = Rules(**picture_options(self.config["data"]))
         return model.to(chosen_device(device)).eval()
+
+    def _digest(self, checkpoint: Checkpoint, weights: str) -> str:
+        """Of these weights, which a run may not have kept."""
+        files = checkpoint.state()["files"]
+        if weights == EARLY and f"{EARLY}.safetensors" not in files:
+            raise UserError(
+                f"{self.folder} kept no early weights: train with --set train.guiding_at=0.1, or give a run "
+                "that is less trained"
+            )
+        return files[f"{weights}.safetensors"]
 
     def _to_load(self) -> Checkpoint:
         checkpoint, refused = to_load(self.folder / CHECKPOINTS)

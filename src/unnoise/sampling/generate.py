@@ -26,7 +26,7 @@ from unnoise.sampling.batches import counted_calls, drawn, fitting_batch, spans_
 from unnoise.sampling.cascade import Stage, open_stages
 from unnoise.sampling.conditions import SampleConditions
 from unnoise.sampling.gif import GifFrames
-from unnoise.sampling.guidance_options import GuidanceOptions, guiding_run
+from unnoise.sampling.guidance_options import GuidanceOptions, guiding_weights
 from unnoise.sampling.outputs import default_out, planned, seeds_text, write_images
 from unnoise.sampling.parts import Parts
 from unnoise.sampling.sampler_choice import choose_sampler, sampler_words
@@ -181,9 +181,9 @@ def _drawn_to(out: Path, drawing: Drawing, spans: Sequence[slice], about: Record
 
 def _weights(run: Run, then: Sequence[str | Path], guidance: GuidanceOptions) -> list[Record]:
     """Which weights take part."""
-    guiding = None if guidance.autoguidance is None else guiding_run(guidance.autoguidance)[0]
-    others = [folder for folder in (guidance.classifier, guiding, *then) if folder is not None]
-    return [Run.open(one).weights() for one in (run, *others)]
+    others = [folder for folder in (guidance.classifier, *then) if folder is not None]
+    guiding = [] if guidance.autoguidance is None else [guiding_weights(guidance.autoguidance)]
+    return [*(Run.open(one).weights() for one in (run, *others)), *guiding]
 
 
 def _sampler(run: Run, sampler: str | None, options: Spec) -> Sampler | None:

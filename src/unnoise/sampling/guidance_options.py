@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unnoise.aliases import Conditions
+from unnoise.aliases import Conditions, Record
 from unnoise.errors import UserError
 
 if TYPE_CHECKING:
@@ -95,15 +95,24 @@ class GuidanceOptions:
         return ClassifierGuidance(classifier.log_prob(denoiser.schedule), self.guidance)
 
 
-def guiding_run(given: Path) -> tuple[Path, bool]:
-    """The folder of a run to guide by, and whether its early weights are meant; a folder of that very name wins."""
-    early = given.name.endswith(AT_EARLY) and not given.exists()
-    return (given.with_name(given.name.removesuffix(AT_EARLY)), True) if early else (given, False)
+def guiding_weights(given: Path) -> Record:
+    """Which weights guide, as `Run.weights` says it."""
+    from unnoise.runs.checkpoint import EARLY, EMA
+    from unnoise.runs.run import Run
+
+    folder, early = _guiding_run(given)
+    return Run.open(folder).weights(EARLY if early else EMA)
 
 
 def _guiding(given: Path, device: str) -> ImageModel:
     from unnoise.runs.run import Run
 
-    folder, early = guiding_run(given)
+    folder, early = _guiding_run(given)
     run = Run.open(folder)
     return run.load_early(device) if early else run.load(device)
+
+
+def _guiding_run(given: Path) -> tuple[Path, bool]:
+    """The folder of a run, and whether its early weights are meant; a folder of that very name wins."""
+    early = given.name.endswith(AT_EARLY) and not given.exists()
+    return (given.with_name(given.name.removesuffix(AT_EARLY)), True) if early else (given, False)
