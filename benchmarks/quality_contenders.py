@@ -35,11 +35,12 @@ class Contender(Protocol):
 
 @dataclass(frozen=True)
 class Tuning:
-    """What is tuned of a peer: the learning rate, the decay of its average and what its network predicts."""
+    """What is tuned of a peer: learning rate, decay of its average, what its network predicts, images a step."""
 
     learning_rate: float
     average: float
     prediction: str
+    batch: int
 
 
 class Diffusers:
@@ -73,7 +74,7 @@ class Diffusers:
         rate, decay = (1e-4, 0.9999) if tuning is None else (tuning.learning_rate, tuning.average)
         self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=rate, betas=(0.95, 0.999), weight_decay=1e-6)
         self.average = EMAModel(self.net.parameters(), decay=decay, use_ema_warmup=tuning is None)
-        self.batches = batches(images, 64 if tuning else 16, seed, self.side)
+        self.batches = batches(images, tuning.batch if tuning else 16, seed, self.side)
         self.warmup, self.rate, self.done = 500 if tuning is None else 100, rate, 0
 
     def step(self, elapsed: float) -> None:
@@ -126,7 +127,7 @@ class LucidrainsDDPM:
         rate, decay = (1e-4, 0.995) if tuning is None else (tuning.learning_rate, tuning.average)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=rate, betas=(0.9, 0.99))
         self.average = EMA(self.model, beta=decay, update_every=10)
-        self.batches = batches(images, 64 if tuning else 16, seed, self.side)
+        self.batches = batches(images, tuning.batch if tuning else 16, seed, self.side)
 
     def step(self, elapsed: float) -> None:
         loss = self.model((next(self.batches) + 1) / 2)

@@ -70,12 +70,15 @@ def test_one_call_begins_at_noise_and_two_also_at_noisy_images() -> None:
         same = (samples[0] == samples[1]).flatten(1).all(1)
         assert bool(same.all()) is not depends
         assert same.any()
-    times = few_call_times(two.model, 2)
-    assert times.tolist() == Renoise(steps=2).times(two.model.schedule)[:-1].tolist()
+    schedule = two.model.schedule
+    for start in (1.0, 0.75):
+        drawn = Renoise(steps=2, start=start).times(schedule)[:-1]
+        assert few_call_times(schedule, 2, start).tolist() == drawn.tolist()
 
 
-def test_a_sample_is_what_the_student_draws_in_one_call() -> None:
-    made = make(calls=1)
+@pytest.mark.parametrize("start", [0.75, 1.0])
+def test_a_sample_is_what_the_student_draws_in_one_call(start: float) -> None:
+    made = make(calls=1, start=start)
     eps = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 
     class Given(StepNoise):
@@ -83,7 +86,7 @@ def test_a_sample_is_what_the_student_draws_in_one_call() -> None:
             return eps
 
     sampled = made._samples(images(4), Given(0), None)
-    torch.testing.assert_close(sampled, Renoise(steps=1).run(made.model, eps))
+    torch.testing.assert_close(sampled, Renoise(steps=1, start=start).run(made.model, eps))
 
 
 def test_image_and_sample_are_seen_by_the_network_before_the_first_step() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 
@@ -15,20 +17,26 @@ from unnoise.objectives.adversarial import GAMES, frozen
 from unnoise.objectives.distillation import Distillation
 from unnoise.objectives.objective import Loss, Phase
 from unnoise.process.gaussian import per_row, perturb
-from unnoise.registry import Amount, Positive, lookup
+from unnoise.process.schedule import Schedule
+from unnoise.registry import Amount, Bounds, Positive, lookup
 from unnoise.samplers import Renoise
+from unnoise.samplers.fewstep import noise_told
 from unnoise.seeding import Noise
+
+CALLS, START = 2, 0.75
+"""Where a student begins was chosen on MNIST (docs/students.md)."""
 
 
 class AdversarialDiffusion(Distillation):
-    """G(x_t, t) = x_0(x_t, t) at the times that `Renoise` visits in 1 to `calls` calls, against a discriminator: two
-    phases, no regression (Zheng et al. 2025; Sauer et al. 2024, latent adversarial diffusion distillation).
+    """G(x_t, t) = x_0(x_t, t) at the times that `Renoise` visits from `start` in 1 to `calls` calls, against a
+    discriminator: two phases, no regression (Zheng et al. 2025; Sauer et al. 2024, latent adversarial diffusion
+    distillation).
 
-    x_t is noise at t_max and a noisy image elsewhere. The discriminator sees image and sample with new noise, as the
-    network saw them before the first step: `Heads` on the activations of the frozen network, which alone learn. The
-    noise level's angle atan(sigma / alpha) is uniform between `least` and `most` times a right angle; UserError where
-    these are not 0 < least < most < 1. game: a name in GAMES. penalty: the weight of ||grad of the logits||^2 / 2 in
-    the activations of images, R1 in that space.
+    x_t is noise alone at the first of these times and a noisy image elsewhere. The discriminator sees image and sample
+    with new noise, as the network saw them before the first step: `Heads` on the activations of the frozen network,
+    which alone learn. The noise level's angle atan(sigma / alpha) is uniform between `least` and `most` times a right
+    angle; UserError where these are not 0 < least < most < 1. game: a name in GAMES. penalty: the weight of
+    ||grad of the logits||^2 / 2 in the activations of images, R1 in that space.
     """
 
     teaches_scales = False
@@ -36,7 +44,8 @@ class AdversarialDiffusion(Distillation):
     def __init__(
         self,
         model: Diffusion,
-        calls: Positive = 2,
+        calls: Positive = CALLS,
+        start: Annotated[float, Bounds(above=0, most=1)] = START,
         game: str = "hinge",
         penalty: Amount = 1e-3,
         channels: Positive = 64,
@@ -46,10 +55,11 @@ class AdversarialDiffusion(Distillation):
         super().__init__(model)
         if not 0 < least < most < 1:
             raise UserError(f"need 0 < objective.least < objective.most < 1, got {least} and {most}")
-        self.calls, self.game, self.penalty, self.channels = calls, game, penalty, channels
+        self.calls, self.start = calls, start
+        self.game, self.penalty, self.channels = game, penalty, channels
         self.least, self.most = least, most
         self._game = lookup(GAMES, game, "game")
-        self._times = few_call_times(model, calls)
+        self._times = few_call_times(model.schedule, calls, start)
         self.heads = Heads(self._widths(), channels)
 
     def modules(self) -> dict[str, nn.Module]:
@@ -89,8 +99,9 @@ class AdversarialDiffusion(Distillation):
         schedule, x_0 = self.model.schedule, self.model.encoded(batch)
         t = self._times[(noise.uniform(len(x_0)) * len(self._times)).long()]
         eps = noise.normal(x_0)
-        begun = per_row(t, x_0) < schedule.t_max
-        x_t = torch.where(begun, perturb(schedule, x_0, eps, t), schedule.prior_std * eps)
+        begun = per_row(t, x_0) < self._times[0]
+        alone = noise_told(schedule, self._times[0]) if self.start < 1 else schedule.prior_std
+        x_t = torch.where(begun, perturb(schedule, x_0, eps, t), alone * eps)
         return self.model(x_t, t, cond).x_0
 
     def _seen(self, x_0: Tensor, noise: Noise, cond: Conditions | None) -> list[Tensor]:
@@ -109,10 +120,10 @@ class AdversarialDiffusion(Distillation):
         return [h.shape[1] for h in self.teacher.activations(x, t)]
 
 
-def few_call_times(model: Diffusion, calls: int) -> Tensor:
-    """The times that `Renoise` in 1 to `calls` calls visits, falling, float64."""
-    visited = torch.cat([Renoise(steps=steps).times(model.schedule)[:-1] for steps in range(1, calls + 1)])
-    return visited.unique().flip(0)
+def few_call_times(schedule: Schedule, calls: int, start: float) -> Tensor:
+    """The times that `Renoise` visits from `start` in 1 to `calls` calls, falling, float64."""
+    samplers = [Renoise(steps=steps, start=start) for steps in range(1, calls + 1)]
+    return torch.cat([sampler.times(schedule)[:-1] for sampler in samplers]).unique().flip(0)
 
 
 def squared_gradient(logits: Tensor, activations: list[Tensor]) -> Tensor:

@@ -20,6 +20,8 @@ from unnoise.registry import Positive
 from unnoise.samplers.grids import times
 from unnoise.seeding import Noise
 
+LAST_CALLS = 2
+
 
 class Progressive(Distillation):
     """E[max(alpha_t^2 / sigma_t^2, 1) ||x-tilde - x_0(x_t, t)||^2 / D]: a step of DDIM from t to s = t - 1/N is to end
@@ -30,7 +32,9 @@ class Progressive(Distillation):
     'trailing'. guidance: of the first teacher. Raises UserError where `first` is not `calls` times a power of two.
     """
 
-    def __init__(self, model: Diffusion, first: Positive = 16, calls: Positive = 2, guidance: float = 1.0) -> None:
+    def __init__(
+        self, model: Diffusion, first: Positive = 16, calls: Positive = LAST_CALLS, guidance: float = 1.0
+    ) -> None:
         super().__init__(model, guidance)
         self.first, self.calls = first, calls
         halvings = math.log2(first / calls)

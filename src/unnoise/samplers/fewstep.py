@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor
@@ -14,8 +15,8 @@ from unnoise.errors import UserError
 from unnoise.process.denoiser import Denoiser, towards
 from unnoise.process.level import mix
 from unnoise.process.schedule_base import Schedule
-from unnoise.registry import Many
-from unnoise.samplers.grids import times
+from unnoise.registry import Bounds, Many
+from unnoise.samplers.grids import from_share, times
 from unnoise.samplers.sampler import Sampler, Step
 from unnoise.seeding import Noise
 
@@ -27,9 +28,16 @@ class Renoise(Sampler):
 
     A named grid is asked for one time more than there are steps, and its least is left out: grids end where almost no
     noise is left, and renoising to there would change nothing.
+
+    start: below 1 the first call is told that atan(sigma / alpha) is this share of a right angle, and later calls go on
+    from there in equal strides of that angle. What the first one sees is noise alone all the same, of the deviation
+    that images of deviation 1 would have there. Told that nothing is left of the image a network hardly looks at x_T;
+    told of less noise it takes the noise for an image, from which a student of one call begins sooner (Luo et al. 2023,
+    Diff-Instruct, and Zhou et al. 2024, score identity distillation, begin at sigma = 2.5 of 80).
     """
 
     steps: Many = 2
+    start: Annotated[float, Bounds(above=0, most=1)] = 1.0
 
     order: ClassVar[int] = 0
     best_grids: ClassVar[Mapping[int, str]] = {1: "karras"}
@@ -40,6 +48,8 @@ class Renoise(Sampler):
             return super().times(schedule)
         if self.steps < 1:
             raise UserError(f"need at least 1 step, got {self.steps}")
+        if self.start < 1:
+            return from_share(schedule, self.start, self.steps)
         falling = times(schedule, grid, self.steps + 1)
         return torch.cat([falling[:-2], falling[-1:]])
 
@@ -53,11 +63,19 @@ class Renoise(Sampler):
         noise: Noise,
         cond: Conditions | None = None,
     ) -> Step:
-        denoised = denoiser(x, t, cond)
+        schedule = denoiser.schedule
+        begun = x if state is not None or self.start == 1 else noise_told(schedule, t) / schedule.prior_std * x
+        denoised = denoiser(begun, t, cond)
         if s == 0:
-            return Step(denoised.x_0, denoised, None)
-        there = denoiser.schedule.at(s)
-        return Step(mix(there.alpha, denoised.x_0, there.sigma, noise.normal(x)), denoised, None)
+            return Step(denoised.x_0, denoised, denoised)
+        there = schedule.at(s)
+        return Step(mix(there.alpha, denoised.x_0, there.sigma, noise.normal(x)), denoised, denoised)
+
+
+def noise_told(schedule: Schedule, t: Tensor) -> float:
+    """The standard deviation of noise alone that a network is told to be x_t: that of x_t where images have 1."""
+    here = schedule.at(t)
+    return math.hypot(here.alpha, here.sigma)
 
 
 @dataclass(frozen=True)

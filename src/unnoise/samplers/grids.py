@@ -118,6 +118,15 @@ def _given(schedule: Schedule, grid: tuple[float, ...], steps: int, between: boo
     return falling
 
 
+def from_share(schedule: Schedule, share: float, steps: int) -> Tensor:
+    """The steps + 1 falling times, 0 last, at equal strides of atan(sigma / alpha) from `share` of a right angle to 0,
+    native where the schedule has native steps."""
+    rising = share * torch.arange(1, steps + 1, dtype=torch.float64) / steps
+    inner = schedule.t(-2 * (rising * (math.pi / 2)).tan().log()).clamp(max=schedule.t_max)
+    snapped = inner if schedule.grid is None else _snap(inner, len(schedule.grid))
+    return torch.cat([snapped.flip(0), torch.zeros(1, dtype=torch.float64)])
+
+
 def _ratios(schedule: Schedule) -> tuple[float, float]:
     """The least and greatest sigma / alpha of a grid."""
     high = math.exp(-0.5 * float(schedule.log_snr(schedule.t_max)))

@@ -56,7 +56,9 @@ def distill(
     notice(f"{method}: {chosen_method.about}")
     timed = chosen_method.timed
     found = {} if timed is None else timed(base, folder, limit["train.minutes"], device)
-    chosen = {**chosen_method.changes, **found, **limit, **given}
+    chosen = {**chosen_method.changes, **found, **limit}
+    options = {key.removeprefix("objective."): value for key, value in {**chosen, **given}.items()}
+    chosen = {**chosen, "sampler": chosen_method.sampler(options), **given}
     made = train(base.config["source"], out=folder, seed=seed, overrides=chosen, start=base.folder, device=device)
     if chosen_method.straightens and made.summary is not None:
         paths = {"teacher": _straightness(base, device), "student": _straightness(made, device)}

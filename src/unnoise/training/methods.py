@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unnoise.aliases import Spec
+from unnoise.objectives.adversarial_diffusion import CALLS, START
+from unnoise.objectives.progressive import LAST_CALLS
 from unnoise.runs.run import Run
 from unnoise.training.pairs import affordable_pairs
 
@@ -18,6 +20,7 @@ class Method:
     Args:
         about: what it does, in one sentence.
         changes: what it changes in the teacher's configuration, by dotted keys.
+        sampler: how its students draw, by the options of their objective.
         flow: whether its students are probability flows still, which solvers, inversion and other methods can take.
         straightens: whether the flow is to become straighter.
         timed: what else it changes, by the teacher, the student's folder, the minutes (0: no limit) and the device.
@@ -25,6 +28,7 @@ class Method:
 
     about: str
     changes: Spec
+    sampler: Callable[[Spec], Spec]
     flow: bool = False
     straightens: bool = False
     timed: Callable[[Run, Path, float, str | None], Spec] | None = None
@@ -35,14 +39,17 @@ class Method:
         return self.changes["objective.kind"]
 
 
+def _from_start(options: Spec) -> Spec:
+    """Of `adversarial`: what its objective trains."""
+    return {"kind": "renoise", "steps": options.get("calls", CALLS), "start": options.get("start", START)}
+
+
 METHODS: dict[str, Method] = {
     "adversarial": Method(
         "the teacher's network as a generator of one call, against a discriminator on its own activations",
         {
             "objective.kind": "adversarial-diffusion",
             "model.jumps": True,
-            "sampler.kind": "renoise",
-            "sampler.steps": 2,
             "train.optimizer": "adamw",
             "train.learning_rate": 6e-4,
             "train.betas": [0.0, 0.99],
@@ -50,46 +57,43 @@ METHODS: dict[str, Method] = {
             "train.decay": 0.0,
             "train.ema": 0.995,
         },
+        _from_start,
     ),
     "consistency": Method(
         "the same x_0 from two times of a path, which are far apart at first and near in the end",
         {
             "objective.kind": "easy-consistency",
             "model.jumps": True,
-            "sampler.kind": "renoise",
-            "sampler.steps": 2,
             "train.optimizer": "adamw",
             "train.learning_rate": 3e-4,
             "train.warmup": 20,
             "train.precision": "fp32",  # what neighbouring times differ by is lost in bf16
         },
+        lambda _: {"kind": "renoise", "steps": 2},
     ),
     "meanflow": Method(
         "the average velocity of the teacher's flow between any two times, by its derivative along the path",
         {
             "objective.kind": "meanflow-distillation",
             "model.flow_map": True,
-            "sampler.kind": "flow-map",
-            "sampler.steps": 1,
             "train.optimizer": "adamw",
             "train.learning_rate": 3e-4,
             "train.warmup": 20,
             "train.precision": "fp32",  # a derivative is lost in bf16
             "train.compile": "off",  # compiled blocks have no forward-mode derivative
         },
+        lambda _: {"kind": "flow-map", "steps": 1},
         flow=True,
     ),
     "progressive": Method(
         "one step of DDIM in place of two of the teacher, again and again",
-        {
-            "objective.kind": "progressive",
-            "model.jumps": True,
-            "sampler": {"kind": "ddim", "steps": 2, "grid": "trailing"},
-        },
+        {"objective.kind": "progressive", "model.jumps": True},
+        lambda options: {"kind": "ddim", "steps": options.get("calls", LAST_CALLS), "grid": "trailing"},
     ),
     "reflow": Method(
         "a flow trained again on the pairs of noise and image that the teacher joins, which is straighter",
-        {"objective.kind": "reflow", "data.flip": False, "sampler.kind": "ddim", "sampler.steps": 4},
+        {"objective.kind": "reflow", "data.flip": False},
+        lambda _: {"kind": "ddim", "steps": 4},
         flow=True,
         straightens=True,
         timed=affordable_pairs,
