@@ -12,7 +12,8 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -24,6 +25,7 @@ from unnoise.models.diffusion import Diffusion
 from unnoise.networks.conditioner import Conditioning
 from unnoise.networks.embedding import ScalarEmbedding
 from unnoise.objectives.assembly import build_objective
+from unnoise.objectives.few_calls import START
 from unnoise.objectives.objective import Objective
 from unnoise.process.analytic import GaussianMixture
 from unnoise.process.parametrization import V
@@ -34,8 +36,10 @@ from unnoise.seeding import SeededNoise, StepNoise, fold
 
 BATCH, DRAWN, TEACHER_CALLS = 256, 2_000, 50
 CALLS = (1, 2, 4)
-STUDENTS: Mapping[str, tuple[dict[str, Any], type[Sampler], float]] = {
-    "adversarial": ({"kind": "adversarial-diffusion", "channels": 16}, Renoise, 5e-4),
+FROM_START = partial(Renoise, start=START)
+STUDENTS: Mapping[str, tuple[dict[str, Any], Callable[..., Sampler], float]] = {
+    "adversarial": ({"kind": "adversarial-diffusion", "channels": 16}, FROM_START, 5e-4),
+    "distribution-matching": ({"kind": "distribution-matching"}, FROM_START, 5e-4),
     "consistency": ({"kind": "easy-consistency"}, Renoise, 1e-3),
     "consistency-distillation": (
         {
@@ -92,7 +96,7 @@ def model(flow_map: bool = False) -> Diffusion:
     return Diffusion(Perceptron(scalars=int(flow_map)), Cosine(), V(), shape=(2, 1, 1), clip=False, flow_map=flow_map)
 
 
-def student_of(teacher: Diffusion, sampler: type[Sampler]) -> Diffusion:
+def student_of(teacher: Diffusion, sampler: Callable[..., Sampler]) -> Diffusion:
     """With the teacher's weights; what is new begins at zero."""
     made = model(flow_map=sampler is FlowMap)
     made.load_state_dict({**made.state_dict(), **teacher.state_dict()})
@@ -110,10 +114,11 @@ def fit(objective: Objective, steps: int, seed: int, rate: float) -> list[float]
         batch = Batch(ring().sample(BATCH, fold(seed, step)).float().reshape(-1, 2, 1, 1), {})
         for number, (phase, optimizer) in enumerate(zip(phases, optimizers, strict=True)):
             optimizer.param_groups[0]["lr"] = rate * (1 - step / steps)
-            optimizer.zero_grad()
-            loss = phase.loss(batch, StepNoise(seed, step, number)).total
-            loss.backward()
-            optimizer.step()
+            for again in range(phase.updates):
+                optimizer.zero_grad()
+                loss = phase.loss(batch, StepNoise(seed, step, number, again)).total
+                loss.backward()
+                optimizer.step()
             losses += [float(loss.detach())] if number == 0 else []
         objective.after_step(step + 1)
         keep = min(0.998, (1 + step) / (10 + step))
@@ -139,7 +144,7 @@ def distance(of: Diffusion, sampler: Sampler) -> float:
     return energy_distance(drawn.flatten(1).double(), ring().sample(DRAWN, 123))
 
 
-def row(name: str, of: Diffusion, sampler: type[Sampler], seconds: float) -> str:
+def row(name: str, of: Diffusion, sampler: Callable[..., Sampler], seconds: float) -> str:
     options = {"grid": "trailing"} if name == "progressive" else {}
     cells = [f"{distance(of, sampler(steps=calls, **options)):.4f}" for calls in CALLS]
     x_T = SeededNoise(range(500)).normal(torch.empty(500, 2, 1, 1))

@@ -15,8 +15,9 @@ from unnoise.data.loader import Loader
 from unnoise.models.assembly import build_model
 from unnoise.models.diffusion import Diffusion
 from unnoise.networks.activations import Heads
-from unnoise.objectives.adversarial_diffusion import AdversarialDiffusion, few_call_times, squared_gradient
+from unnoise.objectives.adversarial_diffusion import AdversarialDiffusion, squared_gradient
 from unnoise.objectives.assembly import build_objective, objective_spec
+from unnoise.objectives.few_calls import few_call_times
 from unnoise.process.gaussian import perturb
 from unnoise.samplers import Renoise
 from unnoise.seeding import StepNoise
@@ -66,7 +67,7 @@ def test_each_phase_reaches_its_own_parameters_alone(network: dict[str, Any]) ->
 def test_one_call_begins_at_noise_and_two_also_at_noisy_images() -> None:
     one, two = make(calls=1), make(calls=2)
     for made, depends in ((one, False), (two, True)):
-        samples = [made._samples(images(64, seed), StepNoise(1), None) for seed in (1, 2)]
+        samples = [made.samples(images(64, seed).image, StepNoise(1), None) for seed in (1, 2)]
         same = (samples[0] == samples[1]).flatten(1).all(1)
         assert bool(same.all()) is not depends
         assert same.any()
@@ -85,7 +86,7 @@ def test_a_sample_is_what_the_student_draws_in_one_call(start: float) -> None:
         def normal(self, like: Tensor) -> Tensor:
             return eps
 
-    sampled = made._samples(images(4), Given(0), None)
+    sampled = made.samples(images(4).image, Given(0), None)
     torch.testing.assert_close(sampled, Renoise(steps=1, start=start).run(made.model, eps))
 
 
@@ -164,3 +165,28 @@ def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(resumed_equals_uni
 
     expected = resumed_equals_uninterrupted(trainer, before=3, after=2)
     assert {"teacher", "heads"} <= set(expected)
+
+
+def test_the_discriminator_is_told_the_conditions_that_the_student_is_told() -> None:
+    """A sample whose condition was dropped, judged with it, would be told from an image by that alone."""
+    torch.manual_seed(0)
+    sentence = {"network": NETWORKS["unet"], "conditioner": {"kind": "class", "dropout": 0.5}}
+    made = build_objective({"kind": "adversarial-diffusion"}, build_model(sentence, (1, 8, 8), classes=10))
+    assert isinstance(made, AdversarialDiffusion)
+    made.model.train()
+    seen: list[Tensor] = []
+    for model in (made.model, made.teacher):
+        assert model.conditioner is not None
+        kept = model.conditioner.drawn
+
+        def drawn(count: int, dropped: Tensor | None = None, kept: Any = kept) -> Tensor:
+            seen.append(kept(count, dropped))
+            return seen[-1]
+
+        model.conditioner.drawn = drawn  # type: ignore[method-assign]
+    batch = Batch(images(64).image, {"label": torch.arange(64) % 10})
+    made.discriminator_loss(batch, StepNoise(3))
+    student, of_images, of_samples = seen
+    assert 0 < int(student.sum()) < 64
+    assert torch.equal(student, of_samples)
+    assert torch.equal(of_images, of_samples)

@@ -7,6 +7,7 @@ from unnoise.objectives.classification import Classification
 from unnoise.objectives.consistency import Consistency
 from unnoise.objectives.continuous_bound import ContinuousBound
 from unnoise.objectives.denoising import Denoising
+from unnoise.objectives.distribution_matching import DistributionMatching
 from unnoise.objectives.easy_consistency import EasyConsistency
 from unnoise.objectives.elbo import Elbo
 from unnoise.objectives.meanflow import MeanFlow, MeanFlowDistillation
@@ -25,6 +26,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "adversarial": Adversarial,
     "adversarial-elbo": AdversarialElbo,
     "adversarial-diffusion": AdversarialDiffusion,
+    "distribution-matching": DistributionMatching,
     "classification": Classification,
     "consistency": Consistency,
     "easy-consistency": EasyConsistency,
@@ -43,6 +45,7 @@ __all__ = [
     "Consistency",
     "ContinuousBound",
     "Denoising",
+    "DistributionMatching",
     "EasyConsistency",
     "Elbo",
     "Loss",

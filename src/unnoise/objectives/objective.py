@@ -22,11 +22,12 @@ class Loss(NamedTuple):
 
 @dataclass(frozen=True)
 class Phase:
-    """What one optimizer does in a step: what it trains, and on which loss."""
+    """What one optimizer does in a step: what it trains, on which loss, and how often, each time with new noise."""
 
     name: str
     parameters: list[nn.Parameter]
     loss: Callable[[Batch, Noise], Loss]
+    updates: int = 1
 
 
 class Objective(ABC):

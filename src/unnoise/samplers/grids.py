@@ -121,10 +121,15 @@ def _given(schedule: Schedule, grid: tuple[float, ...], steps: int, between: boo
 def from_share(schedule: Schedule, share: float, steps: int) -> Tensor:
     """The steps + 1 falling times, 0 last, at equal strides of atan(sigma / alpha) from `share` of a right angle to 0,
     native where the schedule has native steps."""
-    rising = share * torch.arange(1, steps + 1, dtype=torch.float64) / steps
-    inner = schedule.t(-2 * (rising * (math.pi / 2)).tan().log()).clamp(max=schedule.t_max)
-    snapped = inner if schedule.grid is None else _snap(inner, len(schedule.grid))
+    rising = at_shares(schedule, share * torch.arange(1, steps + 1, dtype=torch.float64) / steps)
+    snapped = rising if schedule.grid is None else _snap(rising, len(schedule.grid))
     return torch.cat([snapped.flip(0), torch.zeros(1, dtype=torch.float64)])
+
+
+def at_shares(schedule: Schedule, share: Tensor) -> Tensor:
+    """The times (N,) at which atan(sigma / alpha) is `share` (N,) in (0, 1) of a right angle; t_max where the schedule
+    does not get there."""
+    return schedule.t(-2 * (share * (math.pi / 2)).tan().log()).clamp(max=schedule.t_max)
 
 
 def _ratios(schedule: Schedule) -> tuple[float, float]:

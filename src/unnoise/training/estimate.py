@@ -71,7 +71,8 @@ def _forward_and_backward(trainer: Trainer, batch: Batch) -> None:
     """All phases of a step, whose gradients are thrown away."""
     with torch.random.fork_rng(cuda_index(trainer.engine.device)):
         for phase in trainer.phases:
-            phase.loss(batch, StepNoise(trainer.seed, trainer.step)).total.backward()
+            for _ in range(phase.updates):
+                phase.loss(batch, StepNoise(trainer.seed, trainer.step)).total.backward()
     forget_gradients(trainer)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unnoise.aliases import Spec
-from unnoise.objectives.adversarial_diffusion import CALLS, START
+from unnoise.objectives.few_calls import CALLS, START
 from unnoise.objectives.progressive import LAST_CALLS
 from unnoise.runs.run import Run
 from unnoise.training.pairs import affordable_pairs
@@ -40,7 +40,7 @@ class Method:
 
 
 def _from_start(options: Spec) -> Spec:
-    """Of `adversarial`: what its objective trains."""
+    """Of `FewCalls`: the calls that it trains."""
     return {"kind": "renoise", "steps": options.get("calls", CALLS), "start": options.get("start", START)}
 
 
@@ -70,6 +70,20 @@ METHODS: dict[str, Method] = {
             "train.precision": "fp32",  # what neighbouring times differ by is lost in bf16
         },
         lambda _: {"kind": "renoise", "steps": 2},
+    ),
+    "distribution-matching": Method(
+        "samples distributed as the teacher's, by what it and a copy that follows the student make of them",
+        {
+            "objective.kind": "distribution-matching",
+            "model.jumps": True,
+            "train.optimizer": "adamw",
+            "train.learning_rate": 2e-4,
+            "train.betas": [0.5, 0.99],
+            "train.warmup": 20,
+            "train.decay": 0.8,
+            "train.ema": 0.99,
+        },
+        _from_start,
     ),
     "meanflow": Method(
         "the average velocity of the teacher's flow between any two times, by its derivative along the path",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from contextlib import AbstractContextManager, nullcontext
@@ -119,10 +120,10 @@ def _first_step(trainer: Trainer, batch: Batch) -> float:
 
 
 def trial_step(trainer: Trainer, batch: Batch) -> float:
-    """Seconds of a forward and backward pass of every phase; gradients are thrown away, no weight changes."""
+    """Seconds of the forward and backward passes of a step; gradients are thrown away, no weight changes."""
     trainer.model.train()
     begun = time.perf_counter()
-    for phase in trainer.phases:
+    for phase in itertools.chain.from_iterable([phase] * phase.updates for phase in trainer.phases):
         with torch.random.fork_rng(cuda_index(trainer.engine.device)), trainer.engine.autocast():
             loss = phase.loss(batch, StepNoise(trainer.seed, trainer.step))
         loss.total.backward()

@@ -102,20 +102,9 @@ class Trainer:
         batch = self.loader.batch(self.step, rows_in(parts))
         self.objective.before_step(self.step, self.progress)
         results = {}
-        for index, (phase, optimizer) in enumerate(zip(self.phases, self.optimizers, strict=True)):
-            optimizer.zero_grad(set_to_none=True)  # of a trial step, or of the phase before
-            losses = self._backward(index, parts, batch)
-            self.scaler.unscale_(optimizer)
-            # The norm is wanted even where nothing is clipped: it is the first to show that a training diverges.
-            norm = clip_gradients(phase.parameters, self.settings.clip)
-            if self.scaler.is_enabled():
-                norm = norm.nan_to_num(0, 0, 0)  # an overflow: the scaler leaves this step out, and scales less
-            for group in optimizer.param_groups:
-                group["lr"] = self.learning_rate
-            self.scaler.step(optimizer)
-            optimizer.zero_grad(set_to_none=True)  # their memory is free for the next phase
-            results[phase.name] = StepResult(losses, norm)
-        self.scaler.update()
+        for index, phase in enumerate(self.phases):
+            for again in range(phase.updates):
+                results[phase.name] = self._update(index, again, parts, batch)
         self.step += 1
         self.objective.after_step(self.step)
         self.ema.update(self.step)
@@ -123,7 +112,24 @@ class Trainer:
             self.early = {name: value.detach().clone() for name, value in self.ema.state_dict().items()}
         return results
 
-    def _backward(self, phase: int, parts: list[BatchPart], batch: Batch) -> dict[str, Tensor]:
+    def _update(self, index: int, again: int, parts: list[BatchPart], batch: Batch) -> StepResult:
+        """One update of a phase's parameters."""
+        phase, optimizer = self.phases[index], self.optimizers[index]
+        optimizer.zero_grad(set_to_none=True)  # of a trial step, or of the phase before
+        losses = self._backward(index, again, parts, batch)
+        self.scaler.unscale_(optimizer)
+        # The norm is wanted even where nothing is clipped: it is the first to show that a training diverges.
+        norm = clip_gradients(phase.parameters, self.settings.clip)
+        if self.scaler.is_enabled():
+            norm = norm.nan_to_num(0, 0, 0)  # an overflow: the scaler leaves this step out, and scales less
+        for group in optimizer.param_groups:
+            group["lr"] = self.learning_rate
+        self.scaler.step(optimizer)
+        self.scaler.update()
+        optimizer.zero_grad(set_to_none=True)  # their memory is free for the next phase
+        return StepResult(losses, norm)
+
+    def _backward(self, phase: int, again: int, parts: list[BatchPart], batch: Batch) -> dict[str, Tensor]:
         """The gradients of a phase's loss, added up over the parts of the batch; returns what of the loss is logged."""
         replica, losses = self._losses[phase], dict[str, Tensor]()
         for part, rows in zip(parts, split_batch(batch, [len(part) for part in parts]), strict=True):
@@ -134,14 +140,14 @@ class Trainer:
             draws = nullcontext() if last else torch.random.fork_rng(cuda_index(self.engine.device))
             with waiting, draws, part.computed():
                 with self.engine.autocast():
-                    loss = replica(rows, self._noise(phase, part))
+                    loss = replica(rows, self._noise(phase, again, part))
                 self.scaler.scale(loss.total * (weight * self.world.size)).backward()
             for name, value in loss.parts.items():
                 losses[name] = losses.get(name, 0) + value * weight
         return self._over_processes(losses)
 
-    def _noise(self, phase: int, part: BatchPart) -> Noise:
-        whole = StepNoise(self.seed, self.step, phase, 0)
+    def _noise(self, phase: int, again: int, part: BatchPart) -> Noise:
+        whole = StepNoise(self.seed, self.step, phase, again)
         return whole if part.whole else RowNoise(whole, part.start, part.stop, part.total)
 
     def _over_processes(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:

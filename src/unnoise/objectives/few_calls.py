@@ -1,0 +1,75 @@
+"""Students that draw in a few calls, at the times of `Renoise`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import torch
+from torch import Tensor
+
+from unnoise.aliases import Conditions
+from unnoise.errors import UserError
+from unnoise.models.diffusion import Diffusion
+from unnoise.models.told import UNTOLD, Told
+from unnoise.objectives.distillation import Distillation, replayed
+from unnoise.process.gaussian import per_row, perturb
+from unnoise.process.schedule import Schedule
+from unnoise.registry import Bounds
+from unnoise.samplers import Renoise
+from unnoise.samplers.fewstep import noise_told
+from unnoise.samplers.grids import at_shares
+from unnoise.seeding import Noise
+
+CALLS, START = 2, 0.7
+"""Where a student begins was chosen on MNIST (docs/students.md)."""
+Start = Annotated[float, Bounds(above=0, most=1)]
+
+
+class FewCalls(Distillation):
+    """G(x_t, t) = x_0(x_t, t) at the times that `Renoise` visits from `start` in 1 to `calls` calls: x_t is noise alone
+    at the first of these times and a noisy image elsewhere.
+
+    What is drawn is judged with new noise, at angles atan(sigma / alpha) that are uniform between `least` and `most`
+    times a right angle; UserError where these are not 0 < least < most < 1. All that judge drop the conditions that the
+    student drops.
+    """
+
+    def __init__(self, model: Diffusion, guidance: float, calls: int, start: float, least: float, most: float) -> None:
+        super().__init__(model, guidance)
+        if not 0 < least < most < 1:
+            raise UserError(f"need 0 < objective.least < objective.most < 1, got {least} and {most}")
+        self.calls, self.start, self.least, self.most = calls, start, least, most
+        self._times = few_call_times(model.schedule, calls, start)
+
+    def samples(self, x_0: Tensor, noise: Noise, cond: Conditions | None, told: Told = UNTOLD) -> Tensor:
+        """What the student draws in one call, (B, c, h, w), at one of its times for each row of the images x_0."""
+        schedule = self.model.schedule
+        t = self._times[(noise.uniform(len(x_0)) * len(self._times)).long()]
+        eps = noise.normal(x_0)
+        begun = per_row(t, x_0) < self._times[0]
+        alone = noise_told(schedule, self._times[0]) if self.start < 1 else schedule.prior_std
+        x_t = torch.where(begun, perturb(schedule, x_0, eps, t), alone * eps)
+        with replayed(x_0):
+            return self.model(x_t, t, cond, told).x_0
+
+    @contextmanager
+    def judging(self, judge: Diffusion, x: Tensor) -> Iterator[None]:
+        """Within, a copy of the model that is called with as many rows drops the conditions that `samples` drops."""
+        if judge.conditioner is not None:
+            judge.conditioner.train(self.model.training)
+        with replayed(x):
+            yield
+
+    def judged_at(self, count: int, noise: Noise) -> Tensor:
+        """The times (count,) at which what was drawn is judged, native where the schedule has native steps."""
+        schedule = self.model.schedule
+        t = at_shares(schedule, self.least + (self.most - self.least) * noise.uniform(count))
+        return t if schedule.grid is None else t.round().clamp(1, schedule.t_max)
+
+
+def few_call_times(schedule: Schedule, calls: int, start: float) -> Tensor:
+    """The times that `Renoise` visits from `start` in 1 to `calls` calls, falling, float64."""
+    samplers = [Renoise(steps=steps, start=start) for steps in range(1, calls + 1)]
+    return torch.cat([sampler.times(schedule)[:-1] for sampler in samplers]).unique().flip(0)
