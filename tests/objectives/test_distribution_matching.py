@@ -201,3 +201,5 @@ def test_the_copy_learns_in_as_many_updates_as_asked_for_each_with_new_noise() -
     assert torch.equal(before[0], before[1])
     assert not torch.equal(before[1], before[2])
     assert not torch.equal(before[2], before[3])
+    rates = [optimizer.param_groups[0]["lr"] for optimizer in made.optimizers]
+    assert rates[1] == pytest.approx(objective.rate * rates[0])

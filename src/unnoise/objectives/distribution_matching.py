@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 
@@ -14,7 +16,7 @@ from unnoise.objectives.few_calls import CALLS, START, FewCalls, Start
 from unnoise.objectives.objective import Loss, Phase
 from unnoise.process.gaussian import per_row, perturb
 from unnoise.process.weight import P2
-from unnoise.registry import Positive
+from unnoise.registry import Bounds, Positive
 from unnoise.seeding import Noise
 
 LEAST_ERROR = 1e-3
@@ -28,7 +30,7 @@ class DistributionMatching(FewCalls):
 
     A sample x moves by (x_0(x_t) of its own - x_0(x_t) of the teacher) / mean |x - x_0(x_t) of the teacher|. Whose own
     these are: a copy of the teacher that goes on learning to denoise, on the student's samples, in `updates` steps for
-    each of the student's (Yin et al. 2024b, section 4.2, two time scales). guidance: as of `Distillation`; the copy is
+    each of the student's (Yin et al. 2024b, section 4.2, two time scales) at `rate` times its learning rate. guidance: as of `Distillation`; the copy is
     told the scale, and the teacher is guided.
     """
 
@@ -39,11 +41,12 @@ class DistributionMatching(FewCalls):
         calls: Positive = CALLS,
         start: Start = START,
         updates: Positive = 3,
+        rate: Annotated[float, Bounds(above=0)] = 6.0,
         least: float = 0.2,
         most: float = 0.98,
     ) -> None:
         super().__init__(model, guidance, calls, start, least, most)
-        self.updates = updates
+        self.updates, self.rate = updates, rate
         self._own = frozen_copy(model).requires_grad_(True)
         self._weight = P2()
 
@@ -52,7 +55,7 @@ class DistributionMatching(FewCalls):
 
     def phases(self) -> list[Phase]:
         self.modules()
-        own = Phase("own", list(self._own.parameters()), self.own_loss, self.updates)
+        own = Phase("own", list(self._own.parameters()), self.own_loss, self.updates, self.rate)
         return [*super().phases(), own]
 
     def before_step(self, step: int, progress: float = 0.0) -> None:

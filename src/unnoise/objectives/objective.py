@@ -22,12 +22,16 @@ class Loss(NamedTuple):
 
 @dataclass(frozen=True)
 class Phase:
-    """What one optimizer does in a step: what it trains, on which loss, and how often, each time with new noise."""
+    """What one optimizer does in a step: what it trains, on which loss, and how often, each time with new noise.
+
+    rate: times the learning rate of the training.
+    """
 
     name: str
     parameters: list[nn.Parameter]
     loss: Callable[[Batch, Noise], Loss]
     updates: int = 1
+    rate: float = 1.0
 
 
 class Objective(ABC):

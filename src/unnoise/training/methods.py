@@ -77,7 +77,7 @@ METHODS: dict[str, Method] = {
             "objective.kind": "distribution-matching",
             "model.jumps": True,
             "train.optimizer": "adamw",
-            "train.learning_rate": 2e-4,
+            "train.learning_rate": 1e-4,
             "train.betas": [0.5, 0.99],
             "train.warmup": 20,
             "train.decay": 0.8,

@@ -123,7 +123,7 @@ class Trainer:
         if self.scaler.is_enabled():
             norm = norm.nan_to_num(0, 0, 0)  # an overflow: the scaler leaves this step out, and scales less
         for group in optimizer.param_groups:
-            group["lr"] = self.learning_rate
+            group["lr"] = phase.rate * self.learning_rate
         self.scaler.step(optimizer)
         self.scaler.update()
         optimizer.zero_grad(set_to_none=True)  # their memory is free for the next phase
