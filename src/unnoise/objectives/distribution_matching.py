@@ -30,8 +30,8 @@ class DistributionMatching(FewCalls):
 
     A sample x moves by (x_0(x_t) of its own - x_0(x_t) of the teacher) / mean |x - x_0(x_t) of the teacher|. Whose own
     these are: a copy of the teacher that goes on learning to denoise, on the student's samples, in `updates` steps for
-    each of the student's (Yin et al. 2024b, section 4.2, two time scales) at `rate` times its learning rate. guidance: as of `Distillation`; the copy is
-    told the scale, and the teacher is guided.
+    each of the student's (Yin et al. 2024b, section 4.2, two time scales) at `rate` times its learning rate.
+    guidance: as of `Distillation`; the copy is told the scale, and the teacher is guided.
     """
 
     def __init__(
