@@ -16,7 +16,7 @@ from unnoise.editing.latent_space import latent_space
 from unnoise.editing.tasks import Inpaint, Upscale, Vary
 from unnoise.inverse.repaint import RenoisePaint
 from unnoise.process.analytic import GaussianMixture
-from unnoise.process.schedule import RectifiedFlow
+from unnoise.process.schedule import RectifiedFlow, Schedule
 from unnoise.runs.run import Run
 from unnoise.samplers import Renoise
 from unnoise.samplers.inversion import slerp
@@ -46,6 +46,22 @@ def test_it_inpaints_by_repaint_in_few_calls_and_keeps_what_is_known(student: Pa
         given, made = (np.asarray(image.convert("L")) for image in (before, after))
     assert np.array_equal(given[:4], made[:4])
     assert not np.array_equal(given[4:], made[4:])
+
+
+def test_it_inpaints_from_where_its_own_sampler_begins(student: Path, tmp_path: Path) -> None:
+    begun = {**SMALL, "sampler": {"kind": "renoise", "steps": 2, "start": 0.7}}
+    train("digits", "ddpm-digits", tmp_path / "run", steps=1, overrides=begun, device="cpu")
+    task, asked = Inpaint(image=student / "picture.png", mask=student / "mask.png"), []
+
+    def times(sampler: RenoisePaint, schedule: Schedule) -> torch.Tensor:
+        asked.append(Renoise.times(sampler, schedule))
+        return asked[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RenoisePaint, "times", times)
+        edit(tmp_path / "run", task, range(1), device="cpu")
+    schedule = Run.open(tmp_path / "run").load("cpu").schedule  # type: ignore[union-attr]
+    assert torch.equal(asked[0], Renoise(steps=4, start=0.7).times(schedule))
 
 
 @pytest.mark.parametrize("method", ["pigdm", "ddnm"])

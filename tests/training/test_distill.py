@@ -10,10 +10,11 @@ import torch
 import unnoise
 from unnoise.guidance import ClassifierFree
 from unnoise.models import Diffusion
+from unnoise.objectives.few_calls import START
 from unnoise.objectives.reflow import Reflow
 from unnoise.runs.checkpoint import checkpoints
 from unnoise.runs.run import Run
-from unnoise.samplers import IPNDM, Renoise
+from unnoise.samplers import DDIM, IPNDM, Renoise, Sampler
 from unnoise.training.distill import distill
 from unnoise.training.methods import METHODS, method_of
 from unnoise.training.pairs import affordable_pairs, with_pairs
@@ -57,9 +58,10 @@ def test_a_student_has_its_teachers_sentence_and_begins_with_its_weights(teacher
             torch.testing.assert_close(value, known[key], rtol=0, atol=1e-6)
 
 
-def test_it_resumes_to_the_bit_and_keeps_its_teacher(teacher: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["adversarial", "distribution-matching"])
+def test_it_resumes_to_the_bit_and_keeps_its_teacher(teacher: Path, tmp_path: Path, method: str) -> None:
     def student(out: str, steps: int) -> Run:
-        return distill(teacher, "adversarial", tmp_path / out, steps, device="cpu")
+        return distill(teacher, method, tmp_path / out, steps, device="cpu")
 
     whole = student("whole", 5)
     student("parts", 2)
@@ -172,3 +174,19 @@ def test_as_many_pairs_as_a_third_of_the_time_allows(teacher: Path, tmp_path: Pa
 def test_the_page_about_students_describes_every_method() -> None:
     page = (Path(__file__).parents[2] / "docs" / "students.md").read_text("utf-8")
     assert all(f"| `{name}` | " in page for name in METHODS)
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "sampler"),
+    [
+        ("adversarial", {"objective.start": 0.8, "objective.calls": 3}, Renoise(steps=3, start=0.8)),
+        ("distribution-matching", {"objective.calls": 1}, Renoise(steps=1, start=START)),
+        ("progressive", {"objective.calls": 4}, DDIM(steps=4, grid="trailing")),
+        ("progressive", {"sampler.steps": 1}, DDIM(steps=1, grid="trailing")),
+    ],
+)
+def test_a_student_draws_as_its_objective_trains_it(
+    teacher: Path, tmp_path: Path, method: str, given: dict[str, Any], sampler: Sampler
+) -> None:
+    run = distill(teacher, method, tmp_path / "student", 1, overrides=given, device="cpu")
+    assert run.sampler() == sampler

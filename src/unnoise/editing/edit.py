@@ -27,7 +27,7 @@ from unnoise.process.schedule import Schedule
 from unnoise.progress import notice, progress_bar
 from unnoise.registry import build
 from unnoise.runs.run import Run
-from unnoise.samplers import SAMPLERS, Sampler
+from unnoise.samplers import SAMPLERS, Renoise, Sampler
 from unnoise.samplers.spec import parse_sampler, sampler_text
 from unnoise.sampling.batches import counted_calls
 from unnoise.sampling.conditions import SampleConditions, rows_of
@@ -49,6 +49,7 @@ class Editor:
         seeds: one per version.
         cond: a row per seed, or None.
         codec: between latents and pixels; None where pixels themselves are diffused.
+        start: where a model that jumps begins, as of `Renoise`.
     """
 
     model: ImageModel
@@ -57,6 +58,7 @@ class Editor:
     seeds: Sequence[int]
     cond: Conditions | None
     codec: Codec | None
+    start: float = 1.0
 
     def options(self) -> Record:
         """The options that all functions of `unnoise.inverse` share."""
@@ -189,7 +191,7 @@ def edit(
     fitted = task.original(model)
     begun = time.perf_counter()
     with counted_calls(model) as calls:
-        before, after, residual = _draw(task, model, seeds, cond, guidance.for_model(model, cond))
+        before, after, residual = _draw(task, model, seeds, cond, guidance.for_model(model, cond), _start(run))
     seconds = round(time.perf_counter() - begun, 3)
     agreement = {} if residual is None else residual.summary(seeds)
     files = write_strip(before, after, seeds, out, fitted)
@@ -209,8 +211,14 @@ def edit(
     }
 
 
+def _start(run: Run) -> float:
+    """Where the run's sampler begins; 1 is noise alone that is told as such."""
+    sampler = run.sampler()
+    return sampler.start if isinstance(sampler, Renoise) else 1.0
+
+
 def _draw(
-    task: Edit, model: ImageModel, seeds: Sequence[int], cond: Conditions | None, guide: Guidance | None
+    task: Edit, model: ImageModel, seeds: Sequence[int], cond: Conditions | None, guide: Guidance | None, start: float
 ) -> Edited:
     """All versions, `ROWS` at a time, with a progress bar."""
     denoising = require(model, CanDenoise, f"unnoise edit {task.name}")
@@ -220,7 +228,7 @@ def _draw(
         denoiser = CountingDenoiser(denoising if guide is None else guide(denoising), asked)
         sampling = CountingDenoiser(denoising.guided(guide), asked)
         drawn = [
-            task.apply(Editor(model, denoiser, sampling, rows, rows_of(cond, 0, len(rows)), codec))
+            task.apply(Editor(model, denoiser, sampling, rows, rows_of(cond, 0, len(rows)), codec, start))
             for rows in _batches(seeds)
         ]
     after, residual = torch.cat([part.after for part in drawn]), joined([part.residual for part in drawn])

@@ -80,7 +80,7 @@ class Inpaint(Restoring):
         if self.sampler is not None:
             raise UserError("repaint is a sampler of its own: leave out --sampler, or choose another method")
         steps = JUMPS if jumps and self.steps is None else self.solver().steps
-        options = {"steps": steps, "repeats": REPEATS, "jumps": jumps, **editor.options()}
+        options = {"steps": steps, "repeats": REPEATS, "jumps": jumps, "start": editor.start, **editor.options()}
         return Edited(torch.where(known, given, 1.0), repaint(editor.denoiser, given, known, **options))
 
 

@@ -82,6 +82,7 @@ def repaint(
     jump: int = 10,
     repeats: int = 5,
     jumps: bool = False,
+    start: float = 1.0,
     seeds: Sequence[int] | None = None,
     cond: Conditions | None = None,
     clip: bool = True,
@@ -89,7 +90,7 @@ def repaint(
 ) -> Tensor:
     """`inpaint` by RePaint's resampling, which takes about steps x repeats calls of the denoiser.
 
-    jumps: the denoiser's x_0 is where a path ends: `RenoisePaint` in so many steps, without resampling.
+    jumps: the denoiser's x_0 is where a path ends: `RenoisePaint` in so many steps from `start`, without resampling.
 
     With a codec, known latents are those whose pixels are all known (Rombach et al. 2022, section 4.5); the picture
     that was encoded is grey where nothing is known, which latents near the edge of the mask see.
@@ -98,7 +99,7 @@ def repaint(
     image = torch.where(known.to(image.device), repeated_rows(image, len(seeds)), 0.0)
     given, shown = (image, known) if codec is None else _coded(codec, image, known)
     sampler = (
-        RenoisePaint(steps=steps, image=given, known=shown)
+        RenoisePaint(steps=steps, start=start, image=given, known=shown)
         if jumps
         else RePaint(steps=steps, jump=jump, repeats=repeats, image=given, known=shown)
     )
