@@ -60,6 +60,11 @@ class BatchPart:
 _current: BatchPart | None = None
 
 
+def rows_now() -> tuple[int, int] | None:
+    """The rows of the batch that are computed at the moment, the first and the one after the last; None: all."""
+    return None if _current is None else (_current.start, _current.stop)
+
+
 def all_rows(x: Tensor) -> Tensor:
     """The rows (N, *) that all processes compute in this pass, of those that this one computes (B, *), with gradients.
 

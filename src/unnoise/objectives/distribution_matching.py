@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from unnoise.aliases import Conditions
 from unnoise.data.batch import Batch
 from unnoise.models.diffusion import Diffusion
-from unnoise.models.told import Told
+from unnoise.models.told import UNTOLD, Told
+from unnoise.networks.batch_part import rows_now
 from unnoise.objectives.distillation import frozen_copy
 from unnoise.objectives.few_calls import CALLS, START, FewCalls, Start
 from unnoise.objectives.objective import Loss, Phase
@@ -29,8 +30,9 @@ class DistributionMatching(FewCalls):
     times of a student of several calls.
 
     A sample x moves by (x_0(x_t) of its own - x_0(x_t) of the teacher) / mean |x - x_0(x_t) of the teacher|. Whose own
-    these are: a copy of the teacher that goes on learning to denoise, on the student's samples, in `updates` steps for
-    each of the student's (Yin et al. 2024b, section 4.2, two time scales) at `rate` times its learning rate.
+    these are: a copy of the teacher that goes on learning to denoise, on what the student drew in this step, in
+    `updates` steps for each of the student's (Yin et al. 2024b, section 4.2, two time scales) at `rate` times its
+    learning rate.
     guidance: as of `Distillation`; the copy is told the scale, and the teacher is guided.
     """
 
@@ -49,6 +51,7 @@ class DistributionMatching(FewCalls):
         self.updates, self.rate = updates, rate
         self._own = frozen_copy(model).requires_grad_(True)
         self._weight = P2()
+        self._drawn: dict[tuple[int, int] | None, tuple[Tensor, Told]] = {}
 
     def modules(self) -> dict[str, nn.Module]:
         return {**super().modules(), "own": self._own.to(self.model.device)}
@@ -60,6 +63,7 @@ class DistributionMatching(FewCalls):
 
     def before_step(self, step: int, progress: float = 0.0) -> None:
         super().before_step(step, progress)
+        self._drawn.clear()
         if step == 0:
             self._own.load_state_dict(self.model.state_dict())
 
@@ -68,6 +72,7 @@ class DistributionMatching(FewCalls):
         cond, image = self.model.conditions(batch), self.model.encoded(batch)
         told = self.told(len(image), noise)
         drawn = self.samples(image, noise, cond, told)
+        self._drawn[rows_now()] = drawn.detach(), told
         t = self.judged_at(len(image), noise)
         x_t = perturb(self.model.schedule, drawn.detach(), noise.normal(image), t)
         towards = self.gradient(drawn.detach(), x_t, t, cond, told)
@@ -89,9 +94,7 @@ class DistributionMatching(FewCalls):
         """Of the copy that follows the student: `Denoising` on its samples, with the weight `P2`."""
         schedule = self.model.schedule
         cond, image = self.model.conditions(batch), self.model.encoded(batch)
-        told = self.told(len(image), noise)
-        with torch.no_grad():
-            drawn = self.samples(image, noise, cond, told)
+        drawn, told = self._drawn_before(image, noise, cond)
         t, eps = self.judged_at(len(image), noise), noise.normal(image)
         parametrization = self.model.parametrization
         with self.judging(self._own, drawn):
@@ -99,6 +102,15 @@ class DistributionMatching(FewCalls):
         errors = (output - parametrization.target(schedule, drawn, eps, t)).square().flatten(1).mean(1)
         total = (per_row(self._weight(schedule, parametrization, t), errors) * errors).mean()
         return Loss(total, {"own": total.detach()})
+
+    @torch.no_grad()
+    def _drawn_before(self, image: Tensor, noise: Noise, cond: Conditions | None) -> tuple[Tensor, Told]:
+        """What the student drew of these rows in this step, and was told; drawn now where it did not."""
+        drawn, told = self._drawn.get(rows_now(), (None, UNTOLD))
+        if drawn is not None and len(drawn) == len(image):
+            return drawn, told
+        told = self.told(len(image), noise)
+        return self.samples(image, noise, cond, told), told
 
     def _clipped(self, x_0: Tensor) -> Tensor:
         return x_0.clamp(-1, 1) if self.model.clip else x_0
