@@ -179,7 +179,7 @@ class Trainer:
         """The first phase's loss on fixed batches with fixed noise, under the averaged weights."""
         self.model.eval()
         total = torch.zeros(())
-        with self.ema.applied(), self.engine.autocast():
+        with self.ema.applied(), self.engine.looking():
             for index, batch in enumerate(batches):
                 loss = self.phases[0].loss(batch, StepNoise(self.seed, index, VALIDATION))
                 total += loss.total.float().cpu() * len(batch.image)
