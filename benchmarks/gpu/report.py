@@ -48,8 +48,10 @@ LEARNT = """
   normalisation, which PyTorch computes in the other layout. That is the next thing to mend.
 * Launching kernels is slow on that machine: a network of 0.1 M parameters took 41 ms a step, in all three libraries,
   so the host decides below some 50 ms a step. The next thing to try is a CUDA graph of the whole step.
-* Steps without waiting: importance sampling (`iddpm`, `vlb`) and consistency training read a number in every step,
-  and wait.
+* Steps wait for nothing: no recipe's step reads a number back, and what it sends, it sends from pinned memory. That is
+  tested on a stand-in for a GPU (`tests/device/test_no_waiting.py`); the test on a GPU has not been run since. Two
+  options wait: `objective.pairing=optimal-transport`, which is computed on the CPU, and Muon in fp16, which is asked
+  whether a gradient overflowed.
 """
 
 

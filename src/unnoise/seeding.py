@@ -77,6 +77,13 @@ class RowNoise:
         return self.whole.uniform(each * self.total)[each * self.start : each * self.stop]
 
 
+def of_batch(noise: Noise, count: int) -> tuple[Noise, range, int]:
+    """What `count` rows with these draws are part of: the draws of the batch, their places in it, and its size."""
+    if not isinstance(noise, RowNoise):
+        return noise, range(count), count
+    return noise.whole, range(noise.start, noise.stop), noise.total
+
+
 class SeededNoise:
     """The draws of one sampling call: row i comes from seed i alone, whatever the batch, and from the CPU's generator
     on every device, so that one seed is one picture everywhere."""

@@ -19,8 +19,6 @@ from .conftest import beside_the_cpu
 pytestmark = pytest.mark.device
 
 OF_OTHER_RUNS = {"ldm"}
-WAITING = {"iddpm", "vlb", "consistency"}
-"""Of recipes that read a number in every step: importance sampling its losses, consistency training its bound."""
 FEW = ("ddpm", "gan", "vae", "ddpm-class")
 RECIPES = [*FEW, *sorted(set(recipe_names()) - OF_OTHER_RUNS - set(FEW))]
 
@@ -88,7 +86,7 @@ def test_what_is_restored_goes_on_as_if_it_had_not_stopped(
             torch.testing.assert_close(left[phase].grad_norm, right[phase].grad_norm, rtol=1e-3, atol=1e-6)
 
 
-@pytest.mark.parametrize("recipe", beside_the_cpu(recipe for recipe in RECIPES if recipe not in WAITING))
+@pytest.mark.parametrize("recipe", beside_the_cpu(RECIPES))
 def test_a_step_never_waits_for_the_device(trainer_of: Any, recipe: str, device: str, tmp_path: Path) -> None:
     """torch forbids it while the third step runs: the first ones choose kernels and take memory."""
     trainer = trainer_of(recipe, tmp_path, device)

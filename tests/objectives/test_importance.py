@@ -43,6 +43,29 @@ def test_the_weighted_mean_is_that_of_uniform_times_and_varies_less() -> None:
 def test_a_saved_history_draws_the_same_times() -> None:
     history = filled(torch.tensor([1.0, 3.0, 4.0]))
     again = LossHistory(3, kept=4, uniform=0.0)
+    history.record_later(torch.tensor([2.0]), torch.tensor([9.0]))
     again.load_state_dict(history.state_dict())
+    for one in (history, again):
+        one.record_later(torch.tensor([1.0]), torch.tensor([0.0]))
     u = torch.rand(50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     assert torch.equal(again.draw(u)[0], history.draw(u)[0])
+
+
+def test_what_is_recorded_later_counts_from_the_next_time_on() -> None:
+    history, at_once = (filled(torch.tensor([1.0, 3.0, 4.0])) for _ in range(2))
+    flat = history.probabilities()
+    history.record_later(torch.tensor([1.0, 2.0]), torch.tensor([6.0, 8.0]))
+    assert torch.equal(history.probabilities(), flat)
+    history.record_later(torch.tensor([3.0]), torch.tensor([1.0]))
+    at_once.record(torch.tensor([1.0, 2.0]), torch.tensor([6.0, 8.0]))
+    assert torch.equal(history.probabilities(), at_once.probabilities())
+    assert not torch.equal(history.probabilities(), flat)
+
+
+def test_a_history_of_an_earlier_version_loads() -> None:
+    """It had no losses that wait."""
+    history, again = filled(torch.tensor([1.0, 3.0, 4.0])), LossHistory(3, kept=4, uniform=0.0)
+    again.record_later(torch.tensor([1.0]), torch.tensor([5.0]))
+    again.load_state_dict({name: history.state_dict()[name] for name in ("losses", "seen")})
+    again.record_later(torch.tensor([1.0]), torch.tensor([5.0]))
+    assert torch.equal(again.probabilities(), history.probabilities())

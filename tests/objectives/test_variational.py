@@ -96,6 +96,10 @@ def test_only_real_steps_enter_the_history_and_a_checkpoint_holds_it() -> None:
     objective.before_step(0)
     objective.loss(images(16), StepNoise(1))
     objective.after_step(1)
+    assert int(history.seen.sum()) == 0, "its losses come while the next step is computed"  # type: ignore[operator, union-attr]
+    objective.before_step(1)
+    objective.loss(images(4), StepNoise(2))
+    objective.after_step(2)
     assert int(history.seen.sum()) == 16  # type: ignore[operator, union-attr]
     with pytest.raises(ValueError, match="importance"):
         Variational(objective.model, times="importence")

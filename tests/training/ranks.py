@@ -5,19 +5,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from unnoise.data import Batch
+from unnoise.data import Batch, Images
+from unnoise.data.augment import AUGMENT
+from unnoise.data.buckets import Bucketed
 from unnoise.runs.config import override, read_recipe
 from unnoise.runtime.world import join
 from unnoise.training.setup import prepare
-from unnoise.training.trainer import Trainer
+from unnoise.training.trainer import Snapshot, Trainer
 
 BATCH, STEPS = 12, 8
 DIFFUSION = {"model.network.channels": 8, "model.network.multipliers": [1, 2], "model.network.blocks": 1}
@@ -25,7 +28,10 @@ SMALL = {"train.batch_size": BATCH, "data.limit": 64, "train.warmup": 1, "train.
 ONE_LEVEL = {"model.channels": 8, "model.multipliers": [1]}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "diffusion": ("ddpm-digits", {**DIFFUSION, "model.network.dropout": 0.2, "data.flip": True}),
-    "passes": ("ddpm-digits", {**DIFFUSION, "model.network.dropout": 0.2, "data.flip": True, "train.accumulate": 3}),
+    "diffusion in passes": (
+        "ddpm-digits",
+        {**DIFFUSION, "model.network.dropout": 0.2, "data.flip": True, "train.accumulate": 3},
+    ),
     "conditional": ("ddpm-class", {**DIFFUSION, "model.conditioner.dropout": 0.3}),
     "enlarging": ("sr", {**DIFFUSION, "model.conditioner.dropout": 0.3}),
     "importance": (
@@ -43,7 +49,25 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "sharp vae": ("vae-latent", {**ONE_LEVEL, "objective.kind": "adversarial-elbo", "objective.channels": 8}),
     "denoising autoencoder": ("dae", {**ONE_LEVEL}),
     "consistency": ("consistency", {**DIFFUSION, "model.network.dropout": 0.1}),
+    "bound": ("vdm", {**DIFFUSION}),
+    "bound in passes": ("vdm", {**DIFFUSION, "train.accumulate": 3}),
+    "buckets": ("ddpm-digits", {**DIFFUSION, "model.network.dropout": 0.2, "data.flip": True, "data.augment": 0.3}),
+    "buckets in passes": (
+        "ddpm-digits",
+        {**DIFFUSION, "model.network.dropout": 0.2, "data.flip": True, "data.augment": 0.3, "train.accumulate": 3},
+    ),
 }
+
+
+def cut(images: Images) -> Bucketed:
+    """Some of the images as they are, and others without their upper or right edges, so that there are three shapes."""
+    edges = (slice(2, None), slice(None)), (slice(None), slice(None)), (slice(None), slice(None, 6))
+    parts = np.array_split(np.arange(len(images)), 3)
+    buckets = [
+        replace(images.subset(rows), pixels=images.pixels[rows][..., high, wide], fingerprint="", sizes={})
+        for rows, (high, wide) in zip(parts, edges, strict=True)
+    ]
+    return Bucketed(tuple(buckets), images.source)
 
 
 class DoubleLoader:
@@ -54,7 +78,8 @@ class DoubleLoader:
 
     def batch(self, step: int, rows: Any = slice(None)) -> Batch:
         batch = self.loader.batch(step, rows)
-        return dataclasses.replace(batch, image=batch.image.double())
+        doubled = {name: value.double() for name, value in batch.cond.items() if name == AUGMENT}
+        return replace(batch, image=batch.image.double(), cond={**batch.cond, **doubled})
 
 
 def trainer_of(case: str, double: bool = False) -> Trainer:
@@ -62,6 +87,9 @@ def trainer_of(case: str, double: bool = False) -> Trainer:
     recipe, overrides = CASES[case]
     config = override(read_recipe(recipe), {**SMALL, **overrides})
     setup = prepare("digits", recipe, config, 0, None, "cpu")
+    if case.startswith("buckets"):
+        assert isinstance(setup.images, Images)
+        setup = replace(setup, images=cut(setup.images), held=None)
     modules = (setup.model, *setup.objective.modules().values())
     draws = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -101,14 +129,20 @@ def losses(trainer: Trainer, steps: int) -> list[float]:
 
 
 def found_in(case: str) -> dict[str, Any]:
-    """Gradients of one step in both precisions, the losses of STEPS steps, and where they lead."""
+    """Gradients of one step in both precisions, the losses of STEPS steps, those of the last two again from where the
+    training stood before them, and where they lead."""
     trainer = trainer_of(case)
-    history = {name: module.state_dict() for name, module in trainer.objective.modules().items()}
+    first, later = gradients(trainer), losses(trainer, STEPS - 3)
+    standing, last = Snapshot(trainer), losses(trainer, 2)
+    trainer.restore(standing)
+    again = losses(trainer, 2)
     return {
-        "fp32": gradients(trainer),
+        "fp32": first,
         "fp64": in_double(case),
-        "losses": losses(trainer, STEPS - 1),
-        "history": {k: v.clone() for k, v in history.get("loss_history", {}).items()},
+        "losses": [*later, *last],
+        "last": last,
+        "again": again,
+        "history": {k: v.clone() for k, v in trainer.tensors().get("loss_history", {}).items()},
         "weights": {k: v.clone() for k, v in trainer.model.state_dict().items()},
     }
 

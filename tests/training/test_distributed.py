@@ -68,6 +68,7 @@ def assert_same(one: dict[str, Any], several: dict[str, Any]) -> None:
     assert relative(one["fp32"], several["fp32"]) < 1e-5
     assert relative(one["fp64"], several["fp64"]) < 1e-10
     assert several["losses"] == pytest.approx(one["losses"], rel=1e-4)
+    assert several["again"] == several["last"], "what resumes goes on to the bit"
     for name, value in one["history"].items():
         assert torch.allclose(value, several["history"][name], rtol=1e-4)
 
@@ -87,11 +88,13 @@ def test_two_and_four_processes_compute_every_step_of_one(
         assert_same(on_one(case), found[case])
 
 
-def test_a_batch_in_passes_is_the_batch_at_once(on_one: Any) -> None:
+@pytest.mark.parametrize("case", ["diffusion", "buckets", "bound"])
+def test_a_batch_in_passes_is_the_batch_at_once(case: str, on_one: Any) -> None:
     """Noise and dropout were drawn anew for each pass, so that another number of them trained on other draws."""
-    at_once, in_passes = on_one("diffusion"), on_one("passes")
+    at_once, in_passes = on_one(case), on_one(f"{case} in passes")
     assert relative(at_once["fp32"], in_passes["fp32"]) < 1e-5
     assert relative(at_once["fp64"], in_passes["fp64"]) < 1e-10
+    assert in_passes["losses"] == pytest.approx(at_once["losses"], rel=1e-4)
 
 
 class Position(World):

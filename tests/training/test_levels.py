@@ -33,7 +33,7 @@ class Zero(nn.Module):
 class Engine:
     device = "cpu"
 
-    def autocast(self) -> Any:
+    def looking(self) -> Any:
         return torch.autocast("cpu", enabled=False)
 
 

@@ -92,6 +92,20 @@ def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(tmp_path: Path) ->
     assert_same_bits(whole, parts)
 
 
+def test_importance_sampling_resumes_with_the_losses_that_wait(tmp_path: Path) -> None:
+    """A step's losses are recorded one step later: a checkpoint between the two has them."""
+    how = {"objective": {"kind": "variational", "times": "importance"}, "model.learned_variance": True}
+    how |= {"model.schedule.T": 2, "sampler.steps": 2}
+    whole = tiny(tmp_path / "whole", 9, **how)
+    tiny(tmp_path / "parts", 6, **how)
+    parts = tiny(tmp_path / "parts", 9, **how)
+    assert_same_bits(whole, parts)
+    left, right = (weights(run, "loss_history") for run in (whole, parts))
+    assert left["seen"].sum() == 64, "those of eight steps of nine"
+    assert left["seen"].min() >= 10, "the times are no longer uniform"
+    assert all(torch.equal(left[name], right[name]) for name in left)
+
+
 def test_gradient_accumulation_sees_the_same_images_and_resumes(tmp_path: Path) -> None:
     whole = tiny(tmp_path / "whole", 6, **{"train.accumulate": 4})
     tiny(tmp_path / "parts", 2, **{"train.accumulate": 4})

@@ -91,5 +91,10 @@ class BucketLoader:
         bucket, before = self._turns.at(step)
         return self._loaders[bucket].batch(before, rows)
 
+    def other_shapes(self, batch: Batch) -> list[Batch]:
+        """A batch of as many images from each bucket with other shapes."""
+        batches = (loader.batch(0, slice(len(batch))) for loader in self._loaders)
+        return [one for one in batches if one.image.shape != batch.image.shape]
+
 
 AnyLoader: TypeAlias = Loader | BucketLoader

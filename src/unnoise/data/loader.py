@@ -71,6 +71,10 @@ class Loader:
         batch = self._gather.batch(self.indices(step)[rows], None if flip is None else flip[rows])
         return self._augmented(batch, step, rows) if self.augment else batch
 
+    def other_shapes(self, batch: Batch) -> list[Batch]:
+        """None: its images have one shape."""
+        return []
+
     def _augmented(self, batch: Batch, step: int, rows: np.ndarray | slice) -> Batch:
         done = torch.from_numpy(drawn(draws(self.seed, step, CHANGE), self.batch_size, self.augment)[rows])
         cond = {**batch.cond, AUGMENT: sent(done, self.device)}

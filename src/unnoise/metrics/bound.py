@@ -84,7 +84,7 @@ def variational_bound(
     times = rising_times(denoiser.schedule, steps)
     chosen = build(VARIANCES, variance, "variance") if isinstance(variance, str) else variance
     walk = _Walk(denoiser, chosen, x_0, cond, seed, draws, batch_rows(x_0, batch_size))
-    prior = prior_kl(denoiser.schedule, x_0, times[-1])
+    prior = prior_kl(denoiser.schedule, x_0, times[-1]).cpu()
     _warn_of_signal(float(prior.mean()))
     denoising, per_t = walk.transitions(times, visits(len(times) - 1, x_0, draws, sampled, seed))
     decoding = walk.decoding(times[0], log_prob)
@@ -102,8 +102,9 @@ def variational_bound(
 
 
 def prior_kl(schedule: Schedule, x_0: Tensor, t: Tensor) -> Tensor:
-    """KL(q(x_t | x_0) || N(0, prior_std^2)), (N,) float64 on the CPU, nats per dimension."""
-    square = torch.cat([wide(part).square().flatten(1).mean(1).cpu() for part in x_0.split(1024)])
+    """KL(q(x_t | x_0) || N(0, prior_std^2)), (N,) float64 where x_0 lies, on the CPU where that has no float64; nats
+    per dimension."""
+    square = torch.cat([wide(part).square().flatten(1).mean(1) for part in x_0.split(1024)])
     ratio = (schedule.sigma(t) / schedule.prior_std) ** 2
     return 0.5 * (ratio - 1 - ratio.log() + (schedule.alpha(t) / schedule.prior_std) ** 2 * square)
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unnoise.errors import UserError
+from unnoise.host import sent
 from unnoise.models.image_model import ImageModel
 from unnoise.networks.embedding import SinusoidalEmbedding
 from unnoise.networks.layers import Downsample, ResidualBlock, group_norm
@@ -61,7 +62,7 @@ class Classifier(ImageModel):
 
     def forward(self, x: Tensor, angle: Tensor) -> Tensor:
         """Logits (B, classes) of cos(a) x_0 + sin(a) eps (B, C, H, W), angle (B,) in [0, pi / 2]."""
-        embedding = self.embed((angle * (FULL_TURN / (math.pi / 2))).to(x.device, x.dtype))
+        embedding = self.embed(sent(angle * (FULL_TURN / (math.pi / 2)), x.device, x.dtype))
         h = self.first(x)
         for part in self.levels:
             h = part(h, embedding) if isinstance(part, ResidualBlock) else part(h)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unnoise.host import sent
 from unnoise.process.gaussian import gaussian_log_prob
 from unnoise.seeding import Noise
 
@@ -52,7 +53,7 @@ class Bernoulli(Likelihood):
     of = "binary"
 
     def target(self, image: Tensor, noise: Noise) -> Tensor:
-        threshold = (1 - _uniform(image, noise)).to(image)  # in (0, 1]: black stays black and white white
+        threshold = _sent(1 - _uniform(image, noise), image)  # in (0, 1]: black stays black and white white
         return torch.where((image + 1) / 2 >= threshold, 1.0, -1.0).to(image.dtype)
 
     def log_prob(self, x: Tensor, output: Tensor) -> Tensor:
@@ -62,7 +63,7 @@ class Bernoulli(Likelihood):
         return output.sigmoid() * 2 - 1
 
     def draw(self, output: Tensor, noise: Noise) -> Tensor:
-        return torch.where(_uniform(output, noise).to(output) < output.sigmoid(), 1.0, -1.0).to(output.dtype)
+        return torch.where(_sent(_uniform(output, noise), output) < output.sigmoid(), 1.0, -1.0).to(output.dtype)
 
 
 class Gaussian(Likelihood):
@@ -142,7 +143,7 @@ class DiscretisedLogistic(Likelihood):
     def draw(self, output: Tensor, noise: Noise) -> Tensor:
         """The nearest level to a draw of the logistic by the inverse of its distribution function."""
         mean, log_scale = _halves(output)
-        u = _uniform(mean, noise).clamp(1e-12).to(mean)
+        u = _sent(_uniform(mean, noise).clamp(1e-12), mean)
         drawn = (mean + log_scale.exp() * torch.special.logit(u, eps=1e-7)).clamp(-1, 1)
         return ((drawn + 1) * 127.5).round() / 127.5 - 1
 
@@ -185,9 +186,13 @@ def _halves(output: Tensor) -> tuple[Tensor, Tensor]:
 
 def _dequantised(image: Tensor, noise: Noise) -> Tensor:
     """Uniform within each pixel's level."""
-    return image + ((2 * _uniform(image, noise) - 1) / 255).to(image)
+    return image + _sent((2 * _uniform(image, noise) - 1) / 255, image)
 
 
 def _uniform(like: Tensor, noise: Noise) -> Tensor:
     """A number in [0, 1) for each of `like`'s, before it is rounded to `like`'s dtype."""
     return noise.uniform(like.numel()).reshape(like.shape)
+
+
+def _sent(values: Tensor, like: Tensor) -> Tensor:
+    return sent(values, like.device, like.dtype)

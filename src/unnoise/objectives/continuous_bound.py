@@ -9,6 +9,7 @@ from torch import Tensor
 
 from unnoise.data.batch import Batch
 from unnoise.errors import UserError
+from unnoise.host import sent
 from unnoise.metrics.bound import decoder_nll, prior_kl
 from unnoise.metrics.grids import rising_times
 from unnoise.metrics.rows import wide
@@ -16,10 +17,10 @@ from unnoise.models.diffusion import Diffusion
 from unnoise.objectives.objective import Loss, Objective
 from unnoise.process.denoiser import Denoised
 from unnoise.process.gaussian import discretised_log_prob, perturb
-from unnoise.process.schedule import LearnedSchedule
+from unnoise.process.schedule import LearnedSchedule, Schedule
 from unnoise.process.variance import Continuous
 from unnoise.process.weight import half_gamma_rate
-from unnoise.seeding import Noise
+from unnoise.seeding import Noise, of_batch
 
 DECODED = 8
 """One row in so many is of the first step, and estimates the decoder's term."""
@@ -29,7 +30,8 @@ class ContinuousBound(Objective):
     """KL(q(x_T|x_0) || p(x_T)) + E[-log p(x_0|x_1)] + 1/2 int gamma'(t) E ||eps - eps(x_t, t)||^2 / D dt, in nats per
     dimension, gamma = -log-SNR, t from the first step to the last (Kingma et al. 2021, equations 11 and 18).
 
-    The times of a batch are evenly spaced from one random start, which lowers the variance (their appendix I.1).
+    The times of a batch are evenly spaced from one random start, which lowers the variance (their appendix I.1). A part
+    of a batch has its rows' times, and as much of the loss as its share of the batch makes the batch's.
     With `schedule.kind = learned` the bound trains gamma at both ends: the prior term reaches the last one, the decoder
     the first. Between them the bound is the same for every schedule, so there gamma's shape minimises the variance of
     the loss instead: the gradient of E[L^2], which is that of L times 2 L, row by row (appendix I.2).
@@ -50,9 +52,13 @@ class ContinuousBound(Objective):
     def loss(self, batch: Batch, noise: Noise) -> Loss:
         schedule, parametrization = self.model.schedule, self.model.parametrization
         x_0 = self.model.encoded(batch)
-        decoded = max(1, len(x_0) // DECODED)
         first = rising_times(schedule, None)[0]
-        t = torch.cat([first.expand(decoded), _even(first, schedule.t_max, len(x_0) - decoded, noise)])
+        whole, rows, size = of_batch(noise, len(x_0))
+        of_decoder = max(1, size // DECODED)
+        t = torch.cat([first.expand(of_decoder), _even(first, schedule.t_max, size - of_decoder, whole)])
+        t = sent(t[rows.start : rows.stop], _device(schedule))
+        decoded = min(max(0, of_decoder - rows.start), len(rows))
+        share = size / len(rows)
         eps = noise.normal(x_0)
         weighed: list[Tensor] = []
         with self._shape_gradient(weighed):
@@ -60,15 +66,16 @@ class ContinuousBound(Objective):
             output, _ = self.model.predict(x_t, t, self.model.conditions(batch))
             denoised = parametrization.invert(schedule, output.to(x_0.dtype), x_t, t)
             errors = wide((eps - denoised.eps)[decoded:].square().flatten(1).mean(1))
-            terms = (schedule.t_max - first) * half_gamma_rate(schedule, t)[decoded:].to(errors.device) * errors
-        weighed.append(torch.cat([torch.zeros(decoded).to(terms), 2 * terms.detach()]).cpu())
+            terms = (schedule.t_max - first) * sent(half_gamma_rate(schedule, t)[decoded:], errors.device) * errors
+        if isinstance(schedule, LearnedSchedule):
+            weighed.append(torch.cat([terms.new_zeros(decoded), 2 * terms.detach()]).to(t.device))
         decoder = self._decoder(x_0, denoised, t, decoded)
         parts = {
-            "prior": prior_kl(schedule, x_0, torch.tensor(schedule.t_max, dtype=torch.float64)).mean(),
-            "decoder": _mean(decoder),
-            "denoising": _mean(terms),
+            "prior": prior_kl(schedule, x_0, torch.full_like(t[0], schedule.t_max)).mean(),
+            "decoder": share * decoder.sum() / of_decoder,
+            "denoising": share * terms.sum() / max(1, size - of_decoder),
         }
-        total = sum((part.to(terms.device) for part in parts.values()), torch.zeros(()).to(terms))
+        total = sum((part.to(terms.device) for part in parts.values()), terms.new_zeros(()))
         detached = {name: part.detach() for name, part in parts.items()}
         return Loss(total.float(), {"loss": total.detach(), **detached, **self._ends()})
 
@@ -89,13 +96,13 @@ class ContinuousBound(Objective):
         schedule = self.model.schedule
         if not isinstance(schedule, LearnedSchedule):
             return {}
-        ends = -schedule.log_snr(schedule.grid[[0, -1]])
+        ends = -schedule.log_snr(torch.linspace(1, schedule.T, 2, dtype=torch.float64, device=schedule.device))
         return {"gamma_0": ends[0], "gamma_1": ends[1]}
 
 
-def _mean(terms: Tensor) -> Tensor:
-    """0 of no terms: a batch of one image has none but the decoder's."""
-    return terms.sum() / max(1, len(terms))
+def _device(schedule: Schedule) -> torch.device:
+    """Where times lie, so that nothing of the schedule is waited for."""
+    return schedule.device if isinstance(schedule, LearnedSchedule) else torch.device("cpu")
 
 
 def _even(first: Tensor, last: float, count: int, noise: Noise) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from unnoise.data.batch import Batch
 from unnoise.errors import UserError
+from unnoise.host import sent
 from unnoise.models.autoencoder import Autoencoder
 from unnoise.objectives.objective import Loss, Objective
 from unnoise.registry import lookup
@@ -76,4 +77,4 @@ class Reconstruction(Objective):
 def _positions(image: Tensor, noise: Noise) -> Tensor:
     """A uniform number per position (B, 1, H, W)."""
     count, _, height, width = image.shape
-    return noise.uniform(count * height * width).to(image).reshape(count, 1, height, width)
+    return sent(noise.uniform(count * height * width), image.device, image.dtype).reshape(count, 1, height, width)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from unnoise.data.batch import Batch
 from unnoise.errors import UserError
+from unnoise.host import sent
 from unnoise.metrics.bound import decoder_nll, transition_kl
 from unnoise.models.diffusion import Diffusion
 from unnoise.networks.batch_part import all_rows
@@ -34,7 +35,8 @@ class Variational(Objective):
     (`detach_mean`); with simple = 0, bound = 1 it is the bound. Their code has L_vlb in bits: its weight of 0.001 is
     bound = 0.001 / log 2 = 0.00144 here.
     times: 'uniform', or 'importance', which draws the times whose L_{t-1} were large more often and weighs them less,
-    so that the expectation stays and the noise falls (their equation 18).
+    so that the expectation stays and the noise falls (their equation 18); the losses of a step count in the next but
+    one (`LossHistory`).
     """
 
     denoises = True
@@ -85,7 +87,7 @@ class Variational(Objective):
         terms = self._bound_terms(x_0, replace(denoised, var_mix=var_mix), t)
         if self._history is not None:
             self._seen.append((all_rows(t), all_rows(terms.detach())))
-        bound = schedule.t_max * (factor.to(terms.device) * terms).mean()
+        bound = schedule.t_max * (sent(factor, terms.device) * terms).mean()
         total = self.simple * simple + self.bound * bound
         return Loss(total, {"loss": total.detach(), "simple": simple.detach(), "bound": bound.detach()})
 
@@ -94,8 +96,7 @@ class Variational(Objective):
 
     def after_step(self, step: int) -> None:
         if self._history is not None:
-            for t, terms in self._seen:
-                self._history.record(t, terms)
+            self._history.record_later(*(torch.cat(parts) for parts in zip(*self._seen, strict=True)))
         self._seen.clear()
 
     def _draw(self, u: Tensor) -> tuple[Tensor, Tensor]:
@@ -111,9 +112,10 @@ class Variational(Objective):
         kl = transition_kl(schedule, denoised, self._variance, x_0, inner, inner - 1)
         if not first.any():
             return kl
-        rows = first.nonzero().squeeze(1).to(x_0.device)
+        which = first.nonzero().squeeze(1)
+        rows = sent(which, x_0.device)
         nll = decoder_nll(schedule, _rows(denoised, rows), self._variance, x_0[rows], t[first], discretised_log_prob)
-        return kl.index_copy(0, rows.to(kl.device), nll)
+        return kl.index_copy(0, sent(which, kl.device), nll)
 
 
 def _rows(denoised: Denoised, rows: Tensor) -> Denoised:

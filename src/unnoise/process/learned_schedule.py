@@ -44,8 +44,8 @@ class LearnedSchedule(nn.Module, VariancePreserving):
     betas, so that the schedule begins at a clean image. Before training gamma is nearly a straight line.
 
     Its weights are part of the model's: saved, averaged and resumed with it. They are constants until an objective
-    that can train them asks for their gradients (`objectives.continuous_bound`). On a GPU each function of time waits
-    for it, because times are computed on the CPU in float64.
+    that can train them asks for their gradients (`objectives.continuous_bound`). Functions of time are computed where
+    the times lie. Of times on the CPU a GPU is waited for, as its weights come from there; `device` says where none is.
 
     Args:
         T: native steps, of samplers and of the bound; gamma itself is of continuous time.
@@ -88,6 +88,13 @@ class LearnedSchedule(nn.Module, VariancePreserving):
         # Not self.parameters(): torch keeps modules in sets, by their hashes, while it lists parameters.
         weights = self.ends, self.line, self.heights, self.slopes, self.offsets
         return (*options, *(weight.detach().cpu().numpy().tobytes() for weight in weights))
+
+    @property
+    def device(self) -> torch.device:
+        """Where times lie for functions of time that wait for no device: beside the weights, unless float64 is not
+        there."""
+        where = self.ends.device
+        return torch.device("cpu") if where.type == "mps" else where
 
     @property
     def grid(self) -> Tensor:
@@ -146,14 +153,15 @@ class LearnedSchedule(nn.Module, VariancePreserving):
     def _ends(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """gamma_0 and gamma_1."""
         moved = _scaled(self.ends, like)
-        width = F.softplus(moved[1] + _before_softplus(torch.tensor(self.gamma_max - self.gamma_min).to(like)))
+        given = torch.full((), self.gamma_max - self.gamma_min, dtype=torch.float32, device=like.device)
+        width = F.softplus(moved[1] + _before_softplus(given.to(like.dtype)))
         lowest = self.gamma_min + moved[0]
         return lowest, lowest + width
 
     def _gamma(self, t: Tensor) -> _Gamma:
         """For t >= 1."""
         lowest, highest = self._ends(t)
-        ends = self._raw(torch.tensor([0.0, 1.0]).to(t)).value
+        ends = self._raw(torch.arange(2, dtype=t.dtype, device=t.device)).value
         raw = self._raw((t - 1) / (self.T - 1))
         length = ends[1] - ends[0]
         value = self._weighed((raw.value - ends[0]) / length)

@@ -194,7 +194,7 @@ class Guard:
     def _copies(self) -> Copies:
         trainer = self._trainer
         trainer.model.eval()
-        with self._log.phase("looking for copies"), trainer.ema.applied(), trainer.engine.autocast():
+        with self._log.phase("looking for copies"), trainer.ema.applied(), trainer.engine.looking():
             samples = self._drawing.draw(trainer.findings.looks)
         likeness = self._watch.look(samples)
         return Copies(samples, likeness, int(likeness.copies().sum()))

@@ -75,7 +75,7 @@ class LevelLosses:
         """The losses where the training stands."""
         begun = self._clock()
         self._model.eval()
-        with trainer.ema.applied(), trainer.engine.autocast():
+        with trainer.ema.applied(), trainer.engine.looking():
             found = ByLevel(self._side(self._held_out, trainer.seed), self._side(self._training, trainer.seed))
         now = self._clock()
         self._allowed = now + (now - begun) / FRACTION

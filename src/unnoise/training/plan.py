@@ -73,9 +73,10 @@ def measure(trainer: Trainer) -> Measured:
     per_image = saved_bytes(trainer, one, trainer.engine.precision)
     (trainer.accumulate,) = trainer.world.agree(_parts(trainer, per_image))
     part = -(-settings.batch_size // (trainer.accumulate * trainer.world.size))
-    # On a GPU one image takes about as long as a batch, and the first includes the start of the device.
-    on_cpu = trainer.engine.device == "cpu"
-    rows = max(1, min(part, int(TRIAL_SECONDS / (BACKWARD * seconds_each)))) if on_cpu else part
+    # On a GPU one image takes about as long as a batch, and the first includes the start of the device. Compiled blocks
+    # are compiled for as many rows as steps have.
+    fewer = trainer.engine.device == "cpu" and trainer.engine.compile == OFF
+    rows = max(1, min(part, int(TRIAL_SECONDS / (BACKWARD * seconds_each)))) if fewer else part
     trial = rows_of(batch, slice(rows))
     _first_step(trainer, trial)  # begins much that later steps find begun
     seconds = trial_step(trainer, trial)
@@ -107,16 +108,19 @@ def _parts(trainer: Trainer, per_image: int) -> int:
     )
 
 
-def _first_step(trainer: Trainer, batch: Batch) -> float:
-    """A trial step that, where the network is compiled, compiles it; a compiler that fails is done without."""
+def _first_step(trainer: Trainer, batch: Batch) -> None:
+    """A trial step that, where the network is compiled, compiles it for every shape of images; a compiler that fails is
+    done without."""
+    others = trainer.loader.other_shapes(batch) if trainer.engine.compile != OFF else []
     try:
-        return trial_step(trainer, batch)
+        for one in (*others, batch):
+            trial_step(trainer, one)
     except Exception as error:
         if trainer.engine.compile == OFF:
             raise
         trainer.engine = trainer.engine.without_compile(trainer.model, str(error))
         forget_gradients(trainer)
-        return trial_step(trainer, batch)
+        trial_step(trainer, batch)
 
 
 def trial_step(trainer: Trainer, batch: Batch) -> float:

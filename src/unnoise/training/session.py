@@ -221,7 +221,7 @@ class Session:
             return
         allowed = self._allowed() if self._finished() else max(QUICK, Painter.FRACTION * since)
         self.trainer.model.eval()
-        with self.trainer.ema.applied(), self.trainer.engine.autocast():
+        with self.trainer.ema.applied(), self.trainer.engine.looking():
             self.painter.draw(self.trainer.step, allowed)
         self._drawn = self.clock()
         self._announce()

@@ -148,7 +148,7 @@ def prepare(
         data, held = choose_held_out(source, data, images, seed, stored, held)
     data, config, shown_notes = shown(data, config, images, stored, seen)
     settings = section(TrainSettings, config.get("train", {}), "train")
-    engine = choose_engine(settings, device)
+    engine = choose_engine(settings, device, len(images.buckets))
     torch.manual_seed(seed)  # of the initial weights
     config = {**config, "model": _with_widths(config.get("model", {}), images, data)}
     model, objective = build_parts(config, images.shape, len(images.classes))

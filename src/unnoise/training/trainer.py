@@ -20,6 +20,7 @@ from unnoise.aliases import Record
 from unnoise.data.batch import Batch
 from unnoise.data.bucket_loader import AnyLoader
 from unnoise.errors import UserError
+from unnoise.host import sent
 from unnoise.networks.batch_part import BatchPart
 from unnoise.objectives import Objective
 from unnoise.objectives.objective import Phase
@@ -77,7 +78,7 @@ class Trainer:
     ) -> None:
         self.objective, self.loader, self.settings, self.engine, self.seed = objective, loader, settings, engine, seed
         self.world = world
-        self.model = objective.model
+        self.model = objective.model.train()
         self.phases = objective.phases()
         self.optimizers = [make_optimizer(phase.parameters, settings) for phase in self.phases]
         self.ema = EMA(self.model, settings.ema)
@@ -95,7 +96,8 @@ class Trainer:
 
     def advance(self) -> dict[str, StepResult]:
         """One step: every phase in turn, then the objective's own work and the average."""
-        self.model.train()
+        if not self.model.training:  # after a look at it: a learned schedule is read where modules are listed
+            self.model.train()
         # Dropout draws from torch's global generator. Seeded by the step, a resumed run draws what this one would.
         torch.manual_seed(fold(self.seed, self.step, DROPOUT))
         parts = divided(self.loader.batch_size, self.accumulate, self.world)
@@ -153,7 +155,7 @@ class Trainer:
     def _over_processes(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
         if self.world.size == 1:
             return losses
-        own = torch.stack([value.to(self.engine.device, torch.float32) for value in losses.values()])
+        own = torch.stack([sent(value, self.engine.device, torch.float32) for value in losses.values()])
         return dict(zip(losses, self.world.sum(own).unbind(), strict=True))
 
     def _trial(self, phase: Phase) -> Callable[[], Tensor]:
@@ -183,7 +185,7 @@ class Trainer:
         """The first phase's loss on fixed batches with fixed noise, under the averaged weights."""
         self.model.eval()
         total = torch.zeros(())
-        with self.ema.applied(), self.engine.autocast():
+        with self.ema.applied(), self.engine.looking():
             for index, batch in enumerate(batches):
                 loss = self.phases[0].loss(batch, StepNoise(self.seed, index, VALIDATION))
                 total += loss.total.float().cpu() * len(batch.image)
