@@ -55,6 +55,7 @@ OF_OBJECTIVES: dict[str, tuple[str, dict[str, Any]]] = {
     "progressive": ("ddpm-class", {**STUDENT, "objective": {"kind": "progressive"}}),
     "reflow": ("ddpm-class", {"objective": {"kind": "reflow", "pairs": 0, "draw_steps": 2}}),
     "adversarial-diffusion": ("ddpm-class", {"model.jumps": True, "objective": {"kind": "adversarial-diffusion"}}),
+    "distribution-matching": ("ddpm-class", {**STUDENT, "objective": {"kind": "distribution-matching"}}),
     "meanflow-distillation": (
         "ddpm-class",
         {**STUDENT, "model.jumps": False, "model.flow_map": True, "objective": {"kind": "meanflow-distillation"}},
