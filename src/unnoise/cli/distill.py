@@ -18,7 +18,7 @@ def distill(
     run: Path,
     /,
     *,
-    method: Method = "adversarial",
+    method: Method = "distribution-matching",
     out: Path | None = None,
     set_: SetOptions = None,
     minutes: float | None = None,

@@ -20,7 +20,7 @@ STRAIGHTNESS_ROWS, STRAIGHTNESS_STEPS = 64, 20
 
 def distill(
     run: Run | str | Path,
-    method: str = "adversarial",
+    method: str = "distribution-matching",
     out: str | Path | None = None,
     steps: int | None = None,
     minutes: float | None = None,
