@@ -99,8 +99,10 @@ def test_samples_move_along_the_gradient_of_the_divergence() -> None:
     torch.testing.assert_close(gradient_of(made, x, noise, t), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_the_gradient_of_the_loss_is_the_direction_samples_move_by() -> None:
-    made, batch = make(calls=1), images()
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_the_gradient_of_the_loss_is_the_direction_samples_move_by(precision: torch.dtype) -> None:
+    """Also where the network computes in bf16, in which a small step from a pixel near -1 is no step."""
+    made, batch = make({"parametrization": "x0"}, calls=1), images()
     with torch.no_grad():
         for parameter in made._own.parameters():
             parameter.add_(0.02)
@@ -116,7 +118,9 @@ def test_the_gradient_of_the_loss_is_the_direction_samples_move_by() -> None:
     known = made.gradient
     made.samples = samples  # type: ignore[method-assign]
     made.gradient = lambda *given: moved.append(known(*given)) or moved[-1]  # type: ignore[method-assign, func-returns-value]
-    made.loss(batch, StepNoise(1)).total.backward()
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
+        loss = made.loss(batch, StepNoise(1)).total
+    loss.backward()
     assert moved[0].abs().max() > 0
     assert drawn[0].grad is not None
     torch.testing.assert_close(drawn[0].grad * drawn[0].numel(), moved[0])

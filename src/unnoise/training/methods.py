@@ -78,7 +78,7 @@ METHODS: dict[str, Method] = {
             "model.jumps": True,
             "train.optimizer": "adamw",
             "train.learning_rate": 1e-4,
-            "train.betas": [0.5, 0.99],
+            "train.betas": [0.9, 0.99],
             "train.warmup": 20,
             "train.decay": 0.8,
             "train.ema": 0.99,
