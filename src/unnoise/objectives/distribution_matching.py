@@ -84,9 +84,9 @@ class DistributionMatching(FewCalls):
     def gradient(self, drawn: Tensor, x_t: Tensor, t: Tensor, cond: Conditions | None, told: Told) -> Tensor:
         """By which the samples `drawn` (B, c, h, w) move; x_t are the same with noise, t (B,)."""
         with self.teaching(x_t, told) as teacher:
-            known = self._clipped(teacher(x_t, t, cond).x_0.to(drawn.dtype))
+            known = self._clipped(teacher(x_t, t, cond).x_0)
         with self.judging(self._own, x_t):
-            own = self._clipped(self._own(x_t, t, cond, told).x_0.to(drawn.dtype))
+            own = self._clipped(self._own(x_t, t, cond, told).x_0)
         size = (drawn - known).abs().flatten(1).mean(1).clamp(min=LEAST_ERROR)
         return (own - known) / per_row(size, drawn)
 
@@ -99,7 +99,7 @@ class DistributionMatching(FewCalls):
         parametrization = self.model.parametrization
         with self.judging(self._own, drawn):
             output, _ = self._own.predict(perturb(schedule, drawn, eps, t), t, cond, told)
-        errors = (output.to(drawn.dtype) - parametrization.target(schedule, drawn, eps, t)).square().flatten(1).mean(1)
+        errors = (output - parametrization.target(schedule, drawn, eps, t)).square().flatten(1).mean(1)
         total = (per_row(self._weight(schedule, parametrization, t), errors) * errors).mean()
         return Loss(total, {"own": total.detach()})
 

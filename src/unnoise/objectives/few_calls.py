@@ -44,8 +44,7 @@ class FewCalls(Distillation):
         self._times = few_call_times(model.schedule, calls, start)
 
     def samples(self, x_0: Tensor, noise: Noise, cond: Conditions | None, told: Told = UNTOLD) -> Tensor:
-        """What the student draws in one call, (B, c, h, w) in the precision of the images x_0, at one of its times for
-        each row of them."""
+        """What the student draws in one call, (B, c, h, w), at one of its times for each row of the images x_0."""
         schedule = self.model.schedule
         t = self._times[(noise.uniform(len(x_0)) * len(self._times)).long()]
         eps = noise.normal(x_0)
@@ -53,7 +52,7 @@ class FewCalls(Distillation):
         alone = noise_told(schedule, self._times[0]) if self.start < 1 else schedule.prior_std
         x_t = torch.where(begun, perturb(schedule, x_0, eps, t), alone * eps)
         with replayed(x_0):
-            return self.model(x_t, t, cond, told).x_0.to(x_0.dtype)
+            return self.model(x_t, t, cond, told).x_0
 
     @contextmanager
     def judging(self, judge: Diffusion, x: Tensor) -> Iterator[None]:
