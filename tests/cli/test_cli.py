@@ -155,7 +155,7 @@ def test_distilling_makes_a_run_of_few_calls_and_resumes(unnoise: Command, run: 
     result = unnoise("sample", "student", "-n", 2, "--out", "two.npy", "--json", cwd=tmp_path)
     assert json.loads(result.stdout)["network_calls"] == 2
     fails(unnoise("distill", run, "--method", "consistancy", cwd=tmp_path), "did you mean 'consistency'")
-    fails(unnoise("distill", "student", cwd=tmp_path), "student by adversarial already")
+    fails(unnoise("distill", "student", cwd=tmp_path), "student by distribution-matching already")
 
 
 def test_data_reports_and_draws_a_contact_sheet(unnoise: Command, tmp_path: Path) -> None:
