@@ -177,15 +177,25 @@ def test_the_times_at_which_samples_are_judged_are_between_the_shares() -> None:
     assert 0.59 < float(shares.max()) < 0.605
 
 
-def trainer() -> Trainer:
+def trainer(accumulate: int = 1) -> Trainer:
     pixels = np.random.default_rng(5).integers(0, 256, (16, 1, 8, 8), dtype=np.uint8)
-    settings = TrainSettings(batch_size=8, learning_rate=1e-3, warmup=2, precision="fp32")
+    settings = TrainSettings(batch_size=8, learning_rate=1e-3, warmup=2, precision="fp32", accumulate=accumulate)
     return Trainer(make(), Loader(Images(pixels), 8, 0), settings, choose_engine(settings, "cpu"))
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(resumed_equals_uninterrupted: Any) -> None:
     expected = resumed_equals_uninterrupted(trainer, before=3, after=2)
     assert {"teacher", "own"} <= set(expected)
+
+
+def test_in_passes_each_part_of_the_copy_learns_from_what_was_drawn_of_it() -> None:
+    whole, parts = trainer(), trainer(accumulate=2)
+    for _ in range(3):
+        losses = [made.advance() for made in (whole, parts)]
+        for phase, name in (("model", "loss"), ("own", "own")):
+            one, other = (float(found[phase].parts[name]) for found in losses)
+            assert one == pytest.approx(other, rel=1e-4)
+    assert one > 0
 
 
 def test_the_copy_learns_in_as_many_updates_as_asked_for_each_with_new_noise() -> None:
