@@ -67,3 +67,9 @@ def test_only_the_first_call_after_a_start_is_shown_noise_alone() -> None:
     x = denoiser(math.hypot(1, first) * noise, torch.tensor(first, dtype=torch.float64)).x_0
     x = denoiser(x + then * draws.normal(x), torch.tensor(then, dtype=torch.float64)).x_0
     torch.testing.assert_close(sampler.run(denoiser, 80 * noise, seeds), x, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("grid", ["trailing", (80.0, 2.0)])
+def test_a_start_and_a_grid_are_not_taken_together(grid: str | tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match=r"start=0\.7 or from a grid"):
+        Renoise(steps=2, start=0.7, grid=grid).times(VE())

@@ -16,7 +16,7 @@ from unnoise.process.denoiser import Denoiser, towards
 from unnoise.process.level import mix
 from unnoise.process.schedule_base import Schedule
 from unnoise.registry import Bounds, Many
-from unnoise.samplers.grids import from_share, times
+from unnoise.samplers.grids import AUTO, from_share, times
 from unnoise.samplers.sampler import Sampler, Step
 from unnoise.seeding import Noise
 
@@ -43,6 +43,8 @@ class Renoise(Sampler):
     best_grids: ClassVar[Mapping[int, str]] = {1: "karras"}
 
     def times(self, schedule: Schedule) -> Tensor:
+        if self.start < 1 and self.grid != AUTO:
+            raise UserError(f"renoise takes its times from start={self.start:g} or from a grid, and was given both")
         grid = self.chosen_grid()
         if not isinstance(grid, str):
             return super().times(schedule)

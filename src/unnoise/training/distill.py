@@ -57,7 +57,8 @@ def distill(
     timed = chosen_method.timed
     found = {} if timed is None else timed(base, folder, limit["train.minutes"], device)
     chosen = {**chosen_method.changes, **found, **limit}
-    options = {key.removeprefix("objective."): value for key, value in {**chosen, **given}.items()}
+    part = "objective."
+    options = {key[len(part) :]: value for key, value in {**chosen, **given}.items() if key.startswith(part)}
     chosen = {**chosen, "sampler": chosen_method.sampler(options), **given}
     made = train(base.config["source"], out=folder, seed=seed, overrides=chosen, start=base.folder, device=device)
     if chosen_method.straightens and made.summary is not None:
