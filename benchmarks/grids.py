@@ -1,10 +1,12 @@
 """Which named grid is the best for which solver at which number of calls: exact problems that differ in everything.
 
-    python benchmarks/grids.py [--held-out] [--calls 3 5 8 10 20 50] [--out benchmarks/results/grids]
+    python benchmarks/grids.py [--held-out] [--runs RUN ...] [--calls 3 5 8 10 20 50] [--out benchmarks/results/grids]
 
 Writes OUT.md. A problem is a mixture of Gaussians on a schedule, with its exact denoiser; the error is the root mean
 square distance from the exact end of each trajectory, and the table has its geometric mean over the problems, relative
-to the least of the table on each. The defaults (`best_grids`) were chosen without --held-out.
+to the least of the table on each. The defaults (`best_grids`) were chosen without --held-out. With --runs the problems
+are trained runs, and the ends are those of 200 calls of Adams-Bashforth 3 on `angle`; the network's own error
+is in both.
 """
 
 from __future__ import annotations
@@ -19,9 +21,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from unnoise.models.diffusion import Diffusion
 from unnoise.process.analytic import GaussianMixture
 from unnoise.process.denoiser import Denoiser
 from unnoise.process.schedule import VE, VP, CosineBetas, LinearBetas, RectifiedFlow
+from unnoise.runs.run import Run
 from unnoise.samplers import DDIM, GRIDS, IPNDM, AdamsBashforth, DPMSolver, Heun, Sampler, UniPC
 from unnoise.seeding import SeededNoise
 
@@ -34,6 +38,8 @@ SOLVERS: tuple[Sampler, ...] = (
     *(AdamsBashforth(order=order) for order in (2, 3, 4)),
     *(IPNDM(order=order) for order in (2, 3, 4)),
 )
+Problem = tuple[Denoiser, Tensor, Tensor]
+"""Denoiser, x_T and the ends."""
 CHOSEN_ON = ((2, 6, 1, 0.05, 0.3), (4, 8, 2, 0.05, 0.3), (6, 12, 3, 0.05, 0.3), (2, 3, 4, 0.2, 0.5))
 HELD_OUT = ((3, 10, 11, 0.08, 0.2), (4, 5, 12, 0.05, 0.4), (8, 20, 13, 0.1, 0.3))
 """Dimensions, components, seed, and the ends of the components' standard deviations."""
@@ -46,13 +52,22 @@ def mixture(dim: int, components: int, seed: int, low: float, high: float) -> Ga
     return GaussianMixture(0.3 + torch.rand(components, generator=random, dtype=torch.float64), means, stds)
 
 
-def problems(held_out: bool, rows: int = 100) -> Iterator[tuple[Denoiser, Tensor, Tensor]]:
+def problems(held_out: bool, rows: int = 100) -> Iterator[Problem]:
     """Denoiser, x_T and the exact ends."""
     for shape in HELD_OUT if held_out else CHOSEN_ON:
         for schedule in SCHEDULES:
             denoiser, random = mixture(*shape).denoiser(schedule), torch.Generator().manual_seed(7)
             x_T = schedule.prior_std * torch.randn(rows, shape[0], generator=random, dtype=torch.float64)
             yield denoiser, x_T, exact_ends(denoiser, x_T)
+
+
+def trained(runs: list[Path], rows: int = 32) -> Iterator[Problem]:
+    """The same of trained runs."""
+    for folder in runs:
+        model = Run.open(folder).load("cpu")
+        assert isinstance(model, Diffusion), f"{folder} holds no diffusion model"
+        x_T = model.prior(range(rows))
+        yield model, x_T, AdamsBashforth(steps=200, grid="angle", order=3).run(model, x_T)
 
 
 def exact_ends(denoiser: Denoiser, x: Tensor) -> Tensor:
@@ -67,24 +82,19 @@ def exact_ends(denoiser: Denoiser, x: Tensor) -> Tensor:
     return x
 
 
-def errors(held_out: bool, calls: int) -> Tensor:
-    """(problems, solvers, grids)."""
-    return torch.tensor(
-        [
-            [[_error(solver, grid, calls, *problem) for grid in GRIDS] for solver in SOLVERS]
-            for problem in problems(held_out)
-        ]
-    )
+def errors(problem: Problem, calls: int) -> Tensor:
+    """(solvers, grids)."""
+    return torch.tensor([[_error(solver, grid, calls, *problem) for grid in GRIDS] for solver in SOLVERS])
 
 
 def _error(solver: Sampler, grid: str, calls: int, denoiser: Denoiser, x_T: Tensor, ends: Tensor) -> float:
     steps = (calls + 1) // 2 if isinstance(solver, Heun) else calls
     x_0 = replace(solver, steps=steps, grid=grid).run(denoiser, x_T)
-    return float((x_0 - ends).square().mean(1).sqrt().mean())
+    return float((x_0 - ends).square().flatten(1).mean(1).sqrt().mean())
 
 
-def table(held_out: bool, calls: int) -> str:
-    found = errors(held_out, calls)
+def table(of: list[Problem], calls: int) -> str:
+    found = torch.stack([errors(problem, calls) for problem in of])
     mean = (found / found.amin((1, 2), keepdim=True)).log().mean(0).exp()
     lines = [f"## {calls} calls", "", f"| solver | {' | '.join(GRIDS)} |", f"|---|{'---|' * len(GRIDS)}"]
     for solver, row in zip(SOLVERS, mean.tolist(), strict=True):
@@ -95,10 +105,13 @@ def table(held_out: bool, calls: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--held-out", action="store_true")
+    parser.add_argument("--runs", type=Path, nargs="*", default=[])
     parser.add_argument("--calls", type=int, nargs="+", default=[3, 5, 8, 10, 20, 50])
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "grids")
     options = parser.parse_args()
-    text = "\n\n".join(table(options.held_out, calls) for calls in options.calls)
+    with torch.no_grad():
+        chosen = list(trained(options.runs) if options.runs else problems(options.held_out))
+        text = "\n\n".join(table(chosen, calls) for calls in options.calls)
     options.out.with_suffix(".md").write_text(f"{text}\n")
     print(text)
 

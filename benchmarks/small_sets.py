@@ -1,17 +1,21 @@
 """What happens when few images are trained on for long, and whether planted copies are found (docs/guard.md).
 
-python benchmarks/small_sets.py curve OUT COUNT SECONDS [KEY=VALUE ...]   COUNT of the 8x8 digits, a dense network, by
-                                                                         processor seconds; writes OUT/curve.json
-python benchmarks/small_sets.py plot PNG OUT...                          curves side by side
-python benchmarks/small_sets.py planted SOURCE COUNT                     area under the ROC curve for each kind of copy
+python benchmarks/small_sets.py curve OUT SOURCE COUNT SECONDS [KEY=VALUE ...]
+                              COUNT images by processor seconds; writes OUT/curve.json. SOURCE: `digits`, of 8x8 pixels,
+                              by a dense network; or a source with a test split, PATH@SIZE, by the recipe `auto`
+python benchmarks/small_sets.py plot PNG OUT...         curves side by side
+python benchmarks/small_sets.py planted SOURCE COUNT    area under the ROC curve for each kind of copy
 """
 
 from __future__ import annotations
 
+import processor_clock  # noqa: F401
+
+# isort: split
+
 import io
 import json
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -34,10 +38,8 @@ from unnoise.training.copy_watch import CopyWatch
 from unnoise.training.hold_out import hold_out
 from unnoise.training.train import train
 
-SETTINGS = {
-    "train.samples": 0,
-    "train.save_every": 100,
-    "train.keep": 1000,
+ALWAYS = {"train.samples": 0, "train.save_every": 100, "train.keep": 1000, "train.guard": "warn"}
+DENSE = {
     "train.precision": "fp32",
     "train.batch_size": 128,
     "train.learning_rate": 1e-3,
@@ -73,16 +75,18 @@ class Dense(nn.Module):
         return self.last(h).view_as(x)
 
 
-def curve(out: Path, count: int, seconds: float, settings: list[str]) -> None:
-    """Trains, and measures distances of samples to the test digits at some checkpoints, the one kept among them."""
-    time.monotonic = time.perf_counter = time.process_time  # the machine is shared: what counts is the processor
-    guard.EVERY = 1.0
-    digits, test = (open_source("digits", split=split, progress=False) for split in ("train", "test"))
-    rows = np.sort(np.random.default_rng(0).permutation(len(digits))[:count])
-    overrides = {**SETTINGS, **parse_overrides(settings)}
-    images = Images(digits.pixels[rows])
-    run = train(images, "ddpm", out, minutes=seconds / 60, overrides=overrides, device="cpu", network=Dense)
-    real = test.pixels.reshape(len(test), -1) / 127.5 - 1
+def curve(out: Path, source: str, count: int, seconds: float, settings: list[str]) -> None:
+    """Trains, and measures distances of samples to the test images at some checkpoints, the one kept among them."""
+    guard.EVERY = seconds / 25
+    name, _, size = source.partition("@")
+    how = {"size": int(size)} if size else {}
+    known, test = (open_source(name, split=split, progress=False, **how) for split in ("train", "test"))
+    rows = np.sort(np.random.default_rng(0).permutation(len(known))[:count])
+    images = Images(np.asarray(known.pixels)[rows])
+    recipe, own, network = ("ddpm", DENSE, Dense) if name == "digits" else ("auto", {}, None)
+    overrides = {**ALWAYS, **own, **parse_overrides(settings)}
+    run = train(images, recipe, out, minutes=seconds / 60, overrides=overrides, device="cpu", network=network)
+    real = np.asarray(test.pixels).reshape(len(test), -1) / 127.5 - 1
     varying = real.std(0) > 0.05
     found = checkpoints(out / "checkpoints")
     best = found[-1].state()["best"][1]
@@ -168,7 +172,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     command, *given = sys.argv[1:]
     if command == "curve":
-        curve(Path(given[0]), int(given[1]), float(given[2]), given[3:])
+        curve(Path(given[0]), given[1], int(given[2]), float(given[3]), given[4:])
     elif command == "plot":
         plot(Path(given[0]), [Path(folder) for folder in given[1:]])
     else:
