@@ -98,4 +98,5 @@ class SeededNoise:
 
     def uniform(self, count: int) -> Tensor:
         assert count == len(self.generators), "one seed per row"
-        return torch.cat([torch.rand(1, generator=row, dtype=torch.float64) for row in self.generators])
+        rows = [torch.rand(1, generator=row, dtype=torch.float64) for row in self.generators]
+        return torch.cat(rows) if rows else torch.empty(0, dtype=torch.float64)

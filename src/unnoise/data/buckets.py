@@ -125,12 +125,17 @@ def parts_of(images: AnyImages, rows: Sequence[int] | np.ndarray) -> list[tuple[
     return images.parts(rows) if isinstance(images, Bucketed) else [(images, np.asarray(rows, np.int64))]
 
 
+def some_rows(images: AnyImages, count: int) -> np.ndarray:
+    """`count` random rows of a set, or all where there are fewer, always the same, rising."""
+    return np.sort(np.random.default_rng(0).permutation(len(images))[:count])
+
+
 def first_rows(images: AnyImages, count: int) -> np.ndarray:
     """`count` rows of a set, always the same: the first, or where there are buckets some of all, rising."""
     count = min(count, len(images))
     if not isinstance(images, Bucketed):
         return np.arange(count)
-    return np.sort(np.random.default_rng(0).permutation(len(images))[:count])
+    return some_rows(images, count)
 
 
 def of_shape(images: AnyImages, shape: tuple[int, int, int]) -> Images | None:

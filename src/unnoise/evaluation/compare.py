@@ -134,7 +134,7 @@ def _variants(
     if plain.sampler is None or plain.run is None:
         yield plain
         return
-    scales = guidance if guidance and plain.condition_names else (plain.guidance,)
+    scales = guidance if guidance and plain.guidable else (plain.guidance,)
     for name, counts in map(_with_steps, samplers or (None,)):
         for count in counts or steps or (None,):
             options = {} if count is None else {"steps": count}

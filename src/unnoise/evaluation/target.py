@@ -81,6 +81,10 @@ class Target:
         return "images" if self.model is None else self.model.kind
 
     @property
+    def guidable(self) -> bool:
+        return self.model is not None and self.model.guidable
+
+    @property
     def condition_names(self) -> tuple[str, ...]:
         """The conditions that samples are drawn for; () for images."""
         return () if self.model is None else self.model.condition_names
@@ -245,7 +249,7 @@ def guidable(model: ImageModel, name: str, guidance: float) -> ImageModel:
     Raises:
         UserError: for a guidance of a model without conditions: it would change nothing and be named in the result.
     """
-    if guidance != 1 and not model.condition_names:
+    if guidance != 1 and not model.guidable:
         raise UserError(f"guidance {guidance:g} needs a conditional run, and {name} was trained without conditions")
     return model
 

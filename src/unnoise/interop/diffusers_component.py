@@ -35,24 +35,24 @@ class Component(NamedTuple):
         return self.config["_class_name"]
 
 
-def component(model: Diffusion, classes: int) -> Component:
-    """The network of a model with so many classes, with what the model tells it.
+def component(model: Diffusion) -> Component:
+    """The network of a model, with what the model tells it.
 
     Raises:
         NotApplicable: for conditions that are neither classes, nor vectors as a UNet2DModel takes them.
     """
     network, why = model.network, why_no_unet2d(model)
     if isinstance(network, UNet | UNet2D) and why is None:
-        return _unet2d(model, as_unet2d(network), classes)
+        return _unet2d(model, as_unet2d(network))
     assert why is not None
-    return _own(model, classes, why)
+    return _own(model, why)
 
 
-def _unet2d(model: Diffusion, network: UNet2D, classes: int) -> Component:
+def _unet2d(model: Diffusion, network: UNet2D) -> Component:
     weights = dict(network.state_dict())
     if _hands_on_vectors(model, network):
         return Component(unet_config(network, takes_vectors=True), weights, has_classes=False)
-    vectors = told_vectors(model, classes)
+    vectors = told_vectors(model)
     if vectors is None:
         return Component(unet_config(network), weights, has_classes=False)
     own = {name: value for name, value in weights.items() if not name.startswith("class_embedding.")}
@@ -73,8 +73,8 @@ def _hands_on_vectors(model: Diffusion, network: UNet2D) -> bool:
     return torch.equal(weight, torch.eye(len(weight)).to(weight)) and not bias.any()
 
 
-def _own(model: Diffusion, classes: int, why: str) -> Component:
-    vectors = told_vectors(model, classes)
+def _own(model: Diffusion, why: str) -> Component:
+    vectors = told_vectors(model)
     channels, height, width = model.codec.latent_shape
     weights = {f"model.{name}": value for name, value in model.network.state_dict().items()}
     config = {

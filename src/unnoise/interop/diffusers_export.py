@@ -14,6 +14,7 @@ from unnoise.interop.diffusers_scheduler import scheduler_config
 from unnoise.interop.diffusers_vae import vae_files
 from unnoise.interop.options import ExportOptions
 from unnoise.interop.sidecar import Sidecar, write_sidecar
+from unnoise.models import Diffusion
 from unnoise.runs.run import Run
 
 VERSION = "0.35.0"
@@ -42,7 +43,7 @@ def export_diffusers(run: Run, out: Path, *, overwrite: bool = False, options: E
     claim(out, overwrite=overwrite, inputs=[run.folder])
     model = run.diffusion("exporting to diffusers", "cpu")
     model.scalars.refuse("a pipeline of diffusers")
-    unet = component(model, len(run.classes))
+    unet = component(model)
     variance = str(run.config.get("sampler", {}).get("variance", "beta-tilde"))
     scheduler = scheduler_config(
         model.schedule,
@@ -59,7 +60,7 @@ def export_diffusers(run: Run, out: Path, *, overwrite: bool = False, options: E
         (partial / "scheduler").mkdir()
         _write_json(partial / "scheduler" / "scheduler_config.json", scheduler)
         _write_json(partial / "model_index.json", _index(pipeline, unet.kind))
-        write_sidecar(partial, Sidecar(run.classes, unet.has_classes, run.config.get("sampler")))
+        write_sidecar(partial, Sidecar(run.classes or _clusters(model), unet.has_classes, run.config.get("sampler")))
     return {
         "run": str(run.folder),
         "out": str(out),
@@ -68,6 +69,12 @@ def export_diffusers(run: Run, out: Path, *, overwrite: bool = False, options: E
         **({} if unet.why is None else {"needs": f"import {LIBRARIES[unet.kind]} before from_pretrained: {unet.why}"}),
         "parameters": sum(value.numel() for value in unet.weights.values()),
     }
+
+
+def _clusters(model: Diffusion) -> list[str]:
+    """Names of the clusters that a model draws by itself, which a pipeline has to be given as classes."""
+    count = 0 if model.conditioner is None else model.conditioner.choices.get("cluster", 0)
+    return [f"cluster {number}" for number in range(count)]
 
 
 def _index(pipeline: str, network: str) -> Record:

@@ -60,21 +60,20 @@ class Method(nn.Module):
 
 
 def example_conditions(model: Diffusion) -> dict[str, Tensor]:
-    """An example of what a conditional model is told: 'label' (N,) int64, 'vector' (N, D).
+    """An example of what a conditional model is told: 'label' and 'cluster' (N,) int64, 'vector' (N, D).
 
     Raises:
         NotApplicable: for conditions that are no plain tensors.
     """
+    names = (*model.condition_names, *model.own_conditions)
     made = {
+        "cluster": lambda: torch.zeros(EXAMPLES, dtype=torch.int64),
         "label": lambda: torch.zeros(EXAMPLES, dtype=torch.int64),
         "vector": lambda: torch.zeros(EXAMPLES, int(getattr(model.conditioner, "features", 0))),
     }
-    unknown = [name for name in model.condition_names if name not in made]
-    if unknown:
-        raise NotApplicable(
-            f"a graph takes labels and vectors as conditions, and this run takes {', '.join(model.condition_names)}"
-        )
-    return {name: made[name]() for name in model.condition_names}
+    if any(name not in made for name in names):
+        raise NotApplicable(f"a graph takes labels and vectors as conditions, and this run takes {', '.join(names)}")
+    return {name: made[name]() for name in names}
 
 
 def with_plain_names(model: Diffusion) -> Diffusion:

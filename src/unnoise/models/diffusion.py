@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -188,6 +188,18 @@ class Diffusion(GenerativeModel, CanDenoise):
     def needed_conditions(self) -> tuple[str, ...]:
         return () if self.conditioner is None else self.conditioner.needs
 
+    @property
+    def own_conditions(self) -> tuple[str, ...]:
+        return () if self.conditioner is None else tuple(self.conditioner.own(()))
+
+    def completed(self, cond: Conditions | None, seeds: Sequence[int]) -> Conditions | None:
+        own: Spec = {} if self.conditioner is None else self.conditioner.own(seeds)
+        return {**own, **(cond or {})} if own else cond
+
+    def fit_conditions(self, images: Iterable[Tensor]) -> None:
+        if self.conditioner is not None:
+            self.conditioner.fit(images)
+
     def prepare_conditions(self, cond: Columns, folder: Path) -> None:
         if self.conditioner is not None:
             self.conditioner.prepare(cond, folder)
@@ -239,7 +251,7 @@ class Diffusion(GenerativeModel, CanDenoise):
     ) -> Iterator[Point]:
         """The sampler's stream of Points for these seeds: what progress bars, strips and pages read."""
         self.check_conditions(cond, guidance)
-        sampler = sampler or self.default_sampler()
+        sampler, cond = sampler or self.default_sampler(), self.completed(cond, seeds)
         return sampler.stream(self.guided(guidance), self.prior(seeds), seeds, cond)
 
     @torch.no_grad()

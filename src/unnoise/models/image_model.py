@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +77,23 @@ class ImageModel(nn.Module):
         """The conditions that training images must bring."""
         return ()
 
+    @property
+    def own_conditions(self) -> tuple[str, ...]:
+        """The conditions that the model draws by itself where it is not given them."""
+        return ()
+
+    @property
+    def guidable(self) -> bool:
+        """Whether classifier-free guidance has conditions to push towards."""
+        return bool(self.condition_names or self.own_conditions)
+
+    def completed(self, cond: Conditions | None, seeds: Sequence[int]) -> Conditions | None:
+        """The conditions of images drawn from `seeds`, with those that the model draws by itself."""
+        return cond
+
+    def fit_conditions(self, images: Iterable[Tensor]) -> None:
+        """Called before the first step with training images, (B, C, H, W) in [-1, 1] each."""
+
     def prepare_conditions(self, cond: Columns, folder: Path) -> None:
         """Called before training with the conditions of the whole set; `folder` keeps what is expensive to make."""
 
@@ -86,7 +103,7 @@ class ImageModel(nn.Module):
 
     def check_conditions(self, cond: Conditions | None, guidance: Guidance | None = None) -> None:
         """Raises UserError for conditions that neither the model nor its guidance takes."""
-        known = {*self.condition_names, *getattr(guidance, "condition_names", ())}
+        known = {*self.condition_names, *self.own_conditions, *getattr(guidance, "condition_names", ())}
         unknown = [name for name in cond or () if name not in known]
         if unknown and not known:
             raise UserError(f"{self.kind} without conditions was given {', '.join(unknown)}: leave cond out")

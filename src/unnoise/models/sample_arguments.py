@@ -56,7 +56,7 @@ def sample_arguments(
         UserError: for arguments that do not go together, or that the model does not understand.
     """
     seeds = _seeds(seeds, n)
-    conditions = _cond(model, cond, label, len(seeds))
+    conditions = model.completed(_cond(model, cond, label, len(seeds)), seeds)
     return SampleArguments(seeds, conditions, _sampler(model, sampler, steps), _guidance(guidance, conditions))
 
 

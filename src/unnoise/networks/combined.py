@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,10 @@ class Combined(Conditioner):
     def names(self) -> tuple[str, ...]:
         return tuple(name for part in self._parts for name in part.names)
 
+    @property
+    def choices(self) -> Mapping[str, int]:
+        return {name: count for part in self._parts for name, count in part.choices.items()}
+
     def forward(self, cond: Conditions | None, count: int, dropped: Tensor | None = None) -> Conditioning:
         gone = self.drawn(count, dropped)
         return self._joined([part(cond, count, gone) for part in self._parts], count)
@@ -76,6 +80,14 @@ class Combined(Conditioner):
         for part in self._parts:
             cond = part.derive(image, cond)
         return cond
+
+    def own(self, seeds: Sequence[int]) -> Spec:
+        return {name: rows for part in self._parts for name, rows in part.own(seeds).items()}
+
+    def fit(self, images: Iterable[Tensor]) -> None:
+        kept = list(images)
+        for part in self._parts:
+            part.fit(kept)
 
     def prepare(self, cond: Columns, folder: Path) -> None:
         for part in self._parts:

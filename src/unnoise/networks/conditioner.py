@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -42,7 +42,7 @@ class Conditioner(nn.Module, ABC):
     Attributes:
         vector_dim, token_dim, spatial_channels: how wide the channels are that it fills, 0 for those it leaves empty.
         needs: the conditions that training data must bring.
-        told: conditions that it reads in training alone, and nobody is asked for.
+        told: conditions that it reads and nobody is asked for: those of training alone, and those of `own`.
         widths: keyword of the constructor -> the condition of the data whose last dimension it is.
     """
 
@@ -69,6 +69,11 @@ class Conditioner(nn.Module, ABC):
     def names(self) -> tuple[str, ...]:
         """The conditions that `forward` reads, the keys of cond."""
 
+    @property
+    def choices(self) -> Mapping[str, int]:
+        """The conditions that are one of so many classes, by number."""
+        return {}
+
     @abstractmethod
     def forward(self, cond: Conditions | None, count: int, dropped: Tensor | None = None) -> Conditioning:
         """The conditioning of `count` rows.
@@ -88,6 +93,14 @@ class Conditioner(nn.Module, ABC):
     def derive(self, image: Tensor, cond: Conditions) -> Spec:
         """The conditions of training images (B, C, H, W): cond, and what can be made from the images themselves."""
         return cond
+
+    def own(self, seeds: Sequence[int]) -> Spec:
+        """The conditions that it draws by itself in sampling, a row from each seed: condition -> rows (N,)."""
+        return {}
+
+    def fit(self, images: Iterable[Tensor]) -> None:
+        """Called once before the first step with training images, batches of (B, C, H, W) in [-1, 1] each: where to
+        find what `derive` and `own` need to know of them all."""
 
     def prepare(self, cond: Columns, folder: Path) -> None:
         """Called once before training with the conditions of the whole set: where to compute and keep in `folder`

@@ -1,5 +1,5 @@
-"""The conditioners: class, text, segmentation map, low-resolution image, any vector, what augmentation did, and several
-together."""
+"""The conditioners: class, cluster, text, segmentation map, low-resolution image, any vector, what augmentation did,
+and several together."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from unnoise.aliases import Columns, Conditions, Spec
 from unnoise.errors import UserError
 from unnoise.networks.batch_part import normal_rows, uniform_rows
+from unnoise.networks.clusters import ClusterConditioner
 from unnoise.networks.conditioner import Conditioner, Conditioning, SingleConditioner, all_dropped, rows
 from unnoise.networks.embedding import SinusoidalEmbedding
 from unnoise.networks.text import build_encoder
@@ -38,6 +39,10 @@ class ClassConditioner(SingleConditioner):
         self.classes, self.dim = classes, dim
         self.vector_dim = dim
         self.table = nn.Embedding(classes + 1, dim)
+
+    @property
+    def choices(self) -> Mapping[str, int]:
+        return {self.key: self.classes}
 
     def absent(self, count: int) -> Conditioning:
         return Conditioning(vector=self.table(torch.full((count,), self.classes, device=self.device)))
@@ -211,6 +216,7 @@ class AugmentConditioner(SingleConditioner):
 
 CONDITIONERS: dict[str, type[Conditioner]] = {
     "class": ClassConditioner,
+    "cluster": ClusterConditioner,
     "text": TextConditioner,
     "map": MapConditioner,
     "image": ImageConditioner,

@@ -72,7 +72,7 @@ class GuidanceOptions:
             return AutoGuidance(require(other, CanDenoise, "--autoguidance"), self.guidance)
         if self.guidance == 1:
             return None
-        if cond is None:
+        if cond is None and not model.own_conditions:
             raise UserError("--guidance needs a conditional run and something to guide towards, such as a --label")
         return ClassifierFree(self.guidance)
 

@@ -84,8 +84,8 @@ def tune_run(
             split_over_processes(denoising.guided()), lambda _: (calls.add(), progress.advance(task))
         )
         seen, unseen = (
-            _draws(denoiser, denoising, range(first, first + trajectories), rows_of(cond, first - seed, trajectories))
-            for first in (seed, seed + trajectories)
+            _draws(denoiser, denoising, seeds, model.completed(rows_of(cond, seeds[0] - seed, trajectories), seeds))
+            for seeds in (range(first, first + trajectories) for first in (seed, seed + trajectories))
         )
         found = tune(denoiser, seen.x_T, steps, solvers, cond=seen.cond)
         rivals = _rivals(denoiser, seen, found, iterations)

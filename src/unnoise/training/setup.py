@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 import unnoise
 from unnoise.aliases import Record, Source, Spec
 from unnoise.data import Batch, Images, Loader
 from unnoise.data.bucket_loader import BucketLoader
-from unnoise.data.buckets import AnyImages, Bucketed, first_rows, parts_of
+from unnoise.data.buckets import AnyImages, Bucketed, first_rows, parts_of, some_rows
 from unnoise.data.cache import cache_folder
 from unnoise.data.fields import present
 from unnoise.errors import UserError
@@ -43,6 +45,8 @@ from unnoise.training.shown import shown, told
 from unnoise.training.trainer import Trainer
 
 VALIDATION_IMAGES = 256
+FITTED_ON = 20_000
+"""Images that conditions are fitted on, at most."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +85,18 @@ class Setup:
         }
         chosen = images if pairs is None else pairs
         loader = BucketLoader(chosen, **how) if isinstance(chosen, Bucketed) else Loader(chosen, **how)
+        if checkpoint is None:
+            self.model.fit_conditions(self._fitted_on())
         trainer = Trainer(self.objective, loader, self.settings, self.engine, self.seed, world)
         if checkpoint is not None:
             trainer.restore(checkpoint)
         return trainer
+
+    def _fitted_on(self) -> Iterator[Tensor]:
+        """Some of the training images, always the same, for conditions that come from them all."""
+        images = self.training_images()
+        for part, rows in parts_of(images, some_rows(images, FITTED_ON)):
+            yield from (part.batch(own).image for own in np.array_split(rows, max(1, len(rows) // 500)))
 
     def _pairs(self) -> Images | None:
         """The pairs of noise and image that stand in place of the training images; None where images are wanted."""

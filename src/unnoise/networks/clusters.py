@@ -1,0 +1,108 @@
+"""Clusters of the training images as a condition that nobody is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unnoise.aliases import Conditions, Spec
+from unnoise.errors import UserError
+from unnoise.networks.conditioner import Conditioning, SingleConditioner
+from unnoise.registry import Fraction, Positive
+from unnoise.seeding import SeededNoise
+
+SIDE = 8
+"""Pixels a side of the thumbnails that clusters are made of."""
+PURPOSE = 2
+"""Of the draws of clusters: not those of x_T, nor of a sampler."""
+
+
+class ClusterConditioner(SingleConditioner):
+    """A learned vector per cluster of the training images, and one more for 'no cluster' (Bao et al. 2022, section 4).
+
+    p(x) = sum_k p(k) p(x | k): the network learns each p(x | k), which is simpler than p(x), and in sampling k is drawn
+    as often as training images are in it. Clusters are those of k-means on thumbnails of 8x8 pixels, and an image's is
+    the one whose mean is nearest. Reads cond['cluster'] (B,) int64; fills `vector`. channels comes from the data.
+    """
+
+    key = "cluster"
+    told = ("cluster",)
+    centers: Tensor
+    share: Tensor
+
+    def __init__(
+        self, channels: Positive, clusters: Positive = 50, dim: Positive = 128, dropout: Fraction = 0.1
+    ) -> None:
+        super().__init__(dropout)
+        self.channels, self.clusters, self.dim = channels, clusters, dim
+        self.vector_dim = dim
+        self.table = nn.Embedding(clusters + 1, dim)
+        self.register_buffer("centers", torch.zeros(clusters, channels * SIDE**2))
+        self.register_buffer("share", torch.zeros(clusters))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def choices(self) -> Mapping[str, int]:
+        return {self.key: self.clusters}
+
+    def absent(self, count: int) -> Conditioning:
+        return Conditioning(vector=self.table(torch.full((count,), self.clusters, device=self.device)))
+
+    def embed(self, value: Tensor, dropped: Tensor, cond: Conditions) -> Conditioning:
+        return Conditioning(vector=self.table(value.masked_fill(dropped, self.clusters)))
+
+    def derive(self, image: Tensor, cond: Conditions) -> Spec:
+        return cond if self.key in cond else {**cond, self.key: self.nearest(thumbnails(image))}
+
+    def nearest(self, points: Tensor) -> Tensor:
+        """The clusters (B,) of thumbnails (B, channels 8 8)."""
+        # |c|^2 - 2 p c: the distances but for |p|^2, which is the same for all.
+        return (self.centers.square().sum(1) - 2 * points.to(self.centers) @ self.centers.T).argmin(1)
+
+    def own(self, seeds: Sequence[int]) -> Spec:
+        u = SeededNoise(seeds, PURPOSE).uniform(len(seeds))
+        reached = self.share.cpu().double().cumsum(0)
+        drawn = torch.searchsorted(reached, u * reached[-1], right=True)
+        return {self.key: drawn.clamp(max=self.clusters - 1).to(self.device)}
+
+    @torch.no_grad()
+    def fit(self, images: Iterable[Tensor]) -> None:
+        """Finds the clusters, unless the conditioner brings those of another run, and the share of each.
+
+        images: (B, C, H, W) in [-1, 1] each.
+
+        Raises:
+            UserError: for fewer images than clusters.
+        """
+        points = torch.cat([thumbnails(batch).cpu() for batch in images])
+        if not self.centers.any():
+            self.centers.copy_(means(points, self.clusters))
+        counts = torch.bincount(self.nearest(points.to(self.device)).cpu(), minlength=self.clusters)
+        self.share.copy_(counts / len(points))
+
+
+def thumbnails(image: Tensor) -> Tensor:
+    """Images (B, C, H, W) as averages over 8x8 fields, (B, C 8 8)."""
+    return F.adaptive_avg_pool2d(image, SIDE).flatten(1)
+
+
+def means(points: Tensor, clusters: int) -> Tensor:
+    """The means (clusters, D) of k-means on points (N, D) (Lloyd 1982, begun as Arthur & Vassilvitskii 2007 do).
+
+    Raises:
+        UserError: for fewer points than clusters.
+    """
+    from sklearn.cluster import KMeans  # only where clusters are made: it takes a second
+
+    if len(points) < clusters:
+        raise UserError(
+            f"model.conditioner.clusters={clusters} needs at least as many images, and there are {len(points)}"
+        )
+    found = KMeans(clusters, n_init="auto", random_state=0).fit(points.numpy())
+    return torch.from_numpy(found.cluster_centers_)
