@@ -48,6 +48,14 @@ def test_what_a_card_shows(client: TestClient, runs: Path) -> None:
     assert run["config"]["train"]["steps"] == 100
 
 
+def test_what_a_run_can_be_asked_for(client: TestClient, runs: Path) -> None:
+    """Both conditioners of two side by side, but not what augmentation did, which nobody is asked for."""
+    file = runs / "first" / "config.toml"
+    told = "[model.conditioner]\nkind = 'combined'\nparts = {cluster = {}, class = {dim = 4}, augment = {}}\n"
+    file.write_text(f"{file.read_text()}\n{told}")
+    assert client.get("/api/runs/first").json()["conditions"] == ["cluster", "class"]
+
+
 def test_a_damaged_run_is_shown_as_such(client: TestClient, runs: Path) -> None:
     for name, text in (("toml", "= ="), ("keys", "seed = 1"), ("types", "found = 3\nmodel = 1")):
         (runs / name).mkdir()

@@ -124,15 +124,13 @@ def _from_config(config: Config) -> Record:
 
 
 def _conditions(model: Spec) -> list[str]:
-    """The conditioners' kinds: class, text, map, image, vector."""
+    """The conditioners' kinds, class, cluster, text, map, image, vector, but for what is told in training alone."""
     conditioner = model.get("conditioner")
-    if not isinstance(conditioner, Mapping):
-        return [] if conditioner is None else [str(conditioner)]
-    parts = conditioner.get("parts")
-    if isinstance(parts, Mapping):
-        return [str(part.get("kind") if isinstance(part, Mapping) else part) for part in parts.values()]
-    kinds = [value.get("kind") for value in conditioner.values() if isinstance(value, Mapping) and "kind" in value]
-    return [str(kind) for kind in kinds] or [str(conditioner.get("kind"))]
+    if conditioner is None:
+        return []
+    spec = conditioner if isinstance(conditioner, Mapping) else {"kind": conditioner}
+    kinds = spec.get("parts") or [spec.get("kind")]
+    return [str(kind) for kind in kinds if kind != "augment"]
 
 
 def _progress(folder: Path, config: Config, locked: Mapping[int, int]) -> Record:

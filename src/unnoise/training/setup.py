@@ -36,6 +36,7 @@ from unnoise.runtime.world import ALONE, World
 from unnoise.samplers import SAMPLERS, Sampler
 from unnoise.sources import resolved
 from unnoise.sources.paths import looking_once
+from unnoise.training.clustered import clustered
 from unnoise.training.engine import Engine, choose_engine
 from unnoise.training.latents import with_autoencoder, with_latents
 from unnoise.training.opening import choose_held_out, guarded_as_before, open_test_split, opened, read_as_before
@@ -158,6 +159,7 @@ def prepare(
     with looking_once():
         data, images, (config, notes, seen) = opened(source, data, config, device, stored)
         data, held = choose_held_out(source, data, images, seed, stored, held)
+    config, clustered_notes = clustered(config, len(images), stored)
     data, config, shown_notes = shown(data, config, images, stored, seen)
     settings = section(TrainSettings, config.get("train", {}), "train")
     engine = choose_engine(settings, device, len(images.buckets))
@@ -192,7 +194,7 @@ def prepare(
         objective,
         sampler,
         base,
-        (*notes, *shown_notes),
+        (*notes, *clustered_notes, *shown_notes),
         held,
     )
 
