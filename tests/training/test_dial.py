@@ -40,6 +40,16 @@ def flops_of(network: Any) -> float:
     return forward_flops(SHAPE, rung)
 
 
+@pytest.mark.parametrize(("channels", "gamma"), [(1, 1.0), (3, 1.5)])
+def test_pictures_in_colour_count_the_least_noise_less(machine: Any, channels: int, gamma: float) -> None:
+    machine(5e10)
+    shape = (channels, *SHAPE[1:])
+    assert dialled(config(), shape, "cpu", None).config["objective"]["weight"] == {"kind": "p2", "gamma": gamma}
+    own = dialled(config(objective__weight__gamma=0.5), shape, "cpu", None).config["objective"]["weight"]
+    assert own == {"kind": "p2", "gamma": 0.5}
+    assert dialled(config(objective__weight="flat"), shape, "cpu", None).config["objective"]["weight"] == "flat"
+
+
 def test_rungs_cost_more_and_more() -> None:
     for shape in ((3, 32, 32), (3, 64, 64)):
         costs = [forward_flops(shape, rung) for rung in LADDER]

@@ -34,7 +34,7 @@ class ClusterConditioner(SingleConditioner):
     share: Tensor
 
     def __init__(
-        self, channels: Positive, clusters: Positive = 50, dim: Positive = 128, dropout: Fraction = 0.1
+        self, channels: Positive, clusters: Positive = 50, dim: Positive = 128, dropout: Fraction = 0.2
     ) -> None:
         super().__init__(dropout)
         self.channels, self.clusters, self.dim = channels, clusters, dim

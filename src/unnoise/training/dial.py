@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, NamedTuple
@@ -36,6 +37,8 @@ SHAPES, CLEAR = 10_000, 150_000
 """Images seen from which samples have shapes, and clear ones (docs/lab.md, the dial)."""
 FINE = 2
 """Pixels a side of patches within which detail is learned with the shapes."""
+GAMMA_GREY, GAMMA_COLOUR = 1.0, 1.5
+"""How much less the weight `p2` counts the least noise, which pictures in colour want more of (docs/lab.md)."""
 PROBE_SECONDS = 0.5
 NETWORK = ("channels", "multipliers", "blocks", "patch", "attention")
 """Keys of the network that are chosen together, or not at all."""
@@ -113,7 +116,7 @@ def dialled(config: Config, shape: tuple[int, int, int], device: str | None, sto
         )
     usual = lookup(QUALITIES, config["dial"].get("quality", "good"), "dial.quality")
     if stored is not None:
-        return Dialled(_filled(rest, stored["model"]["network"], stored["train"]))
+        return Dialled(_filled(rest, stored["model"]["network"], stored["objective"].get("weight"), stored["train"]))
     train = dict(rest.get("train", {}))
     if "minutes" not in train and train.get("steps", NO_LIMIT) == NO_LIMIT:
         train["minutes"] = usual
@@ -124,16 +127,20 @@ def dialled(config: Config, shape: tuple[int, int, int], device: str | None, sto
     made = _filled(
         rest,
         speed.rung.network(max(shape[1:])),
+        {"kind": "p2", "gamma": GAMMA_GREY if shape[0] == 1 else GAMMA_COLOUR},
         {"minutes": train.get("minutes", 0.0), **_training(engine, seen)},
     )
     return Dialled(made, _notes(made, shape, speed, minutes), seen)
 
 
-def _filled(config: Config, network: Spec, train: Spec) -> Config:
-    """The configuration, whose own values stay, with those of a network and a training."""
+def _filled(config: Config, network: Spec, weight: Spec | None, train: Spec) -> Config:
+    """The configuration, whose own values stay, with those of a network, a weight of the loss and a training."""
     given = config.get("model", {}).get("network", {})
     taken = {} if any(name in given for name in NETWORK) else {name: network[name] for name in NETWORK}
     keys = {f"model.network.{name}": value for name, value in taken.items()}
+    own = config.get("objective", {}).get("weight", {})
+    if weight is not None and isinstance(own, Mapping) and "kind" not in own:
+        keys["objective.weight"] = {**weight, **own}
     for name in ("minutes", "batch_size", "optimizer", "learning_rate", "decay", "ema"):
         if name not in config.get("train", {}):
             keys[f"train.{name}"] = train[name]
