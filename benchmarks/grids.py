@@ -26,6 +26,7 @@ from unnoise.process.analytic import GaussianMixture
 from unnoise.process.denoiser import Denoiser
 from unnoise.process.schedule import VE, VP, CosineBetas, LinearBetas, RectifiedFlow
 from unnoise.runs.run import Run
+from unnoise.runtime.precision import chosen_precision, computing_in
 from unnoise.samplers import DDIM, GRIDS, IPNDM, AdamsBashforth, DPMSolver, Heun, Sampler, UniPC
 from unnoise.seeding import SeededNoise
 
@@ -61,7 +62,7 @@ def problems(held_out: bool, rows: int = 100) -> Iterator[Problem]:
             yield denoiser, x_T, exact_ends(denoiser, x_T)
 
 
-def trained(runs: list[Path], rows: int = 32) -> Iterator[Problem]:
+def trained(runs: list[Path], rows: int = 16) -> Iterator[Problem]:
     """The same of trained runs."""
     for folder in runs:
         model = Run.open(folder).load("cpu")
@@ -109,7 +110,8 @@ def main() -> None:
     parser.add_argument("--calls", type=int, nargs="+", default=[3, 5, 8, 10, 20, 50])
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "grids")
     options = parser.parse_args()
-    with torch.no_grad():
+    precision = chosen_precision("cpu", "auto") if options.runs else "fp32"
+    with torch.no_grad(), computing_in("cpu", precision):
         chosen = list(trained(options.runs) if options.runs else problems(options.held_out))
         text = "\n\n".join(table(chosen, calls) for calls in options.calls)
     options.out.with_suffix(".md").write_text(f"{text}\n")
