@@ -36,6 +36,15 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         {**DIFFUSION, "model.network.dropout": 0.2, "data.flip": True, "train.accumulate": 3},
     ),
     "conditional": ("ddpm-class", {**DIFFUSION, "model.conditioner.dropout": 0.3}),
+    "clusters": (
+        "ddpm-digits",
+        {
+            **DIFFUSION,
+            "model.conditioner.kind": "cluster",
+            "model.conditioner.clusters": 4,
+            "model.conditioner.dropout": 0.3,
+        },
+    ),
     "enlarging": ("sr", {**DIFFUSION, "model.conditioner.dropout": 0.3}),
     "importance": (
         "iddpm",

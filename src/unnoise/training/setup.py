@@ -46,7 +46,7 @@ from unnoise.training.shown import shown, told
 from unnoise.training.trainer import Trainer
 
 VALIDATION_IMAGES = 256
-FITTED_ON = 20_000
+FITTED_ON = 10_000
 """Images that conditions are fitted on, at most."""
 
 
@@ -87,11 +87,17 @@ class Setup:
         chosen = images if pairs is None else pairs
         loader = BucketLoader(chosen, **how) if isinstance(chosen, Bucketed) else Loader(chosen, **how)
         if checkpoint is None:
-            self.model.fit_conditions(self._fitted_on())
+            self._fit_conditions(world)
         trainer = Trainer(self.objective, loader, self.settings, self.engine, self.seed, world)
         if checkpoint is not None:
             trainer.restore(checkpoint)
         return trainer
+
+    def _fit_conditions(self, world: World) -> None:
+        self.model.fit_conditions(self._fitted_on())
+        found = dict(self.model.named_buffers())
+        for name, value in world.broadcast(found).items():  # processes on other machines may round otherwise
+            found[name].copy_(value)
 
     def _fitted_on(self) -> Iterator[Tensor]:
         """Some of the training images, always the same, for conditions that come from them all."""
