@@ -36,6 +36,18 @@ OWN: dict[str, tuple[dict[str, Any], str]] = {
         },
         "norms have 4, 8, 12, 16, 24, 32 groups",
     ),
+    "auto with clusters": (
+        {
+            **AUTO,
+            "network": {**AUTO["network"], **SIZES},
+            "conditioner": {
+                "kind": "combined",
+                "dropout": 0.0,
+                "parts": {"cluster": {"clusters": 5}, "augment": {"features": 8}},
+            },
+        },
+        "patches of 2 pixels",
+    ),
     "dit": (
         {"network": {"kind": "dit", "dim": 12, "depth": 1, "heads": 2}, "conditioner": {"kind": "class", "dim": 5}},
         "no counterpart of a DiT",
@@ -72,11 +84,12 @@ def test_a_pipeline_loads_our_own_network_and_draws_the_run_s_images(
     steps = len(model.schedule.grid)
     x = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     times = torch.tensor([0, 1, steps // 2, steps - 1])
-    labels = torch.arange(4) if model.condition_names else None
+    names = (*model.condition_names, *model.own_conditions)
+    labels = torch.arange(4) if names else None
     with torch.no_grad():
         for given in (None,) if labels is None else (None, labels):
             found = theirs(x, times, class_labels=given).sample
-            expected, _ = model.predict(x, times.double() + 1, None if given is None else {"label": given})
+            expected, _ = model.predict(x, times.double() + 1, None if given is None else {names[0]: given})
             assert expected.std() > 0.05
             torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * float(expected.abs().max().clamp(min=1)))
     assert torch.equal(theirs(x, times, return_dict=False)[0], theirs(x, times).sample)
