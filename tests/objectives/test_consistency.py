@@ -169,6 +169,18 @@ def test_both_ends_and_the_teacher_drop_the_same(monkeypatch: pytest.MonkeyPatch
     assert torch.equal(*units)
 
 
+def test_intervals_double_at_equal_distances_over_a_training() -> None:
+    """Song & Dhariwal 2023, section 3.4: 20,000 steps have eight parts of 2,500, with 10 to 1,280 intervals."""
+    made = make(SENTENCES["EDM"])
+    counts = []
+    for step in range(0, 20_000, 1_250):
+        made.before_step(step, step / 20_000)
+        counts.append(made.count())
+    assert counts == [10 * 2 ** (part // 2) for part in range(16)]
+    made.before_step(20_000, 1.0)
+    assert made.count() == 1280
+
+
 def test_intervals_double_and_stop() -> None:
     made = make(SENTENCES["EDM"], intervals=10, most_intervals=40, double_every=100)
     counts = []

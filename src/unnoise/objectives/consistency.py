@@ -31,7 +31,8 @@ class Consistency(Objective):
     a gradient through f(x_s, s). f(x_t, t) is the model's x_0, and f(x, 0) = x, which ties the path to its end.
 
     d = sqrt(||.||^2 + c^2) - c, c = 0.00054 sqrt(D). Times are Karras' grid of `intervals` intervals down to 0, which
-    double every `double_every` steps up to `most_intervals`, or to as many as the schedule has native steps. timesteps:
+    double every `double_every` steps up to `most_intervals`, or to as many as the schedule has native steps; with 0 at
+    equal distances over the training, however long it is. timesteps:
     how often each interval is trained, by default log rho ~ N(-1.1, 2^2). All this and the average that f(x_s, s) does
     not take is from Song & Dhariwal 2023, section 3 and table 1; gap_power = 0 is the weight of Song et al. 2023.
     teacher = false: x_s has the clean image and the noise of x_t (consistency training). teacher = true: x_s is one
@@ -46,20 +47,20 @@ class Consistency(Objective):
         teacher: bool = False,
         intervals: int = 10,
         most_intervals: int = 1280,
-        double_every: int = 2500,
+        double_every: int = 0,
         gap_power: float = 1.0,
         timesteps: TimestepDistribution | None = None,
     ) -> None:
-        if not 1 <= intervals <= most_intervals or double_every < 1:
+        if not 1 <= intervals <= most_intervals or double_every < 0:
             raise UserError(
-                "need 1 <= intervals <= most_intervals and double_every >= 1, got "
+                "need 1 <= intervals <= most_intervals and double_every >= 0, got "
                 f"{intervals}, {most_intervals} and {double_every}"
             )
         self._model, self.teacher = model, teacher
         self.intervals, self.most_intervals, self.double_every = intervals, most_intervals, double_every
         self.gap_power = gap_power
         self.timesteps = timesteps or LogNormalSigma(mean=-1.1, std=2.0)
-        self._step = 0
+        self._step, self._progress = 0, 0.0
         self._check_conditioned()
         self._teacher = frozen_copy(model) if teacher else None
 
@@ -73,7 +74,7 @@ class Consistency(Objective):
         return {"teacher": self._teacher.to(self.model.device)}
 
     def before_step(self, step: int, progress: float = 0.0) -> None:
-        self._step = step
+        self._step, self._progress = step, progress
         if step == 0 and self._teacher is not None:
             self._teacher.load_state_dict(self.model.state_dict())
 
@@ -100,8 +101,9 @@ class Consistency(Objective):
 
     def count(self) -> int:
         """How many intervals the path has at this step."""
-        doubled = self.intervals * 2 ** min(self._step // self.double_every, 30)
-        return min(doubled, self.most_intervals)
+        doublings = math.log2(self.most_intervals / self.intervals)
+        done = self._step // self.double_every if self.double_every else int(self._progress * (doublings + 1))
+        return min(self.intervals * 2 ** min(done, 30), self.most_intervals)
 
     def pair(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """The ends t > s of the intervals that the timestep distribution's quantiles at u (B,) in [0, 1) fall into."""
