@@ -44,7 +44,7 @@ class DistributionMatching(FewCalls):
         start: Start = START,
         updates: Positive = 3,
         rate: Annotated[float, Bounds(above=0)] = 6.0,
-        least: float = 0.2,
+        least: float = 0.1,
         most: float = 0.98,
     ) -> None:
         super().__init__(model, guidance, calls, start, least, most)
