@@ -37,7 +37,7 @@ SHAPES, CLEAR = 10_000, 150_000
 """Images seen from which samples have shapes, and clear ones (docs/lab.md, the dial)."""
 FINE = 2
 """Pixels a side of patches within which detail is learned with the shapes."""
-GAMMA_GREY, GAMMA_COLOUR = 1.0, 1.5
+GAMMA_GREY, GAMMA_COLOUR = 1.0, 1.25
 """How much less the weight `p2` counts the least noise, which pictures in colour want more of (docs/lab.md)."""
 PROBE_SECONDS = 0.5
 NETWORK = ("channels", "multipliers", "blocks", "patch", "attention")
