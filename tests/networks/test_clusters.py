@@ -58,6 +58,8 @@ def test_the_cluster_of_an_image_has_the_nearest_mean() -> None:
     made, images = fitted(clusters=12), kinds()
     distances = torch.cdist(thumbnails(images).double(), made.centers.double())
     assert torch.equal(made.derive(images, {})["cluster"], distances.argmin(1))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(made.derive(images, {})["cluster"], distances.argmin(1))
 
 
 def test_thumbnails_are_means_of_fields() -> None:

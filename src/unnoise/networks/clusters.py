@@ -62,8 +62,9 @@ class ClusterConditioner(SingleConditioner):
 
     def nearest(self, points: Tensor) -> Tensor:
         """The clusters (B,) of thumbnails (B, channels 8 8)."""
-        # |c|^2 - 2 p c: the distances but for |p|^2, which is the same for all.
-        return (self.centers.square().sum(1) - 2 * points.to(self.centers) @ self.centers.T).argmin(1)
+        # |c|^2 - 2 p c: the distances but for |p|^2, the same for all. A product in bf16 would mix up near ones.
+        with torch.autocast(points.device.type, enabled=False):
+            return (self.centers.square().sum(1) - 2 * points.to(self.centers) @ self.centers.T).argmin(1)
 
     def own(self, seeds: Sequence[int]) -> Spec:
         u = SeededNoise(seeds, PURPOSE).uniform(len(seeds))
