@@ -15,8 +15,10 @@ from unnoise.models import Diffusion
 from unnoise.networks.combined import Combined
 from unnoise.runs.config import override, read_recipe
 from unnoise.runs.run import Run
+from unnoise.samplers import DDIM
 from unnoise.sampling.tune import tune_run
 from unnoise.training.clustered import clustered
+from unnoise.training.previews import preview
 from unnoise.training.train import train
 
 SMALL = {
@@ -102,3 +104,13 @@ def test_a_run_of_clusters_is_measured_guided_and_tuned(tmp_path: Path) -> None:
     assert tuple(found["samples"]["guidance"] for found in (one, two)) == (1.0, 2.0)
     assert one["fid"] != two["fid"]
     assert tune_run(run.folder, 2, trajectories=2, iterations=0)["trajectories"] == 2
+
+
+def test_sample_grids_show_what_sample_draws_not_the_clusters_of_the_images_beside_them(tmp_path: Path) -> None:
+    run = begun(tmp_path / "run", np.concatenate([DARK, BRIGHT]), 1)
+    model, batch = run.load("cpu"), Images(BRIGHT).batch(range(8))
+    assert set(model.conditions(batch) or {}) == {"cluster"}
+    assert model.asked_for(batch) is None
+    drawn = preview(model, batch, DDIM(steps=2)).samples
+    assert drawn is not None
+    assert torch.equal(drawn, run.diffusion("a test", "cpu").sample(range(8), sampler=DDIM(steps=2)))

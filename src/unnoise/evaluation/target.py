@@ -200,7 +200,7 @@ class Target:
             raise UserError(f"{self.name} is conditional: give the data whose conditions it is sampled with")
         rows = np.random.default_rng(seed).integers(0, len(data), n)
         assert self.model is not None
-        return self.model.conditions(data.batch(rows, self.model.device))
+        return self.model.asked_for(data.batch(rows, self.model.device))
 
 
 def open_target(

@@ -82,6 +82,11 @@ class ImageModel(nn.Module):
         """The conditions that the model draws by itself where it is not given them."""
         return ()
 
+    def asked_for(self, batch: Batch) -> Conditions | None:
+        """What to ask of the model for images like a batch's: its conditions, but those that the model draws itself."""
+        told = self.conditions(batch) or {}
+        return {name: rows for name, rows in told.items() if name not in self.own_conditions} or None
+
     @property
     def guidable(self) -> bool:
         """Whether classifier-free guidance has conditions to push towards."""

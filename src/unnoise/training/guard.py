@@ -104,7 +104,7 @@ class Drawing:
         for part in np.split(rows, rows[self.batch_size :: self.batch_size]):
             batch = images.batch(part % len(images), self.model.device)
             seeds = (FIRST_SEED + look * SAMPLES + part).tolist()
-            parts.append(model.sample(seeds, self.model.conditions(batch), self.quick).float().cpu())
+            parts.append(model.sample(seeds, self.model.asked_for(batch), self.quick).float().cpu())
         return torch.cat(parts)
 
     @property

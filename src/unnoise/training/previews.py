@@ -39,7 +39,7 @@ def preview(model: ImageModel, batch: Batch, sampler: Sampler | None) -> Preview
     """One image per row of `batch` from seeds 0, 1, ... and the row's conditions; of a model that only reconstructs,
     each row's image beside its reconstruction."""
     if isinstance(model, CanSample):
-        samples = model.sample(range(len(batch)), model.conditions(batch), sampler)
+        samples = model.sample(range(len(batch)), model.asked_for(batch), sampler)
         return Preview(image_grid(samples), samples)
     assert isinstance(model, CanReconstruct), "a model samples or reconstructs"
     with torch.no_grad():
