@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from unnoise.objectives.assembly import build_objective, objective_spec
+from unnoise.objectives.consistency import ratio
 from unnoise.objectives.easy_consistency import EasyConsistency
-from unnoise.process.schedule import VE, CosineBetas, Schedule
+from unnoise.process.schedule import VE, CosineBetas, LinearBetas, Schedule
 from unnoise.seeding import StepNoise
 
 from .exact import SCHEDULES, end_of_the_path, exact_model, gaussian
@@ -52,6 +53,15 @@ def test_a_step_is_always_down(schedule: Schedule) -> None:
         assert (t <= schedule.t_max).all()
         if schedule.grid is not None:
             assert torch.equal(s, s.round())
+
+
+@pytest.mark.parametrize("schedule", [CosineBetas(1000), LinearBetas(1000)], ids=["cosine", "linear"])
+def test_the_weight_is_finite_where_native_steps_lie_past_the_greatest_ratio(schedule: Schedule) -> None:
+    """sigma / alpha is 20,000 at the end of the cosine schedule and counts as 80 from there on."""
+    for progress in (0.0, 0.5, 1.0):
+        t, s = make(schedule, progress).pair(torch.linspace(0, 1, 20_001, dtype=torch.float64)[:-1])
+        assert ((ratio(schedule, t) - ratio(schedule, s)) > 0).all()
+        assert t.max() == schedule.t_max
 
 
 def test_at_the_exact_function_the_pull_vanishes_as_intervals_tighten() -> None:

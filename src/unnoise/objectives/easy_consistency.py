@@ -10,7 +10,7 @@ from torch import Tensor
 from unnoise.aliases import Conditions
 from unnoise.models.diffusion import Diffusion
 from unnoise.models.told import UNTOLD, Told
-from unnoise.objectives.consistency import Consistency, ratio
+from unnoise.objectives.consistency import Consistency, path, ratio
 from unnoise.objectives.distillation import frozen_copy, teaching, told_scales
 from unnoise.process.denoiser import Denoised
 from unnoise.process.timesteps import TimestepDistribution
@@ -71,13 +71,18 @@ class EasyConsistency(Consistency):
         return 2**self._stage
 
     def pair(self, u: Tensor) -> tuple[Tensor, Tensor]:
-        """The times t, quantiles at u (B,), and s < t."""
+        """The times t, quantiles at u (B,), and s < t. Native steps past the greatest ratio of the weight are t_max, as
+        on `path`: between two of them the weight would be infinite."""
         schedule = self.model.schedule
         t = self.timesteps.quantile(schedule, u)
-        t = t if schedule.grid is None else t.round().clamp(min=1)
+        last = schedule.t_max
+        if schedule.grid is not None:
+            last = float(path(schedule, len(schedule.grid))[-2])
+            t = t.round().clamp(min=1)
+            t = torch.where(t > last, schedule.t_max, t)
         here = ratio(schedule, t)
         there = here * (1 - (1 + CURVE * torch.sigmoid(-KNEE * here)) / self.count())
         s = schedule.t(-2 * there.clamp(min=1e-12).log()).clamp(max=schedule.t_max)
         s = torch.where(there > 0, s, torch.zeros_like(s))
         s = s if schedule.grid is None else torch.minimum(s.round(), t - 1)
-        return t, s.clamp(min=0)
+        return t, s.clamp(min=0, max=last)
