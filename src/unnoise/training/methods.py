@@ -60,7 +60,8 @@ METHODS: dict[str, Method] = {
         _from_start,
     ),
     "consistency": Method(
-        "the same x_0 from two times of a path, which are far apart at first and near in the end",
+        "the same x_0 from two times of a path, which are far apart at first and near in the end; not for runs that "
+        "predict x_0, as those of `auto` do (docs/students.md)",
         {
             "objective.kind": "easy-consistency",
             "model.jumps": True,
