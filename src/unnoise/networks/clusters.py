@@ -62,9 +62,9 @@ class ClusterConditioner(SingleConditioner):
 
     def nearest(self, points: Tensor) -> Tensor:
         """The clusters (B,) of thumbnails (B, channels 8 8)."""
-        # |c|^2 - 2 p c: the distances but for |p|^2, the same for all. A product in bf16 would mix up near ones.
-        with torch.autocast(points.device.type, enabled=False):
-            return (self.centers.square().sum(1) - 2 * points.to(self.centers) @ self.centers.T).argmin(1)
+        # Without products, which autocast would make in bf16, and mix up near clusters.
+        exact = "donot_use_mm_for_euclid_dist"
+        return torch.cdist(points.to(self.centers), self.centers, compute_mode=exact).argmin(1)
 
     def own(self, seeds: Sequence[int]) -> Spec:
         u = SeededNoise(seeds, PURPOSE).uniform(len(seeds))
