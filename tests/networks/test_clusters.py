@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from torch import Tensor
@@ -29,7 +31,7 @@ def kinds() -> Tensor:
 def fitted(clusters: int = 3) -> ClusterConditioner:
     torch.manual_seed(0)
     made = ClusterConditioner(channels=1, clusters=clusters, dim=4)
-    made.fit(kinds().split(33))
+    made.fit(lambda: kinds().split(33))
     return made
 
 
@@ -42,7 +44,7 @@ def model() -> Diffusion:
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
-    made.fit_conditions(kinds().split(50))
+    made.fit_conditions(lambda: kinds().split(50))
     return made.eval()
 
 
@@ -83,7 +85,7 @@ def test_a_cluster_depends_on_its_seed_alone() -> None:
 def test_a_second_fit_keeps_the_means_and_counts_anew() -> None:
     made = fitted()
     before, dark = made.centers.clone(), made.derive(kinds()[:1], {})["cluster"]
-    made.fit([kinds()[:50]])
+    made.fit(lambda: [kinds()[:50]])
     assert torch.equal(made.centers, before)
     assert made.share[dark].item() == 1
 
@@ -125,8 +127,15 @@ def test_side_by_side_with_what_augmentation_did() -> None:
     both = build_conditioner(
         {"kind": "combined", "parts": {"cluster": {"clusters": 3, "dim": 4}, "augment": {"features": 2}}}, channels=1
     )
-    both.fit(kinds().split(10))
-    assert set(both.own([1, 2])) == {"cluster"}
+    asked: list[int] = []
+
+    def images() -> Iterator[Tensor]:
+        asked.append(1)
+        yield from kinds().split(10)
+
+    both.fit(images)
+    assert len(asked) == 1  # by the clusters, one batch after another; nobody keeps them all
+    assert set(both.own([1, 2])) == {*both.draws} == {"cluster"}
     assert both.names == ()
     assert both.choices == {"cluster": 3}
 

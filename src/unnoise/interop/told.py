@@ -21,9 +21,12 @@ def told_vectors(model: Diffusion) -> Tensor | None:
     conditioner = model.conditioner
     if conditioner is None:
         return None
-    choices, names = conditioner.choices, {*conditioner.names, *conditioner.choices}
-    if names - {*choices} or len(choices) > 1 or conditioner.spatial_channels or conditioner.token_dim:
-        raise NotApplicable(f"diffusers' UNet2DModel has no counterpart of the conditions {', '.join(sorted(names))}")
+    choices = conditioner.choices
+    others = [name for name in conditioner.names if name not in choices]
+    if others or len(choices) > 1 or conditioner.spatial_channels or conditioner.token_dim:
+        raise NotApplicable(
+            f"diffusers' UNet2DModel has no counterpart of the conditions {', '.join([*choices, *others])}"
+        )
     with torch.no_grad():
         nothing = conditioner(None, 1).vector
         assert nothing is not None  # neither spatial nor tokens

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -190,13 +190,14 @@ class Diffusion(GenerativeModel, CanDenoise):
 
     @property
     def own_conditions(self) -> tuple[str, ...]:
-        return () if self.conditioner is None else tuple(self.conditioner.own(()))
+        return () if self.conditioner is None else self.conditioner.draws
 
     def completed(self, cond: Conditions | None, seeds: Sequence[int]) -> Conditions | None:
-        own: Spec = {} if self.conditioner is None else self.conditioner.own(seeds)
-        return {**own, **(cond or {})} if own else cond
+        if self.conditioner is None or not self.conditioner.draws:
+            return cond
+        return {**self.conditioner.own(seeds), **(cond or {})}
 
-    def fit_conditions(self, images: Iterable[Tensor]) -> None:
+    def fit_conditions(self, images: Callable[[], Iterable[Tensor]]) -> None:
         if self.conditioner is not None:
             self.conditioner.fit(images)
 

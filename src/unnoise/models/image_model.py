@@ -96,8 +96,8 @@ class ImageModel(nn.Module):
         """The conditions of images drawn from `seeds`, with those that the model draws by itself."""
         return cond
 
-    def fit_conditions(self, images: Iterable[Tensor]) -> None:
-        """Called before the first step with training images, (B, C, H, W) in [-1, 1] each."""
+    def fit_conditions(self, images: Callable[[], Iterable[Tensor]]) -> None:
+        """Called before the first step; `images` gives training images, (B, C, H, W) in [-1, 1], anew at each call."""
 
     def prepare_conditions(self, cond: Columns, folder: Path) -> None:
         """Called before training with the conditions of the whole set; `folder` keeps what is expensive to make."""

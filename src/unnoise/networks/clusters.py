@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from unnoise.aliases import Conditions, Spec
 from unnoise.errors import UserError
-from unnoise.networks.conditioner import Conditioning, SingleConditioner
+from unnoise.networks.conditioner import TableConditioner
 from unnoise.registry import Fraction, Positive
 from unnoise.seeding import SeededNoise
 
@@ -20,7 +20,7 @@ PURPOSE = 2
 """Of the draws of clusters: not those of x_T, nor of a sampler."""
 
 
-class ClusterConditioner(SingleConditioner):
+class ClusterConditioner(TableConditioner):
     """A learned vector per cluster of the training images, and one more for 'no cluster' (Bao et al. 2022, section 4).
 
     p(x) = sum_k p(k) p(x | k): the network learns each p(x | k), which is simpler than p(x), and in sampling k is drawn
@@ -29,33 +29,21 @@ class ClusterConditioner(SingleConditioner):
     """
 
     key = "cluster"
-    told = ("cluster",)
+    told = draws = ("cluster",)
     centers: Tensor
     share: Tensor
 
     def __init__(
         self, channels: Positive, clusters: Positive = 50, dim: Positive = 128, dropout: Fraction = 0.2
     ) -> None:
-        super().__init__(dropout)
-        self.channels, self.clusters, self.dim = channels, clusters, dim
-        self.vector_dim = dim
-        self.table = nn.Embedding(clusters + 1, dim)
+        super().__init__(clusters, dim, dropout)
+        self.channels, self.clusters = channels, clusters
         self.register_buffer("centers", torch.zeros(clusters, channels * SIDE**2))
         self.register_buffer("share", torch.zeros(clusters))
 
     @property
     def names(self) -> tuple[str, ...]:
         return ()
-
-    @property
-    def choices(self) -> Mapping[str, int]:
-        return {self.key: self.clusters}
-
-    def absent(self, count: int) -> Conditioning:
-        return Conditioning(vector=self.table(torch.full((count,), self.clusters, device=self.device)))
-
-    def embed(self, value: Tensor, dropped: Tensor, cond: Conditions) -> Conditioning:
-        return Conditioning(vector=self.table(value.masked_fill(dropped, self.clusters)))
 
     def derive(self, image: Tensor, cond: Conditions) -> Spec:
         return cond if self.key in cond else {**cond, self.key: self.nearest(thumbnails(image))}
@@ -73,15 +61,13 @@ class ClusterConditioner(SingleConditioner):
         return {self.key: drawn.clamp(max=self.clusters - 1).to(self.device)}
 
     @torch.no_grad()
-    def fit(self, images: Iterable[Tensor]) -> None:
+    def fit(self, images: Callable[[], Iterable[Tensor]]) -> None:
         """Finds the clusters, unless the conditioner brings those of another run, and the share of each.
-
-        images: (B, C, H, W) in [-1, 1] each.
 
         Raises:
             UserError: for fewer images than clusters.
         """
-        points = torch.cat([thumbnails(batch).cpu() for batch in images])
+        points = torch.cat([thumbnails(batch).cpu() for batch in images()])
         if not self.centers.any():
             self.centers.copy_(means(points, self.clusters))
         counts = torch.bincount(self.nearest(points.to(self.device)).cpu(), minlength=self.clusters)

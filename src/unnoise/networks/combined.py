@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class Combined(Conditioner):
         self.token_dim = sum(tokens)
         self.needs = tuple(key for part in self._parts for key in part.needs)
         self.told = tuple(key for part in self._parts for key in part.told)
+        self.draws = tuple(key for part in self._parts for key in part.draws)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -84,10 +85,9 @@ class Combined(Conditioner):
     def own(self, seeds: Sequence[int]) -> Spec:
         return {name: rows for part in self._parts for name, rows in part.own(seeds).items()}
 
-    def fit(self, images: Iterable[Tensor]) -> None:
-        kept = list(images)
+    def fit(self, images: Callable[[], Iterable[Tensor]]) -> None:
         for part in self._parts:
-            part.fit(kept)
+            part.fit(images)
 
     def prepare(self, cond: Columns, folder: Path) -> None:
         for part in self._parts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -42,7 +42,8 @@ class Conditioner(nn.Module, ABC):
     Attributes:
         vector_dim, token_dim, spatial_channels: how wide the channels are that it fills, 0 for those it leaves empty.
         needs: the conditions that training data must bring.
-        told: conditions that it reads and nobody is asked for: those of training alone, and those of `own`.
+        told: conditions that it reads and nobody is asked for: those of training alone, and those that it draws.
+        draws: those of `told` that it draws by itself in sampling.
         widths: keyword of the constructor -> the condition of the data whose last dimension it is.
     """
 
@@ -53,6 +54,7 @@ class Conditioner(nn.Module, ABC):
     spatial_channels: int = 0
     needs: tuple[str, ...] = ()
     told: tuple[str, ...] = ()
+    draws: tuple[str, ...] = ()
 
     def __init__(self, dropout: float) -> None:
         super().__init__()
@@ -95,12 +97,14 @@ class Conditioner(nn.Module, ABC):
         return cond
 
     def own(self, seeds: Sequence[int]) -> Spec:
-        """The conditions that it draws by itself in sampling, a row from each seed: condition -> rows (N,)."""
+        """The conditions of `draws`, a row from each seed: condition -> rows (N,)."""
         return {}
 
-    def fit(self, images: Iterable[Tensor]) -> None:
-        """Called once before the first step with training images, batches of (B, C, H, W) in [-1, 1] each: where to
-        find what `derive` and `own` need to know of them all."""
+    def fit(self, images: Callable[[], Iterable[Tensor]]) -> None:
+        """Called once before the first step: where to find what `derive` and `own` need to know of all training images.
+
+        images: gives them, in batches of (B, C, H, W) in [-1, 1], anew at each call.
+        """
 
     def prepare(self, cond: Columns, folder: Path) -> None:
         """Called once before training with the conditions of the whole set: where to compute and keep in `folder`
@@ -138,6 +142,26 @@ class SingleConditioner(Conditioner):
     @abstractmethod
     def embed(self, value: Value, dropped: Tensor, cond: Conditions) -> Conditioning:
         """The conditioning of a batch's condition; rows where `dropped` is true get that of `absent`."""
+
+
+class TableConditioner(SingleConditioner):
+    """A learned vector for each of `count` classes, and one more for 'no class'. Fills `vector`."""
+
+    def __init__(self, count: int, dim: int, dropout: float) -> None:
+        super().__init__(dropout)
+        self.count, self.dim = count, dim
+        self.vector_dim = dim
+        self.table = nn.Embedding(count + 1, dim)
+
+    @property
+    def choices(self) -> Mapping[str, int]:
+        return {self.key: self.count}
+
+    def absent(self, count: int) -> Conditioning:
+        return Conditioning(vector=self.table(torch.full((count,), self.count, device=self.device)))
+
+    def embed(self, value: Tensor, dropped: Tensor, cond: Conditions) -> Conditioning:
+        return Conditioning(vector=self.table(value.masked_fill(dropped, self.count)))
 
 
 def all_dropped(count: int, device: torch.device) -> Tensor:

@@ -16,7 +16,14 @@ from unnoise.aliases import Columns, Conditions, Spec
 from unnoise.errors import UserError
 from unnoise.networks.batch_part import normal_rows, uniform_rows
 from unnoise.networks.clusters import ClusterConditioner
-from unnoise.networks.conditioner import Conditioner, Conditioning, SingleConditioner, all_dropped, rows
+from unnoise.networks.conditioner import (
+    Conditioner,
+    Conditioning,
+    SingleConditioner,
+    TableConditioner,
+    all_dropped,
+    rows,
+)
 from unnoise.networks.embedding import SinusoidalEmbedding
 from unnoise.networks.text import build_encoder
 from unnoise.registry import Fraction, Positive
@@ -25,7 +32,7 @@ MAP_CLASSES = 256
 """Segmentation maps are 8-bit: every value has an embedding, used or not."""
 
 
-class ClassConditioner(SingleConditioner):
+class ClassConditioner(TableConditioner):
     """A learned vector per class, and one more for 'no class'. classes comes from the data.
 
     Reads cond['label'] (B,) int64; fills `vector`.
@@ -35,20 +42,8 @@ class ClassConditioner(SingleConditioner):
     needs = ("label",)
 
     def __init__(self, classes: int, dim: Positive = 128, dropout: Fraction = 0.1) -> None:
-        super().__init__(dropout)
-        self.classes, self.dim = classes, dim
-        self.vector_dim = dim
-        self.table = nn.Embedding(classes + 1, dim)
-
-    @property
-    def choices(self) -> Mapping[str, int]:
-        return {self.key: self.classes}
-
-    def absent(self, count: int) -> Conditioning:
-        return Conditioning(vector=self.table(torch.full((count,), self.classes, device=self.device)))
-
-    def embed(self, value: Tensor, dropped: Tensor, cond: Conditions) -> Conditioning:
-        return Conditioning(vector=self.table(value.masked_fill(dropped, self.classes)))
+        super().__init__(classes, dim, dropout)
+        self.classes = classes
 
 
 class TextConditioner(SingleConditioner):
