@@ -46,8 +46,10 @@ from unnoise.training.shown import shown, told
 from unnoise.training.trainer import Trainer
 
 VALIDATION_IMAGES = 256
-FITTED_ON = 10_000
-"""Images that conditions are fitted on, at most."""
+FITTED_ON, FITTED_ON_STREAMED = 10_000, 3_000
+"""Images that conditions are fitted on, at most; fewer where each is decoded for it."""
+FITTED_AT_ONCE = 100
+"""Images in memory while conditions are fitted."""
 
 
 @dataclass(frozen=True)
@@ -94,16 +96,19 @@ class Setup:
         return trainer
 
     def _fit_conditions(self, world: World) -> None:
-        self.model.fit_conditions(self._fitted_on())
-        found = dict(self.model.named_buffers())
-        for name, value in world.broadcast(found).items():  # processes on other machines may round otherwise
-            found[name].copy_(value)
+        """The first process fits them for all."""
+        if world.is_first:
+            self.model.fit_conditions(self._fitted_on)
+        found = {name: value.cpu() for name, value in self.model.named_buffers()}
+        for name, value in world.broadcast(found).items():
+            self.model.get_buffer(name).copy_(value)
 
     def _fitted_on(self) -> Iterator[Tensor]:
         """Some of the training images, always the same, for conditions that come from them all."""
         images = self.training_images()
-        for part, rows in parts_of(images, some_rows(images, FITTED_ON)):
-            yield from (part.batch(own).image for own in np.array_split(rows, max(1, len(rows) // 500)))
+        count = FITTED_ON_STREAMED if images.streams else FITTED_ON
+        for part, rows in parts_of(images, some_rows(images, count)):
+            yield from (part.batch(own).image for own in np.array_split(rows, -(-len(rows) // FITTED_AT_ONCE)))
 
     def _pairs(self) -> Images | None:
         """The pairs of noise and image that stand in place of the training images; None where images are wanted."""
