@@ -37,7 +37,7 @@ from unnoise.training.setup import prepare
 from unnoise.training.transfer import carry_over, recipe_of
 
 SAMPLES, CALLS, REAL = 300, 12, 1000
-LEARNED_FROM = {
+WAYS = {
     "scratch": {},
     "all weights": {},
     "LoRA, rank 8": {"model.lora.rank": 8},
@@ -58,7 +58,7 @@ def pictures(name: str, data: Path) -> np.ndarray:
 
 def configuration(way: str, base: Run, minutes: float) -> Config:
     recipe = read_recipe("auto") if way == "scratch" else recipe_of(base)
-    return override(recipe, {"train.minutes": minutes, "train.guard": "off", **LEARNED_FROM[way]})
+    return override(recipe, {"train.minutes": minutes, "train.guard": "off", **WAYS[way]})
 
 
 def cell(way: str, base: Run, images: np.ndarray, real: np.ndarray, minutes: list[float]) -> Iterator[dict[str, Any]]:
@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--counts", type=int, nargs="+", default=[50, 300])
     parser.add_argument("--minutes", type=float, nargs="+", default=[0.5, 1, 2])
-    parser.add_argument("--ways", nargs="+", choices=list(LEARNED_FROM), default=list(LEARNED_FROM))
+    parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     options = parser.parse_args()
     torch.set_num_threads(1)

@@ -19,16 +19,8 @@ from unnoise.runs.run import Run
 from unnoise.training.setup import Setup, prepare
 from unnoise.training.train import train
 
-SMALL = {
-    "model.network.channels": 8,
-    "model.network.multipliers": [1],
-    "model.network.attention": [],
-    "model.schedule.T": 10,
-    "sampler.steps": 3,
-    "train.batch_size": 8,
-    "train.samples": 4,
-    "train.precision": "fp32",
-}
+from .guarded import SMALL
+
 AUTO = {"data.flip": "auto", "data.augment": "auto"}
 PIXELS = np.random.default_rng(0).integers(0, 256, (60, 1, 8, 8), dtype=np.uint8)
 

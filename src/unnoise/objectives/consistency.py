@@ -32,9 +32,9 @@ class Consistency(Objective):
 
     d = sqrt(||.||^2 + c^2) - c, c = 0.00054 sqrt(D). Times are Karras' grid of `intervals` intervals down to 0, which
     double every `double_every` steps up to `most_intervals`, or to as many as the schedule has native steps; with 0 at
-    equal distances over the training, however long it is. timesteps:
-    how often each interval is trained, by default log rho ~ N(-1.1, 2^2). All this and the average that f(x_s, s) does
-    not take is from Song & Dhariwal 2023, section 3 and table 1; gap_power = 0 is the weight of Song et al. 2023.
+    equal distances over the training, however long it is. timesteps: how often each interval is trained, by default
+    log rho ~ N(-1.1, 2^2). All this and the average that f(x_s, s) does not take is from Song & Dhariwal 2023,
+    section 3 and table 1; gap_power = 0 is the weight of Song et al. 2023.
     teacher = false: x_s has the clean image and the noise of x_t (consistency training). teacher = true: x_s is one
     step of Heun's method from x_t along the flow of the model as it was before the first step, so training has to
     start from a diffusion run, by `unnoise train --from` (consistency distillation, Song et al. 2023, algorithm 2).

@@ -75,9 +75,8 @@ class EasyConsistency(Consistency):
         on `path`: between two of them the weight would be infinite."""
         schedule = self.model.schedule
         t = self.timesteps.quantile(schedule, u)
-        last = schedule.t_max
+        last = schedule.t_max if schedule.grid is None else float(path(schedule, len(schedule.grid))[-2])
         if schedule.grid is not None:
-            last = float(path(schedule, len(schedule.grid))[-2])
             t = t.round().clamp(min=1)
             t = torch.where(t > last, schedule.t_max, t)
         here = ratio(schedule, t)

@@ -21,16 +21,19 @@ def clustered(config: Config, count: int, stored: Config | None) -> tuple[Config
     asked = model.get("conditioner")
     if asked not in (AUTO, NONE):
         return config, ()
-    chosen = None if asked == NONE else _chosen(count) if stored is None else stored["model"].get("conditioner")
     rest = {name: part for name, part in model.items() if name != "conditioner"}
-    made = {**config, "model": rest if chosen is None else {**rest, "conditioner": chosen}}
-    if chosen is None or stored is not None:
-        return made, ()
-    note = (
-        f"the network is told in which of {chosen['clusters']} clusters of like images each one is; samples are of "
-        "each cluster as often as images are in it (model.conditioner)"
+    chosen = _chosen(count) if stored is None else stored["model"].get("conditioner")
+    if asked == NONE or chosen is None:
+        return {**config, "model": rest}, ()
+    made = {**config, "model": {**rest, "conditioner": chosen}}
+    return made, () if stored is not None else (_note(chosen["clusters"]),)
+
+
+def _note(clusters: int) -> str:
+    return (
+        f"the network is told in which of {clusters} clusters of like images each one is; samples are of each cluster "
+        "as often as images are in it (model.conditioner)"
     )
-    return made, (note,)
 
 
 def _chosen(count: int) -> Spec | None:
