@@ -1,6 +1,6 @@
 """Every method of `unnoise distill` on eight Gaussians in the plane, against the exact distribution.
 
-    python benchmarks/students.py [--steps 3000] [--seeds 2] [--only reflow,progressive]
+    python benchmarks/students.py [--steps 3000] [--seeds 2] [--predict x0] [--only reflow,progressive]
 
 A teacher is trained by the objective `denoising`, each student from it by its own. The table has the energy distance
 2 E|x - y| - E|x - x'| - E|y - y'| of 2,000 samples in 1, 2 and 4 network calls to 2,000 exact draws, and the flow's
@@ -28,7 +28,7 @@ from unnoise.objectives.assembly import build_objective
 from unnoise.objectives.few_calls import START
 from unnoise.objectives.objective import Objective
 from unnoise.process.analytic import GaussianMixture
-from unnoise.process.parametrization import V
+from unnoise.process.parametrization import X0, Parametrization, V, X0Skip
 from unnoise.process.schedule import Cosine
 from unnoise.samplers import DDIM, FlowMap, Renoise, Sampler
 from unnoise.samplers.straightness import straightness
@@ -92,13 +92,16 @@ def ring() -> GaussianMixture:
     return GaussianMixture(torch.ones(8), torch.stack([angles.cos(), angles.sin()], dim=1), 0.1)
 
 
-def model(flow_map: bool = False) -> Diffusion:
-    return Diffusion(Perceptron(scalars=int(flow_map)), Cosine(), V(), shape=(2, 1, 1), clip=False, flow_map=flow_map)
+def model(flow_map: bool = False, predicts: Parametrization | None = None) -> Diffusion:
+    network = Perceptron(scalars=int(flow_map))
+    return Diffusion(network, Cosine(), predicts or V(), shape=(2, 1, 1), clip=False, flow_map=flow_map)
 
 
 def student_of(teacher: Diffusion, sampler: Callable[..., Sampler]) -> Diffusion:
-    """With the teacher's weights; what is new begins at zero."""
-    made = model(flow_map=sampler is FlowMap)
+    """With the teacher's weights; what is new begins at zero. One of x_0 for consistency is tied to its input."""
+    tied = sampler is Renoise and isinstance(teacher.parametrization, X0)
+    predicts = X0Skip() if tied else teacher.parametrization
+    made = model(sampler is FlowMap, predicts)
     made.load_state_dict({**made.state_dict(), **teacher.state_dict()})
     return made
 
@@ -156,13 +159,14 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--predict", choices=["v", "x0"], default="v", help="what the teacher's network predicts")
     parser.add_argument("--only", default=",".join(STUDENTS))
     options = parser.parse_args()
     print("| method | 1 | 2 | 4 | straightness | processor seconds |\n|---|---|---|---|---|---|", flush=True)
     for seed in range(options.seeds):
         torch.manual_seed(seed)
         begun = time.process_time()
-        teacher = model()
+        teacher = model(predicts=X0() if options.predict == "x0" else V())
         fit(build_objective({"kind": "denoising"}, teacher), options.steps, seed, 2e-3)
         print(row("teacher, DDIM", teacher, DDIM, time.process_time() - begun), flush=True)
         print(f"| teacher, {TEACHER_CALLS} calls | {distance(teacher, DDIM(steps=TEACHER_CALLS)):.4f} |", flush=True)

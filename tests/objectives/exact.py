@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from unnoise.data.batch import Batch
 from unnoise.models.diffusion import Diffusion
 from unnoise.networks.conditioning import ClassConditioner
-from unnoise.process.parametrization import X0
+from unnoise.process.parametrization import X0, Parametrization
 from unnoise.process.schedule import VE, VP, CosineBetas, LinearBetas, RectifiedFlow, Schedule
 
 STD = 0.5
@@ -20,17 +20,23 @@ Factor = Callable[[Tensor, Tensor], Tensor]
 
 
 class OfTime(nn.Module):
-    """A network that answers x_t times a function of alpha and sigma, for the parametrization X0."""
+    """A network whose answer makes x_0 = x_t times a function of alpha and sigma, for X0 or another
+    parametrization with its input scale."""
 
-    def __init__(self, schedule: Schedule, factor: Factor) -> None:
+    def __init__(self, schedule: Schedule, factor: Factor, parametrization: Parametrization | None = None) -> None:
         super().__init__()
-        self.schedule, self.factor = schedule, factor
+        self.schedule, self.factor, self.parametrization = schedule, factor, parametrization
         self.scale = nn.Parameter(torch.ones((), dtype=torch.float64))
 
     def forward(self, x: Tensor, level: Tensor, told: Any = None) -> Tensor:
         t = level * (self.schedule.t_max / 1000)
         alpha, sigma = (f(t).reshape(-1, 1, 1, 1) for f in (self.schedule.alpha, self.schedule.sigma))
-        return self.scale * self.factor(alpha, sigma) * x * (alpha**2 + sigma**2).sqrt()
+        answer = self.factor(alpha, sigma)
+        if self.parametrization is not None:
+            behind = self.parametrization.at_rows(self.schedule, t)
+            known, share = (value.reshape(-1, 1, 1, 1) for value in (behind.x_0_of_x_t, -behind.x_0_of_output))
+            answer = (answer - known) / share
+        return self.scale * answer * x * (alpha**2 + sigma**2).sqrt()
 
 
 def end_of_the_path(alpha: Tensor, sigma: Tensor) -> Tensor:
@@ -48,8 +54,9 @@ def straight_path(alpha: Tensor, sigma: Tensor) -> Tensor:
     return STD / (alpha * STD + sigma)
 
 
-def exact_model(schedule: Schedule, factor: Factor) -> Diffusion:
-    return Diffusion(OfTime(schedule, factor), schedule, X0(), shape=(1, 4, 4), clip=False)
+def exact_model(schedule: Schedule, factor: Factor, parametrization: Parametrization | None = None) -> Diffusion:
+    network = OfTime(schedule, factor, parametrization)
+    return Diffusion(network, schedule, parametrization or X0(), shape=(1, 4, 4), clip=False)
 
 
 def gaussian(n: int = 512) -> Batch:

@@ -20,7 +20,7 @@ from unnoise.objectives.assembly import build_objective, objective_spec
 from unnoise.objectives.consistency import Consistency, flow_step, path, pseudo_huber
 from unnoise.process.analytic import GaussianMixture
 from unnoise.process.gaussian import perturb
-from unnoise.process.parametrization import EDM, X0, Eps
+from unnoise.process.parametrization import EDM, Eps, X0Skip
 from unnoise.process.schedule import VE, Cosine, CosineBetas, RectifiedFlow, Schedule
 from unnoise.samplers import RK45, Renoise
 from unnoise.seeding import StepNoise
@@ -28,7 +28,7 @@ from unnoise.training.engine import choose_engine
 from unnoise.training.settings import TrainSettings
 from unnoise.training.trainer import Trainer
 
-from .exact import SCHEDULES, STD, OfTime, end_of_the_path, mean_of_the_data
+from .exact import SCHEDULES, STD, OfTime, end_of_the_path, exact_model, mean_of_the_data
 
 NETWORK = {"kind": "unet", "channels": 16, "multipliers": [1, 2], "blocks": 1, "time_injection": "adagn"}
 SENTENCES = {
@@ -36,7 +36,7 @@ SENTENCES = {
     "v": {"schedule": "cosine-betas", "parametrization": "v"},
     "rectified flow": {"schedule": "straight", "parametrization": "velocity"},
     "eps": {"schedule": "linear-betas", "parametrization": "eps"},
-    "x0": {"schedule": "vp", "parametrization": "x0"},
+    "x0 with a skip": {"schedule": "vp", "parametrization": "x0-skip"},
 }
 every_sentence = pytest.mark.parametrize("sentence", SENTENCES.values(), ids=SENTENCES)
 TEACHERS = pytest.mark.parametrize("teacher", [False, True], ids=["training", "distillation"])
@@ -67,11 +67,11 @@ def images(n: int = 8) -> Batch:
 
 def on_a_gaussian(schedule: Schedule, intervals: int, teacher: bool = True) -> Consistency:
     """The objective with the exact f, and the exact denoiser for a teacher, on N(0, STD^2)."""
-    model = Diffusion(OfTime(schedule, end_of_the_path), schedule, X0(), shape=(1, 4, 4))
+    model = exact_model(schedule, end_of_the_path, X0Skip())
     made = Consistency(model, teacher, intervals, intervals)
     for part in made.modules().values():
         assert isinstance(part, Diffusion)
-        part.network = OfTime(schedule, mean_of_the_data)
+        part.network = OfTime(schedule, mean_of_the_data, X0Skip())
     return made
 
 
@@ -286,6 +286,8 @@ def test_impossible_requests_are_refused_and_the_spec_round_trips() -> None:
         model = Diffusion(nn.Identity(), schedule, Eps(), shape=(1, 4, 4))
         with pytest.raises(ValueError, match="enlarges the network's errors"):
             Consistency(model)
+    with pytest.raises(ValueError, match="kind=x0-skip, which takes the weights of x0"):
+        Consistency(exact_model(VE(), end_of_the_path))
     with pytest.raises(ValueError, match="intervals"):
         make(SENTENCES["EDM"], intervals=20, most_intervals=10)
     made = make(SENTENCES["EDM"], teacher=True)

@@ -8,6 +8,7 @@ import torch
 from unnoise.objectives.assembly import build_objective, objective_spec
 from unnoise.objectives.consistency import ratio
 from unnoise.objectives.easy_consistency import EasyConsistency
+from unnoise.process.parametrization import X0Skip
 from unnoise.process.schedule import VE, CosineBetas, LinearBetas, Schedule
 from unnoise.seeding import StepNoise
 
@@ -17,7 +18,7 @@ every_schedule = pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
 
 
 def make(schedule: Schedule, progress: float, gap_power: float = 0.0) -> EasyConsistency:
-    made = EasyConsistency(exact_model(schedule, end_of_the_path), gap_power=gap_power)
+    made = EasyConsistency(exact_model(schedule, end_of_the_path, X0Skip()), gap_power=gap_power)
     made.before_step(0, progress)
     return made
 
@@ -76,7 +77,7 @@ def test_at_the_exact_function_the_pull_vanishes_as_intervals_tighten() -> None:
 
 
 def test_the_spec_round_trips() -> None:
-    model = exact_model(CosineBetas(50), end_of_the_path)
+    model = exact_model(CosineBetas(50), end_of_the_path, X0Skip())
     spec = objective_spec(build_objective({"kind": "easy-consistency", "stages": 3}, model))
     assert spec == {
         "kind": "easy-consistency",

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from unnoise.process.gaussian import perturb, posterior
-from unnoise.process.parametrization import EDM, PARAMETRIZATIONS, Mean, Parametrization, V, Velocity
+from unnoise.process.parametrization import EDM, PARAMETRIZATIONS, Mean, Parametrization, V, Velocity, X0Skip
 from unnoise.process.schedule import VE, VP, Cosine, CosineBetas, LinearBetas, RectifiedFlow, Schedule
 from unnoise.process.weight import WEIGHTS, EDMWeight, Flat, MinSNR
 
@@ -81,6 +81,16 @@ def test_edm_row_is_karras_et_als_denoiser() -> None:
     torch.testing.assert_close(EDM(data).invert(VE(), output, x_t, sigma).x_0, expected, rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(EDM(data).input_scale(VE(), sigma), (sigma**2 + data**2).rsqrt())
     torch.testing.assert_close(EDM(data).noise_level(VE(), sigma), sigma.log() / 4)
+
+
+def test_x_0_with_a_skip_is_half_the_input_where_sigma_over_alpha_is_the_skip() -> None:
+    """x_0 = c x_t / alpha + (1 - c) output: c = 1/2 there, and near 1 and 0 a hundred times below and above it."""
+    x_t, output = torch.randn(2, 3, 7, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    sigma = torch.tensor([0.002, 0.2, 20.0], dtype=torch.float64)
+    x_0 = X0Skip(0.2).invert(VE(), output, x_t, sigma).x_0
+    torch.testing.assert_close(x_0[1], (x_t[1] + output[1]) / 2)
+    torch.testing.assert_close(x_0[0], x_t[0], rtol=0, atol=1e-3)
+    torch.testing.assert_close(x_0[2], output[2], rtol=0, atol=1e-3)
 
 
 @every_pair

@@ -83,6 +83,21 @@ def test_every_student_samples_in_one_call(teacher: Path, tmp_path: Path, method
     assert method_of(METHODS[method].objective) == method
 
 
+@pytest.mark.parametrize(("predicts", "then"), [("v", "v"), ("x0", "x0-skip")])
+def test_consistency_ties_a_run_that_predicts_x_0_to_its_input(tmp_path: Path, predicts: str, then: str) -> None:
+    """With the same weights: where noise is strong both answer alike."""
+    parts = {**SMALL, "model.parametrization": predicts}
+    base = train("digits", "ddpm-digits", tmp_path / "teacher", steps=3, overrides=parts, device="cpu")
+    still = {"train.learning_rate": 1e-12}
+    run = distill(base, "consistency", tmp_path / "student", 1, overrides=still, device="cpu")
+    assert run.config["model"]["parametrization"]["kind"] == then
+    teacher, student = (part.load("cpu") for part in (base, run))
+    assert isinstance(teacher, Diffusion)
+    assert isinstance(student, Diffusion)
+    x_t, t = teacher.prior(range(4)), torch.tensor(40.0, dtype=torch.float64)
+    torch.testing.assert_close(student(x_t, t).x_0, teacher(x_t, t).x_0, rtol=0, atol=0.1)
+
+
 def refused(run: Path | Run, message: str, **options: Any) -> None:
     with pytest.raises(ValueError, match=message):
         distill(run if isinstance(run, Path) else run.folder, device="cpu", **options)

@@ -38,7 +38,8 @@ class Consistency(Objective):
     teacher = false: x_s has the clean image and the noise of x_t (consistency training). teacher = true: x_s is one
     step of Heun's method from x_t along the flow of the model as it was before the first step, so training has to
     start from a diffusion run, by `unnoise train --from` (consistency distillation, Song et al. 2023, algorithm 2).
-    Raises UserError for a model whose f would be the network's answer enlarged beyond use.
+    Raises UserError for a model whose f would be the network's answer enlarged beyond use, and for one that is not tied
+    to f(x, 0) = x by its parametrization.
     """
 
     def __init__(
@@ -124,7 +125,9 @@ class Consistency(Objective):
             return flow_step(teacher, drawn.x_t, drawn.t, s, cond)
 
     def _check_conditioned(self) -> None:
-        check_enlargement(self.model, path(self.model.schedule, self.most_intervals)[1:])
+        rising = path(self.model.schedule, self.most_intervals)
+        check_enlargement(self.model, rising[1:])
+        _check_tied(self.model, rising[1])
 
 
 def check_enlargement(model: Diffusion, t: Tensor) -> None:
@@ -137,6 +140,18 @@ def check_enlargement(model: Diffusion, t: Tensor) -> None:
         raise UserError(
             f"{type(parametrization).__name__} on {schedule} enlarges the network's errors {worst:.0f} times in "
             "x_0, too much for a model that draws in one call; use a model with parametrization v, edm or x0"
+        )
+
+
+def _check_tied(model: Diffusion, least: Tensor) -> None:
+    """Raises UserError for a model whose x_0 at the least time () of a path is mostly the network's answer: nothing
+    would hold f(x, 0) = x, and training ends in an f that is the same for all x."""
+    share = model.schedule.alpha(least) * model.parametrization.at_rows(model.schedule, least).x_0_of_x_t
+    if float(share) < 0.5:
+        raise UserError(
+            f"{type(model.parametrization).__name__} is not tied to its input where there is little noise, as a "
+            "consistency model has to be; use model.parametrization.kind=x0-skip, which takes the weights of x0, "
+            "or v or edm"
         )
 
 

@@ -104,6 +104,20 @@ class X0(Parametrization):
 
 
 @dataclass(frozen=True)
+class X0Skip(Parametrization):
+    """x_0 = c x_t / alpha + (1 - c) output with c = 1 / (1 + (rho / skip)^2), rho = sigma / alpha: (1, -skip^2 / rho).
+
+    A network that predicts x_0, tied to its input where there is little noise, as a consistency model has to be (Song
+    et al. 2023, section 3: f(x, 0) = x). An `X0` network with this is nearly what it was where rho >> skip.
+    """
+
+    skip: float = 0.1
+
+    def row(self, schedule: Schedule, t: Tensor) -> Row:
+        return torch.ones_like(t), -(self.skip**2) * schedule.alpha(t) / schedule.sigma(t)
+
+
+@dataclass(frozen=True)
 class Eps(Parametrization):
     """The noise: (0, 1) (Ho et al. 2020, equation 11)."""
 
@@ -165,6 +179,7 @@ class EDM(Parametrization):
 
 PARAMETRIZATIONS: dict[str, type[Parametrization]] = {
     "x0": X0,
+    "x0-skip": X0Skip,
     "eps": Eps,
     "mean": Mean,
     "v": V,

@@ -54,8 +54,8 @@ def distill(
     folder = Path(out or Path("runs") / f"{base.folder.resolve().name}-{method}")
     given = overrides or {}
     notice(f"{method}: {chosen_method.about}")
-    timed = chosen_method.timed
-    found = {} if timed is None else timed(base, folder, limit["train.minutes"], device)
+    fitted = chosen_method.fitted
+    found = {} if fitted is None else fitted(base, folder, limit["train.minutes"], device)
     chosen = {**chosen_method.changes, **found, **limit}
     part = "objective."
     options = {key[len(part) :]: value for key, value in {**chosen, **given}.items() if key.startswith(part)}

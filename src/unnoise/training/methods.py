@@ -23,7 +23,7 @@ class Method:
         sampler: how its students draw, by the options of their objective.
         flow: whether its students are probability flows still, which solvers, inversion and other methods can take.
         straightens: whether the flow is to become straighter.
-        timed: what else it changes, by the teacher, the student's folder, the minutes (0: no limit) and the device.
+        fitted: what else it changes, by the teacher, the student's folder, the minutes (0: no limit) and the device.
     """
 
     about: str
@@ -31,7 +31,7 @@ class Method:
     sampler: Callable[[Spec], Spec]
     flow: bool = False
     straightens: bool = False
-    timed: Callable[[Run, Path, float, str | None], Spec] | None = None
+    fitted: Callable[[Run, Path, float, str | None], Spec] | None = None
 
     @property
     def objective(self) -> str:
@@ -42,6 +42,12 @@ class Method:
 def _from_start(options: Spec) -> Spec:
     """Of `FewCalls`: the calls that it trains."""
     return {"kind": "renoise", "steps": options.get("calls", CALLS), "start": options.get("start", START)}
+
+
+def _tied(base: Run, folder: Path, minutes: float, device: str | None) -> Spec:
+    """A network that predicts x_0 gets the boundary of a consistency model, f(x, 0) = x, which others have."""
+    predicts = base.config["model"]["parametrization"]["kind"]
+    return {"model.parametrization.kind": "x0-skip"} if predicts == "x0" else {}
 
 
 METHODS: dict[str, Method] = {
@@ -60,8 +66,7 @@ METHODS: dict[str, Method] = {
         _from_start,
     ),
     "consistency": Method(
-        "the same x_0 from two times of a path, which are far apart at first and near in the end; not for runs that "
-        "predict x_0, as those of `auto` do (docs/students.md)",
+        "the same x_0 from two times of a path, which are far apart at first and near in the end",
         {
             "objective.kind": "easy-consistency",
             "model.jumps": True,
@@ -71,6 +76,7 @@ METHODS: dict[str, Method] = {
             "train.precision": "fp32",  # what neighbouring times differ by is lost in bf16
         },
         lambda _: {"kind": "renoise", "steps": 2},
+        fitted=_tied,
     ),
     "distribution-matching": Method(
         "samples distributed as the teacher's, by what it and a copy that follows the student make of them",
@@ -111,7 +117,7 @@ METHODS: dict[str, Method] = {
         lambda _: {"kind": "ddim", "steps": 4},
         flow=True,
         straightens=True,
-        timed=affordable_pairs,
+        fitted=affordable_pairs,
     ),
 }
 """By name."""
