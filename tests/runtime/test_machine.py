@@ -14,6 +14,7 @@ from unnoise.errors import UserError
 from unnoise.runtime import memory, threads
 from unnoise.runtime.device import chosen_device
 from unnoise.runtime.memory import within_memory
+from unnoise.runtime.precision import chosen_precision
 
 
 @pytest.fixture
@@ -113,3 +114,15 @@ def test_mps_has_what_metal_recommends_less_what_is_taken(monkeypatch: pytest.Mo
     assert memory.free_bytes("mps") == 3000
     monkeypatch.setattr(torch.mps, "driver_allocated_memory", lambda: 9000)
     assert memory.free_bytes("mps") == 0
+
+
+@pytest.mark.parametrize(
+    ("tiles", "vectors", "expected"), [(True, True, "bf16"), (False, True, "bf16"), (False, False, "fp32")]
+)
+def test_a_cpu_computes_in_bf16_where_it_multiplies_it(
+    monkeypatch: pytest.MonkeyPatch, tiles: bool, vectors: bool, expected: str
+) -> None:
+    """In vectors as well as in tiles: an EPYC of the fourth generation was taken for one that emulates it."""
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: vectors)
+    assert chosen_precision("cpu") == expected
