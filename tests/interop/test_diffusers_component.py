@@ -48,6 +48,10 @@ OWN: dict[str, tuple[dict[str, Any], str]] = {
         },
         "patches of 2 pixels",
     ),
+    "clusters that are shown": (
+        {**AUTO, "network": PLAIN, "conditioner": {"kind": "cluster", "clusters": 5, "shown": True}},
+        "cannot be shown the mean of a cluster",
+    ),
     "dit": (
         {"network": {"kind": "dit", "dim": 12, "depth": 1, "heads": 2}, "conditioner": {"kind": "class", "dim": 5}},
         "no counterpart of a DiT",

@@ -37,6 +37,11 @@ RUNS: dict[str, dict[str, Any]] = {
         "network": {**AUTO["network"], **SIZES},
         "conditioner": {"kind": "combined", "dropout": 0.0, "parts": {"class": {"dim": 8}, "augment": {"features": 8}}},
     },
+    "auto-clusters": {
+        **AUTO,
+        "network": {**AUTO["network"], **SIZES},
+        "conditioner": {"kind": "cluster", "clusters": 3, "shown": True},
+    },
     "dit": {
         "network": {"kind": "dit", "dim": 12, "depth": 1, "heads": 2, "patch": 4},
         "conditioner": CLASSES,
@@ -64,6 +69,8 @@ def compare(run: Run, folder: Path, onnxruntime: ModuleType, steps: int = 3) -> 
     like = torch.empty(len(seeds), *model.codec.latent_shape)
     given = {"noise": SeededNoise(seeds).normal(like).numpy()}
     label: Tensor | None = None
+    if model.own_conditions:
+        given["cluster"] = model.completed(None, seeds)["cluster"].numpy()  # type: ignore[index]
     if "label" in model.condition_names:
         label = torch.tensor([2, 0, 1])
         given["label"] = label.numpy()

@@ -65,4 +65,7 @@ def randomised(model: Any, seed: int = 0) -> Any:
         if parameter.requires_grad:
             with torch.no_grad():
                 parameter.copy_(scale * torch.randn(parameter.shape, generator=draws) + (parameter.ndim == 1) * 0.1)
+    for name, means in model.named_buffers():
+        if name.endswith("centers"):  # of clusters
+            means.copy_(torch.randn(means.shape, generator=draws))
     return model.eval()

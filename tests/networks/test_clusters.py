@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from unnoise.errors import UserError
 from unnoise.interop.graphs import example_conditions
-from unnoise.interop.told import told_vectors
+from unnoise.interop.told import told_table
 from unnoise.models.assembly import build_model, model_spec
 from unnoise.models.diffusion import Diffusion
 from unnoise.networks.clusters import ClusterConditioner, thumbnails
@@ -28,9 +29,9 @@ def kinds() -> Tensor:
     return levels.view(-1, 1, 1, 1) + 0.05 * torch.randn(100, 1, 16, 16, generator=torch.Generator().manual_seed(0))
 
 
-def fitted(clusters: int = 3) -> ClusterConditioner:
+def fitted(clusters: int = 3, **options: Any) -> ClusterConditioner:
     torch.manual_seed(0)
-    made = ClusterConditioner(channels=1, clusters=clusters, dim=4)
+    made = ClusterConditioner(channels=1, clusters=clusters, dim=4, **options)
     made.fit(lambda: kinds().split(33))
     return made
 
@@ -67,6 +68,20 @@ def test_the_cluster_of_an_image_has_the_nearest_mean() -> None:
 def test_thumbnails_are_means_of_fields() -> None:
     image = torch.arange(2 * 256.0).view(1, 2, 16, 16)
     assert thumbnails(image)[0, 64 + 9].item() == image[0, 1, 2:4, 2:4].mean().item()
+
+
+def test_a_shown_cluster_is_the_mean_thumbnail_of_its_images_and_none_where_it_is_dropped() -> None:
+    made, images = fitted(shown=True).eval(), kinds()
+    told = made(made.derive(images, {}), 100, torch.arange(100) >= 90)
+    assert told.vector is not None
+    assert told.spatial is not None
+    assert told.spatial.shape == (100, 1, 8, 8)
+    for first, of_kind in zip((0, 50, 80), images.split(COUNTS), strict=True):
+        mean = thumbnails(of_kind).mean(0).view(1, 8, 8)
+        torch.testing.assert_close(told.spatial[first], mean, rtol=0, atol=1e-6)
+    assert (told.spatial[90:] == 0).all()
+    assert made(None, 5).spatial is None
+    assert fitted()(made.derive(images, {}), 100).spatial is None
 
 
 def test_clusters_are_drawn_as_often_as_images_are_in_them() -> None:
@@ -142,8 +157,9 @@ def test_side_by_side_with_what_augmentation_did() -> None:
 
 def test_exports_are_given_clusters_as_classes() -> None:
     made = model()
-    vectors = told_vectors(made)
-    assert vectors is not None
+    told = told_table(made)
+    assert told is not None
+    assert told.maps is None
     table = made.conditioner.table.weight  # type: ignore[union-attr]
-    assert torch.equal(vectors, table.detach())  # type: ignore[union-attr]
+    assert torch.equal(told.vectors, table.detach())  # type: ignore[union-attr]
     assert example_conditions(made)["cluster"].dtype == torch.int64

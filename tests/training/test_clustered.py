@@ -41,7 +41,7 @@ def test_the_recipe_auto_tells_clusters_of_fifteen_images_at_least() -> None:
     recipe = read_recipe("auto")
     for count, clusters in ((3_135, 200), (450, 30), (60_000, 200)):
         made, notes = clustered(recipe, count, None)
-        assert made["model"]["conditioner"] == {"kind": "cluster", "clusters": clusters}
+        assert made["model"]["conditioner"] == {"kind": "cluster", "clusters": clusters, "shown": True}
         assert f"which of {clusters} clusters" in notes[0]
     assert "conditioner" not in clustered(recipe, 29, None)[0]["model"]
     assert "conditioner" not in clustered(override(recipe, {"model.conditioner": "none"}), 3_135, None)[0]["model"]

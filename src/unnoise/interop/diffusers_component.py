@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unnoise.aliases import Record
 from unnoise.interop.diffusers_unet import KIND, folded_table, unet_config
-from unnoise.interop.told import told_vectors
+from unnoise.interop.told import told_table
 from unnoise.interop.unet_as_unet2d import as_unet2d, why_no_unet2d
 from unnoise.models import Diffusion
 from unnoise.models.assembly import model_spec
@@ -41,22 +41,27 @@ def component(model: Diffusion) -> Component:
     Raises:
         NotApplicable: for conditions that are neither classes, nor vectors as a UNet2DModel takes them.
     """
-    network, why = model.network, why_no_unet2d(model)
+    network, why = model.network, why_no_unet2d(model) or _why_no_maps(model)
     if isinstance(network, UNet | UNet2D) and why is None:
         return _unet2d(model, as_unet2d(network))
     assert why is not None
     return _own(model, why)
 
 
+def _why_no_maps(model: Diffusion) -> str | None:
+    shown = model.conditioner is not None and model.conditioner.choices and model.conditioner.spatial_channels
+    return "it cannot be shown the mean of a cluster" if shown else None
+
+
 def _unet2d(model: Diffusion, network: UNet2D) -> Component:
     weights = dict(network.state_dict())
     if _hands_on_vectors(model, network):
         return Component(unet_config(network, takes_vectors=True), weights, has_classes=False)
-    vectors = told_vectors(model)
-    if vectors is None:
+    told = told_table(model)
+    if told is None:
         return Component(unet_config(network), weights, has_classes=False)
     own = {name: value for name, value in weights.items() if not name.startswith("class_embedding.")}
-    table = folded_table(network, vectors)
+    table = folded_table(network, told.vectors)
     if len(table) > 1:
         config = unet_config(network, classes=len(table))
         return Component(config, {**own, "class_embedding.weight": table}, has_classes=True)
@@ -74,7 +79,7 @@ def _hands_on_vectors(model: Diffusion, network: UNet2D) -> bool:
 
 
 def _own(model: Diffusion, why: str) -> Component:
-    vectors = told_vectors(model)
+    told = told_table(model)
     channels, height, width = model.codec.latent_shape
     weights = {f"model.{name}": value for name, value in model.network.state_dict().items()}
     config = {
@@ -86,8 +91,11 @@ def _own(model: Diffusion, why: str) -> Component:
         "sample_size": height if height == width else [height, width],
         "num_train_timesteps": int(model.schedule.t_max),
         "level_span": model.parametrization.level_span,
-        "rows": 0 if vectors is None else len(vectors),
-        "vector_dim": 0 if vectors is None else vectors.shape[1],
+        "rows": 0 if told is None else len(told.vectors),
+        "vector_dim": 0 if told is None else told.vectors.shape[1],
+        "map_shape": None if told is None or told.maps is None else list(told.maps.shape[1:]),
     }
-    told = {} if vectors is None else {"told.weight": vectors}
-    return Component(config, {**weights, **told}, vectors is not None and len(vectors) > 1, why)
+    if told is None:
+        return Component(config, weights, has_classes=False, why=why)
+    tables = {"told.weight": told.vectors, **({} if told.maps is None else {"maps": told.maps})}
+    return Component(config, {**weights, **tables}, len(told.vectors) > 1, why)

@@ -30,7 +30,10 @@ class UnnoiseNetwork(ModelMixin, ConfigMixin):
         level_span: how wide the range of noise levels is.
         rows: of the table of vectors that it is told, the last for no class; 0 where it is told nothing.
         vector_dim: how wide they are.
+        map_shape: (channels, height, width) of the maps that lie under the image, one for each row; none by default.
     """
+
+    maps: Tensor | None
 
     @register_to_config
     def __init__(
@@ -43,13 +46,16 @@ class UnnoiseNetwork(ModelMixin, ConfigMixin):
         level_span: float = 1000.0,
         rows: int = 0,
         vector_dim: int = 0,
+        map_shape: list[int] | None = None,
     ) -> None:
         super().__init__()
         height, width = (sample_size, sample_size) if isinstance(sample_size, int) else sample_size
         found = {"image_size": (height, width), "vector_dim": vector_dim, "level_span": level_span}
         found |= {"in_channels": in_channels, "out_channels": out_channels}
+        found |= {} if map_shape is None else {"spatial_channels": map_shape[0]}
         self.model = build(NETWORKS, network, "network", **found)
         self.told = nn.Embedding(rows, vector_dim) if rows else None
+        self.register_buffer("maps", None if map_shape is None else torch.zeros(rows, *map_shape))
         self.num_train_timesteps = num_train_timesteps
 
     def forward(
@@ -68,4 +74,5 @@ class UnnoiseNetwork(ModelMixin, ConfigMixin):
 
     def _told(self, table: nn.Embedding, sample: Tensor, labels: Tensor | None) -> Conditioning:
         none = torch.full((sample.shape[0],), table.num_embeddings - 1, device=sample.device)
-        return Conditioning(vector=table(none if labels is None else labels))
+        rows = none if labels is None else labels
+        return Conditioning(vector=table(rows), spatial=None if self.maps is None else self.maps[rows])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -9,9 +11,16 @@ from unnoise.errors import NotApplicable
 from unnoise.models import Diffusion
 
 
-def told_vectors(model: Diffusion) -> Tensor | None:
-    """The vectors (classes + 1, vector_dim) that a model's conditioner gives its network: one for each class or
-    cluster, the last where there is none; None for a model that tells its network nothing.
+class Table(NamedTuple):
+    """A row for each class or cluster, and the last where there is none. vectors (rows, vector_dim); maps: what lies
+    under the image, (rows, C, h, w), or None."""
+
+    vectors: Tensor
+    maps: Tensor | None = None
+
+
+def told_table(model: Diffusion) -> Table | None:
+    """What a model's conditioner tells its network; None for a model that tells it nothing.
 
     What is read in training alone, as what augmentation did, is told as nothing done, and so is part of each row.
 
@@ -23,16 +32,17 @@ def told_vectors(model: Diffusion) -> Tensor | None:
         return None
     choices = conditioner.choices
     others = [name for name in conditioner.names if name not in choices]
-    if others or len(choices) > 1 or conditioner.spatial_channels or conditioner.token_dim:
+    if others or len(choices) > 1 or conditioner.token_dim:
         raise NotApplicable(
             f"diffusers' UNet2DModel has no counterpart of the conditions {', '.join([*choices, *others])}"
         )
     with torch.no_grad():
-        nothing = conditioner(None, 1).vector
-        assert nothing is not None  # neither spatial nor tokens
+        nothing = conditioner(None, 1)
+        assert nothing.vector is not None  # no tokens, and maps beside vectors alone
         if not choices:
-            return nothing
+            return Table(nothing.vector)
         ((name, count),) = choices.items()
-        each = conditioner({name: torch.arange(count, device=conditioner.device)}, count).vector
-    assert each is not None
-    return torch.cat([each, nothing])
+        each = conditioner({name: torch.arange(count, device=conditioner.device)}, count)
+    assert each.vector is not None
+    maps = None if each.spatial is None else torch.cat([each.spatial, torch.zeros_like(each.spatial[:1])])
+    return Table(torch.cat([each.vector, nothing.vector]), maps)

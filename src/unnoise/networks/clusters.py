@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch.nn import functional as F
 
 from unnoise.aliases import Conditions, Spec
 from unnoise.errors import UserError
-from unnoise.networks.conditioner import TableConditioner
+from unnoise.networks.conditioner import Conditioning, TableConditioner
 from unnoise.registry import Fraction, Positive
 from unnoise.seeding import SeededNoise
 
@@ -25,7 +26,8 @@ class ClusterConditioner(TableConditioner):
 
     p(x) = sum_k p(k) p(x | k): the network learns each p(x | k), which is simpler than p(x), and in sampling k is drawn
     as often as training images are in it. Clusters are those of k-means on thumbnails of 8x8 pixels, and an image's is
-    the one whose mean is nearest. Reads cond['cluster'] (B,) int64; fills `vector`. channels comes from the data.
+    the one whose mean is nearest. Reads cond['cluster'] (B,) int64; fills `vector`. shown: and `spatial`, with the mean
+    thumbnail of the cluster, which a network would have to learn to paint otherwise. channels comes from the data.
     """
 
     key = "cluster"
@@ -34,16 +36,29 @@ class ClusterConditioner(TableConditioner):
     share: Tensor
 
     def __init__(
-        self, channels: Positive, clusters: Positive = 50, dim: Positive = 128, dropout: Fraction = 0.2
+        self,
+        channels: Positive,
+        clusters: Positive = 50,
+        dim: Positive = 128,
+        dropout: Fraction = 0.2,
+        shown: bool = False,
     ) -> None:
         super().__init__(clusters, dim, dropout)
-        self.channels, self.clusters = channels, clusters
+        self.channels, self.clusters, self.shown = channels, clusters, shown
+        self.spatial_channels = channels if shown else 0
         self.register_buffer("centers", torch.zeros(clusters, channels * SIDE**2))
         self.register_buffer("share", torch.zeros(clusters))
 
     @property
     def names(self) -> tuple[str, ...]:
         return ()
+
+    def embed(self, value: Tensor, dropped: Tensor, cond: Conditions) -> Conditioning:
+        told = super().embed(value, dropped, cond)
+        if not self.shown:
+            return told
+        means = self.centers[value].masked_fill(dropped[:, None], 0)
+        return replace(told, spatial=means.view(-1, self.channels, SIDE, SIDE))
 
     def derive(self, image: Tensor, cond: Conditions) -> Spec:
         return cond if self.key in cond else {**cond, self.key: self.nearest(thumbnails(image))}

@@ -31,11 +31,11 @@ def clustered(config: Config, count: int, stored: Config | None) -> tuple[Config
 
 def _note(clusters: int) -> str:
     return (
-        f"the network is told in which of {clusters} clusters of like images each one is; samples are of each cluster "
-        "as often as images are in it (model.conditioner)"
+        f"the network is told in which of {clusters} clusters of like images each one is, and shown their mean; "
+        "samples are of each cluster as often as images are in it (model.conditioner)"
     )
 
 
 def _chosen(count: int) -> Spec | None:
     clusters = min(MOST, count // IMAGES)
-    return {"kind": "cluster", "clusters": clusters} if clusters > 1 else None
+    return {"kind": "cluster", "clusters": clusters, "shown": True} if clusters > 1 else None
