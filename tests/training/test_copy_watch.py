@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from unnoise.data import Images
+from unnoise.data.near_duplicates import grouped
 from unnoise.metrics.copies import likeness
 from unnoise.training.copy_watch import CopyWatch
 
@@ -59,6 +60,23 @@ def test_a_copy_of_an_image_with_near_duplicates_is_a_copy() -> None:
     assert found.copies().all()
     flat = as_samples(twice.pixels.copy()).flatten(1)
     assert not likeness([as_samples(moved(TRAINING[:5])).flatten(1)], flat).copies().any()
+
+
+def test_a_new_variant_of_a_family_is_no_copy_and_one_of_its_members_is() -> None:
+    """Ten pictures in six shades each, near-duplicates by the distance that holds families out together, and a seventh
+    shade of all. Copies of whole families were reported where every sample was new."""
+
+    def shades(levels: range) -> np.ndarray:
+        part = TRAINING[:10, None].astype(np.float32) / 255
+        change = np.zeros((len(levels), 3, 32, 32), np.float32)
+        change[:, 0, 8:24, 8:24] = np.array([level / 16 for level in levels])[:, None, None]
+        return (255 * np.clip(part + change, 0, 1)).reshape(-1, 3, 32, 32).astype(np.uint8)
+
+    family = Images(np.concatenate([shades(range(0, 12, 2)), TRAINING[20:]]))
+    assert grouped(family).number[:60].tolist() == np.repeat(np.arange(10), 6).tolist()
+    watch = CopyWatch(family, mirrored=False)
+    assert not watch.look(as_samples(shades(range(5, 6)))).copies().any()
+    assert watch.look(as_samples(shades(range(4, 5))) + 0.01).copies().all()
 
 
 def test_the_base_rate_is_what_the_criterion_finds_among_real_images() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -51,15 +51,22 @@ class Groups:
         return int((self.sizes > 1).sum())
 
 
-def grouped(images: AnyImages, *, by_metadata: bool = True) -> Groups:
+def grouped(
+    images: AnyImages,
+    *,
+    by_metadata: bool = True,
+    near: float = NEAR,
+    seen: Callable[[AnyImages], Tensor] | None = None,
+) -> Groups:
     """Groups of images that are linked by near-duplicates, one to the next, and by their `group` in the metadata.
 
-    by_metadata: whether the latter counts.
+    by_metadata: whether the latter counts. near: the relative squared distance up to which images are near-duplicates.
+    seen: what is compared of a set, (N, ...); `all_small` by default.
     """
     compared = len(images) <= MOST
     links = [_equal(set_digests(images))]
     if compared:
-        links += _near(images)
+        links += _near((seen or all_small)(images).flatten(1), near)
     if by_metadata and GROUP in images.fields:
         names = images.fields[GROUP]
         links.append(_equal([name or row for row, name in enumerate(names)]))
@@ -119,20 +126,19 @@ def _equal(keys: list) -> np.ndarray:
     return np.array(links, np.int64).reshape(-1, 2).T
 
 
-def _near(images: AnyImages) -> list[np.ndarray]:
-    """(2, L) each: pairs of near-duplicates, a tile at a time."""
+def _near(x: Tensor, near: float) -> list[np.ndarray]:
+    """(2, L) each: pairs of near-duplicates among the rows of x (N, D), a tile at a time."""
     import torch
 
-    x = all_small(images).flatten(1)
-    x -= x.mean(0)
+    x = x - x.mean(0)
     squared = x.square().sum(1)
     links = []
     for rows in _tiles(len(x)):
         rest = slice(rows.start, len(x))
         sums = squared[rows, None] + squared[rest]
         distances = torch.addmm(sums, x[rows], x[rest].T, alpha=-2)
-        near = (distances <= NEAR * sums).nonzero().T + rows.start
-        links.append(near[:, near[0] < near[1]].numpy())
+        pairs = (distances <= near * sums).nonzero().T + rows.start
+        links.append(pairs[:, pairs[0] < pairs[1]].numpy())
     return links
 
 

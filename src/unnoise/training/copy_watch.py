@@ -18,6 +18,9 @@ WATCHED = 5000
 """Images of a set that is watched, at most: those are what a model learns by heart."""
 FINE = 16
 """Pixels a side from which on images are compared smoothed and moved."""
+SAME = 0.005
+"""Relative squared distance of what is compared, up to which two training images are one image: one that was encoded
+again or has a little noise. Variants, such as emoji of several skin tones, lie further apart (docs/lab.md)."""
 REAL = 500
 """Real images at most whose share of copies is the base rate."""
 MOVES = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
@@ -26,8 +29,9 @@ ROWS = 64
 
 class CopyWatch:
     """Looks for copies of training images among samples (`metrics.copies`), by pixels at 32 a side at most, smoothed
-    over 3 x 3 of them; a sample that is moved by a pixel, or mirrored where training mirrors, is the same image. Of the
-    training images near-duplicates are not told apart. Images of several shapes are compared as squares.
+    over 3 x 3 of them; a sample that is moved by a pixel, or mirrored where training mirrors, is the same image.
+    Training images that look the same, or have one group in the metadata, are not told apart. Images of several shapes
+    are compared as squares.
 
     Args:
         images: those trained on, of two groups at least.
@@ -38,9 +42,9 @@ class CopyWatch:
     def __init__(self, images: AnyImages, mirrored: bool, held_out: AnyImages | None = None) -> None:
         self.images, self.mirrored = images, mirrored
         self._held_out = held_out
-        self._groups = torch.from_numpy(grouped(images).number)
         self._size = small_size(images)
         self._training = _smoothed(all_small(images))
+        self._groups = torch.from_numpy(grouped(images, near=SAME, seen=lambda _: self._training).number)
 
     @property
     def can_tell(self) -> bool:
