@@ -67,16 +67,16 @@ def test_a_new_variant_of_a_family_is_no_copy_and_one_of_its_members_is() -> Non
     shade of all. Copies of whole families were reported where every sample was new."""
 
     def shades(levels: range) -> np.ndarray:
-        part = TRAINING[:10, None].astype(np.float32) / 255
         change = np.zeros((len(levels), 3, 32, 32), np.float32)
-        change[:, 0, 8:24, 8:24] = np.array([level / 16 for level in levels])[:, None, None]
+        change[:, 0, 4:28, 4:28] = np.array([level / 38 for level in levels])[:, None, None]
+        part = 0.6 * TRAINING[:10, None].astype(np.float32) / 255
         return (255 * np.clip(part + change, 0, 1)).reshape(-1, 3, 32, 32).astype(np.uint8)
 
-    family = Images(np.concatenate([shades(range(0, 12, 2)), TRAINING[20:]]))
+    family = Images(np.concatenate([shades(range(0, 18, 3)), TRAINING[20:]]))
     assert grouped(family).number[:60].tolist() == np.repeat(np.arange(10), 6).tolist()
     watch = CopyWatch(family, mirrored=False)
-    assert not watch.look(as_samples(shades(range(5, 6)))).copies().any()
-    assert watch.look(as_samples(shades(range(4, 5))) + 0.01).copies().all()
+    assert not watch.look(as_samples(shades(range(7, 8)))).copies().any()
+    assert watch.look(as_samples(shades(range(6, 7))) + 0.01).copies().all()
 
 
 def test_the_base_rate_is_what_the_criterion_finds_among_real_images() -> None:

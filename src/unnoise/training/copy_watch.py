@@ -18,9 +18,9 @@ WATCHED = 5000
 """Images of a set that is watched, at most: those are what a model learns by heart."""
 FINE = 16
 """Pixels a side from which on images are compared smoothed and moved."""
-SAME = 0.005
-"""Relative squared distance of what is compared, up to which two training images are one image: one that was encoded
-again or has a little noise. Variants, such as emoji of several skin tones, lie further apart (docs/lab.md)."""
+SAME = 0.02
+"""Relative squared distance of what is compared, up to which two training images are one image, as where one was
+encoded twice; variants of a motif, such as emoji of several skin tones, are mostly further apart (docs/guard.md)."""
 REAL = 500
 """Real images at most whose share of copies is the base rate."""
 MOVES = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
