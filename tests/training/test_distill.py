@@ -31,6 +31,7 @@ SMALL = {
     "data.limit": 64,
 }
 
+PREDICTS_X0 = {"model.parametrization": "x0"}
 BRIEF: dict[str, dict[str, Any]] = {"reflow": {"objective.pairs": 8, "objective.draw_steps": 2}}
 
 
@@ -96,6 +97,32 @@ def test_consistency_ties_a_run_that_predicts_x_0_to_its_input(tmp_path: Path, p
     assert isinstance(student, Diffusion)
     x_t, t = teacher.prior(range(4)), torch.tensor(40.0, dtype=torch.float64)
     torch.testing.assert_close(student(x_t, t).x_0, teacher(x_t, t).x_0, rtol=0, atol=0.1)
+
+
+def test_a_student_by_consistency_is_taught_on_by_the_teacher_that_it_has(tmp_path: Path) -> None:
+    """It begins with the student's weights, answers as the teacher does, and resumes to the bit."""
+    base = train(
+        "digits", "ddpm-digits", tmp_path / "teacher", steps=3, overrides={**SMALL, **PREDICTS_X0}, device="cpu"
+    )
+    brisk = {"train.learning_rate": 0.1}
+    first = distill(base, "consistency", tmp_path / "first", 2, overrides=brisk, device="cpu")
+
+    def student(out: str, steps: int, **overrides: Any) -> Run:
+        given = {f"train.{name}": value for name, value in overrides.items()}
+        return distill(first, "distribution-matching", tmp_path / out, steps, overrides=given, device="cpu")
+
+    still = student("still", 1, learning_rate=1e-12)
+    assert still.config["model"]["parametrization"]["kind"] == "x0"
+    begun, teacher = weights(first, "ema"), unnoise.load(base.folder, "cpu").state_dict()
+    far = "network.last.weight"
+    assert not torch.allclose(begun[far], teacher[far], atol=1e-4)
+    for name, expected in (("model", begun), ("teacher", teacher), ("own", teacher)):
+        for key, value in weights(still, name).items():
+            torch.testing.assert_close(value, expected[key], rtol=0, atol=1e-6)
+    whole, _, parts = student("whole", 4), student("parts", 2), student("parts", 4)
+    for name in ("model", "ema", "teacher", "own"):
+        one, other = weights(whole, name), weights(parts, name)
+        assert all(torch.equal(one[key], other[key]) for key in one)
 
 
 def refused(run: Path | Run, message: str, **options: Any) -> None:

@@ -29,7 +29,7 @@ class Distillation(Objective):
 
     def __init__(self, model: Diffusion, guidance: float = 1.0) -> None:
         self._model, self.guidance = model, guidance
-        self._teacher = frozen_copy(model)
+        self._teacher, self._given = frozen_copy(model), False
 
     @property
     def model(self) -> Diffusion:
@@ -44,8 +44,13 @@ class Distillation(Objective):
         return {"teacher": self._teacher.to(self.model.device)}
 
     def before_step(self, step: int, progress: float = 0.0) -> None:
-        if step == 0:
+        if step == 0 and not self._given:
             self._teacher.load_state_dict(self.model.state_dict())
+
+    def taught_by(self, teacher: Diffusion) -> None:
+        """Before the first step: the teacher is this model, of the same parts, not the one that training starts from."""
+        self._teacher.load_state_dict(teacher.state_dict())
+        self._given = True
 
     def told(self, count: int, noise: Noise) -> Told:
         """What the network is told of the guidance of so many rows."""

@@ -65,7 +65,7 @@ class DistributionMatching(FewCalls):
         super().before_step(step, progress)
         self._drawn.clear()
         if step == 0:
-            self._own.load_state_dict(self.model.state_dict())
+            self._own.load_state_dict(self.teacher.state_dict())
 
     def loss(self, batch: Batch, noise: Noise) -> Loss:
         """The student's."""

@@ -11,7 +11,7 @@ from unnoise.progress import notice
 from unnoise.registry import lookup
 from unnoise.runs.run import Run
 from unnoise.samplers.straightness import straightness
-from unnoise.training.methods import METHODS, method_of
+from unnoise.training.methods import METHODS, Method, method_of
 from unnoise.training.train import train
 
 STRAIGHTNESS_ROWS, STRAIGHTNESS_STEPS = 64, 20
@@ -34,7 +34,8 @@ def distill(
 
     Args:
         run: the teacher, which stays as it is. The new run begins with its weights and has its data, schedule,
-            parametrization and conditions.
+            parametrization and conditions. `distribution-matching` also takes a student by `consistency`, whose weights
+            it begins with and whose teacher it has.
         method: a name in METHODS.
         out: by default runs/RUN-METHOD.
         steps: when to stop, over all sessions; by default the teacher's own steps.
@@ -49,7 +50,7 @@ def distill(
     """
     chosen_method = lookup(METHODS, method, "method")
     base = Run.open(run)
-    _check(base)
+    _check(base, chosen_method)
     limit = {"train.minutes": 0.0 if minutes is None else minutes, **({} if steps is None else {"train.steps": steps})}
     folder = Path(out or Path("runs") / f"{base.folder.resolve().name}-{method}")
     given = overrides or {}
@@ -77,11 +78,11 @@ def _straightness(run: Run, device: str | None) -> float:
     return round(straightness(model.guided(), model.prior(rows), cond, STRAIGHTNESS_STEPS), 6)
 
 
-def _check(base: Run) -> None:
+def _check(base: Run, chosen: Method) -> None:
     kind, learned = base.config["model"]["kind"], method_of(base.config["objective"]["kind"])
     if kind != "diffusion":
         raise UserError(f"distilling needs a diffusion model; {base.folder} is of kind {kind}")
-    if learned is not None and not METHODS[learned].flow:
+    if learned is not None and not METHODS[learned].flow and learned not in chosen.goes_on:
         raise UserError(f"{base.folder} is a student by {learned} already; distil the diffusion run that it comes from")
     if base.config["source"] == "array":
         raise UserError(f"{base.folder} was trained on an array, which a run does not keep; train it on a file of it")

@@ -23,6 +23,7 @@ class Method:
         sampler: how its students draw, by the options of their objective.
         flow: whether its students are probability flows still, which solvers, inversion and other methods can take.
         straightens: whether the flow is to become straighter.
+        goes_on: the methods whose students it takes further, with the teacher that they have.
         fitted: what else it changes, by the teacher, the student's folder, the minutes (0: no limit) and the device.
     """
 
@@ -31,6 +32,7 @@ class Method:
     sampler: Callable[[Spec], Spec]
     flow: bool = False
     straightens: bool = False
+    goes_on: tuple[str, ...] = ()
     fitted: Callable[[Run, Path, float, str | None], Spec] | None = None
 
     @property
@@ -48,6 +50,17 @@ def _tied(base: Run, folder: Path, minutes: float, device: str | None) -> Spec:
     """A network that predicts x_0 gets the boundary of a consistency model, f(x, 0) = x, which others have."""
     predicts = base.config["model"]["parametrization"]["kind"]
     return {"model.parametrization.kind": "x0-skip"} if predicts == "x0" else {}
+
+
+def _as_its_teacher(base: Run, folder: Path, minutes: float, device: str | None) -> Spec:
+    """A student that goes on answers and computes as its teacher does, whose weights are to fit it."""
+    if not is_student(base):
+        return {}
+    teacher = teacher_of(base).config
+    return {
+        "model.parametrization.kind": teacher["model"]["parametrization"]["kind"],
+        "train.precision": teacher["train"]["precision"],
+    }
 
 
 METHODS: dict[str, Method] = {
@@ -91,6 +104,8 @@ METHODS: dict[str, Method] = {
             "train.ema": 0.99,
         },
         _from_start,
+        goes_on=("consistency",),
+        fitted=_as_its_teacher,
     ),
     "meanflow": Method(
         "the average velocity of the teacher's flow between any two times, by its derivative along the path",
@@ -131,3 +146,17 @@ def method_of(objective: str) -> str | None:
     """The name of the method that makes runs with this kind of objective; None where it is no student."""
     kinds = {**OTHERS, **{method.objective: name for name, method in METHODS.items()}}
     return kinds.get(objective)
+
+
+def is_student(run: Run) -> bool:
+    """Whether a run jumps to the ends of paths, so that it denoises no more and cannot teach."""
+    return bool(run.config["model"].get("jumps", False))
+
+
+def teacher_of(student: Run) -> Run:
+    """The run that a student comes from.
+
+    Raises:
+        UserError: where it is no longer there.
+    """
+    return Run.open(student.config["start"])

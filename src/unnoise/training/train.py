@@ -38,7 +38,7 @@ from unnoise.training.settings import TrainSettings
 from unnoise.training.setup import Setup, prepare
 from unnoise.training.trackers import open_trackers
 from unnoise.training.trainer import Trainer
-from unnoise.training.transfer import carry_over, recipe_of
+from unnoise.training.transfer import carry_over, keep_teacher, recipe_of
 from unnoise.training.watchers import Watchers
 
 LARGE = 48
@@ -149,7 +149,10 @@ def _sit(run: Run, setup: Setup, base: Run | None, world: World, begun: float) -
     with world.first_goes_ahead():
         checkpoint, refused = newest_valid(run.folder / CHECKPOINTS)
         changes = {} if checkpoint is None else check_same(run)
-        carried = carry_over(setup.model, base) if base is not None and checkpoint is None else None
+        carried = None
+        if base is not None and checkpoint is None:
+            carried = carry_over(setup.model, base)
+            keep_teacher(setup.objective, base)
     _check_shared(run, checkpoint, world)
     trainer = setup.trainer(checkpoint, world)
     with _log(run, setup.settings, world) as log:

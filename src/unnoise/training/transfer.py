@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import torch
 
 from unnoise.errors import UserError
-from unnoise.models import ImageModel
+from unnoise.models import Diffusion, ImageModel
+from unnoise.objectives.distillation import Distillation
+from unnoise.objectives.objective import Objective
 from unnoise.runs.config import SECTIONS, Config
 from unnoise.runs.run import Run
+from unnoise.training.methods import is_student, teacher_of
 
 FOUND = ("hold_out",)
 """Keys of [data] whose default depends on the data."""
@@ -51,3 +54,11 @@ def carry_over(model: ImageModel, run: Run) -> Carried:
     if taken == 0:
         raise UserError(f"nothing of {run.folder} fits this model: give the recipe that it was trained with")
     return Carried(taken, tuple(left))
+
+
+def keep_teacher(objective: Objective, run: Run) -> None:
+    """Where a student learns on from the student `run`, this one's teacher teaches."""
+    if isinstance(objective, Distillation) and is_student(run):
+        teacher = teacher_of(run).load("cpu")
+        assert isinstance(teacher, Diffusion)
+        objective.taught_by(teacher)
