@@ -119,9 +119,9 @@ def test_a_student_by_consistency_is_taught_on_by_the_teacher_that_it_has(tmp_pa
     for name, expected in (("model", begun), ("teacher", teacher), ("own", teacher)):
         for key, value in weights(still, name).items():
             torch.testing.assert_close(value, expected[key], rtol=0, atol=1e-6)
-    whole, _, parts = student("whole", 4), student("parts", 2), student("parts", 4)
+    whole, _, resumed = student("whole", 4), student("parts", 2), student("parts", 4)
     for name in ("model", "ema", "teacher", "own"):
-        one, other = weights(whole, name), weights(parts, name)
+        one, other = weights(whole, name), weights(resumed, name)
         assert all(torch.equal(one[key], other[key]) for key in one)
 
 
@@ -134,7 +134,7 @@ def test_what_cannot_be_distilled_is_refused(teacher: Path, tmp_path: Path) -> N
     refused(teacher, "did you mean 'consistency'", method="consistancy")
     refused(tmp_path, "no run")
     student = distill(teacher, "consistency", tmp_path / "student", 1, device="cpu")
-    refused(student, "a student by consistency already")
+    refused(student, "a student by consistency already", method="adversarial")
     tiny = {"train.samples": 0, "train.batch_size": 4, "data.limit": 16}
     autoencoder = train("digits", "autoencoder", tmp_path / "ae", steps=1, overrides=tiny, device="cpu")
     refused(autoencoder, "is of kind autoencoder")
