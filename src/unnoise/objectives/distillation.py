@@ -48,7 +48,7 @@ class Distillation(Objective):
             self._teacher.load_state_dict(self.model.state_dict())
 
     def taught_by(self, teacher: Diffusion) -> None:
-        """Called before the first step: this model teaches, of the same parts, not the one that training starts from."""
+        """Called before the first step: this model of the same parts teaches, not the one that training starts from."""
         self._teacher.load_state_dict(teacher.state_dict())
         self._given = True
 
