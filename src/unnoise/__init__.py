@@ -32,7 +32,7 @@ _HOMES = {
         "unnoise.process.schedule",
     ),
     "Denoised": "unnoise.process.denoiser",
-    **dict.fromkeys(("X0", "Eps", "Mean", "V", "Velocity", "EDM"), "unnoise.process.parametrization"),
+    **dict.fromkeys(("X0", "X0Skip", "Eps", "Mean", "V", "Velocity", "EDM"), "unnoise.process.parametrization"),
     "GaussianMixture": "unnoise.process.analytic",
     "UNet": "unnoise.networks.unet",
     "DiT": "unnoise.networks.dit",
@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from unnoise.process.parametrization import Mean as Mean
     from unnoise.process.parametrization import V as V
     from unnoise.process.parametrization import Velocity as Velocity
+    from unnoise.process.parametrization import X0Skip as X0Skip
     from unnoise.process.schedule import VE as VE
     from unnoise.process.schedule import VP as VP
     from unnoise.process.schedule import Cosine as Cosine
