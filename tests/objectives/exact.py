@@ -19,6 +19,17 @@ SCHEDULES: list[Schedule] = [VE(), CosineBetas(10_000), LinearBetas(10_000, 1e-5
 Factor = Callable[[Tensor, Tensor], Tensor]
 
 
+def answered(
+    parametrization: Parametrization | None, schedule: Schedule, t: Tensor, x_t: Tensor, x_0: Tensor
+) -> Tensor:
+    """The network's answer that stands for x_0 (B, C, H, W); None: X0, whose answer is x_0."""
+    if parametrization is None:
+        return x_0
+    behind = parametrization.at_rows(schedule, t)
+    known, share = (value.reshape(-1, 1, 1, 1) for value in (behind.x_0_of_x_t, -behind.x_0_of_output))
+    return (x_0 - known * x_t) / share
+
+
 class OfTime(nn.Module):
     """A network whose answer makes x_0 = x_t times a function of alpha and sigma, for X0 or another
     parametrization with its input scale."""
@@ -31,12 +42,8 @@ class OfTime(nn.Module):
     def forward(self, x: Tensor, level: Tensor, told: Any = None) -> Tensor:
         t = level * (self.schedule.t_max / 1000)
         alpha, sigma = (f(t).reshape(-1, 1, 1, 1) for f in (self.schedule.alpha, self.schedule.sigma))
-        answer = self.factor(alpha, sigma)
-        if self.parametrization is not None:
-            behind = self.parametrization.at_rows(self.schedule, t)
-            known, share = (value.reshape(-1, 1, 1, 1) for value in (behind.x_0_of_x_t, -behind.x_0_of_output))
-            answer = (answer - known) / share
-        return self.scale * answer * x * (alpha**2 + sigma**2).sqrt()
+        x_t = x * (alpha**2 + sigma**2).sqrt()
+        return self.scale * answered(self.parametrization, self.schedule, t, x_t, self.factor(alpha, sigma) * x_t)
 
 
 def end_of_the_path(alpha: Tensor, sigma: Tensor) -> Tensor:
@@ -69,14 +76,22 @@ m = (1 - w) MEANS[2] + w MEANS[class], since all three have one variance."""
 
 
 class Told(nn.Module):
-    """The exact network, for the parametrization X0, that is told u_t - u_s, or the guidance scale in [1, 3], or both.
+    """The exact network, for X0 or another parametrization with its input scale, that is told u_t - u_s, or the
+    guidance scale in [1, 3], or both.
 
     answer: (alpha, sigma, u_t - u_s) -> (x_0 - m) / (x_t - alpha m); m is 0 without conditions.
     """
 
-    def __init__(self, schedule: Schedule, answer: Callable[[Tensor, Tensor, Tensor], Tensor], scale_at: int) -> None:
+    def __init__(
+        self,
+        schedule: Schedule,
+        answer: Callable[[Tensor, Tensor, Tensor], Tensor],
+        scale_at: int,
+        parametrization: Parametrization | None = None,
+    ) -> None:
         super().__init__()
         self.schedule, self.answer, self.scale_at = schedule, answer, scale_at
+        self.parametrization = parametrization
         self.scale = nn.Parameter(torch.ones((), dtype=torch.float64))
 
     def forward(self, x: Tensor, level: Tensor, told: Any = None) -> Tensor:
@@ -89,7 +104,8 @@ class Told(nn.Module):
         if told is not None and told.vector is not None:
             w = 1.0 if scalars is None or self.scale_at < 0 else 1 + 2 * scalars[:, self.scale_at].reshape(-1, 1, 1, 1)
             m = MEANS[2] + w * (told.vector.double().reshape(-1, 1, 1, 1) - MEANS[2])
-        return self.scale * (m + self.answer(alpha, sigma, gap) * (x_t - alpha * m))
+        x_0 = m + self.answer(alpha, sigma, gap) * (x_t - alpha * m)
+        return self.scale * answered(self.parametrization, self.schedule, t, x_t, x_0)
 
 
 def average(alpha: Tensor, sigma: Tensor, gap: Tensor) -> Tensor:
@@ -101,12 +117,19 @@ def average(alpha: Tensor, sigma: Tensor, gap: Tensor) -> Tensor:
     return (1 - u_t * slope) / (alpha + sigma)
 
 
-def told_model(schedule: Schedule, answer: Any, *, flow_map: bool = False, scales: bool = False) -> Diffusion:
+def told_model(
+    schedule: Schedule,
+    answer: Any,
+    *,
+    flow_map: bool = False,
+    scales: bool = False,
+    parametrization: Parametrization | None = None,
+) -> Diffusion:
     """The exact model that is told; with scales one of two classes, which no class is dropped from."""
     made = Diffusion(
-        Told(schedule, answer, (int(flow_map) if scales else -1)),
+        Told(schedule, answer, (int(flow_map) if scales else -1), parametrization),
         schedule,
-        X0(),
+        parametrization or X0(),
         shape=(1, 4, 4),
         clip=False,
         conditioner=ClassConditioner(2, dim=1, dropout=0.0) if scales else None,

@@ -16,6 +16,7 @@ from unnoise.objectives.easy_consistency import EasyConsistency
 from unnoise.objectives.reflow import drawn
 from unnoise.process.denoiser import Denoised
 from unnoise.process.gaussian import perturb
+from unnoise.process.parametrization import X0Skip
 from unnoise.process.schedule import Cosine, RectifiedFlow, Schedule
 from unnoise.samplers import DDIM, FlowMap, Renoise, Sampler
 from unnoise.seeding import StepNoise
@@ -52,7 +53,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def student(kind: str, schedule: Schedule) -> Diffusion:
-    return told_model(schedule, ANSWERS[kind], flow_map=kind.startswith("meanflow"), scales=True)
+    tied = X0Skip() if kind == "easy-consistency" else None
+    flow_map = kind.startswith("meanflow")
+    return told_model(schedule, ANSWERS[kind], flow_map=flow_map, scales=True, parametrization=tied)
 
 
 def objective(kind: str, schedule: Schedule) -> Any:
