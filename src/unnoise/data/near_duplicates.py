@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -56,17 +56,17 @@ def grouped(
     *,
     by_metadata: bool = True,
     near: float = NEAR,
-    seen: Callable[[AnyImages], Tensor] | None = None,
+    seen: Tensor | None = None,
 ) -> Groups:
     """Groups of images that are linked by near-duplicates, one to the next, and by their `group` in the metadata.
 
     by_metadata: whether the latter counts. near: the relative squared distance up to which images are near-duplicates.
-    seen: what is compared of a set, (N, ...); `all_small` by default.
+    seen: what is compared of the images, (N, ...); `all_small` of them by default.
     """
     compared = len(images) <= MOST
     links = [_equal(set_digests(images))]
     if compared:
-        links += _near((seen or all_small)(images).flatten(1), near)
+        links += _near((all_small(images) if seen is None else seen).flatten(1), near)
     if by_metadata and GROUP in images.fields:
         names = images.fields[GROUP]
         links.append(_equal([name or row for row, name in enumerate(names)]))

@@ -44,7 +44,7 @@ class CopyWatch:
         self._held_out = held_out
         self._size = small_size(images)
         self._training = _smoothed(all_small(images))
-        self._groups = torch.from_numpy(grouped(images, near=SAME, seen=lambda _: self._training).number)
+        self._groups = torch.from_numpy(grouped(images, near=SAME, seen=self._training).number)
 
     @property
     def can_tell(self) -> bool:

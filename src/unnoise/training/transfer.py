@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from unnoise.errors import UserError
-from unnoise.models import Diffusion, ImageModel
+from unnoise.models import ImageModel
 from unnoise.objectives.distillation import Distillation
 from unnoise.objectives.objective import Objective
 from unnoise.runs.config import SECTIONS, Config
@@ -59,6 +59,4 @@ def carry_over(model: ImageModel, run: Run) -> Carried:
 def keep_teacher(objective: Objective, run: Run) -> None:
     """Where a student learns on from the student `run`, this one's teacher teaches."""
     if isinstance(objective, Distillation) and is_student(run):
-        teacher = teacher_of(run).load("cpu")
-        assert isinstance(teacher, Diffusion)
-        objective.taught_by(teacher)
+        objective.taught_by(teacher_of(run).diffusion("teaching a student", "cpu"))
