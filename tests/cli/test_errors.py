@@ -69,6 +69,25 @@ def test_memory_that_ran_out_is_no_bug(capsys: pytest.CaptureFixture[str]) -> No
     assert "not enough memory" in capsys.readouterr().err
 
 
+ENDS_ON_THE_WAY_OUT = """
+import atexit, os
+from unnoise.cli.errors import status_of
+from unnoise.errors import ProcessLost
+
+def lost():
+    raise ProcessLost("process 1 of 2 lost the connection")
+
+atexit.register(os.abort)
+status_of(lost, [])
+"""
+
+
+def test_a_process_that_lost_another_does_not_abort_on_its_way_out() -> None:
+    """torch's threads, which wait for the lost process, end the interpreter with std::terminate as `abort` does here."""
+    ended = subprocess.run([sys.executable, "-c", ENDS_ON_THE_WAY_OUT], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (GIVEN, "unnoise: process 1 of 2 lost the connection\n")
+
+
 def test_usage_errors_of_the_parser_are_one_line_too(unnoise: Command, tmp_path: Path) -> None:
     for arguments in (["sample"], ["sampel"], ["sample", "run", "--stpes", 3], ["sample", "run", "-n", "many"]):
         result = unnoise(*arguments, cwd=tmp_path)

@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from cyclopts import CycloptsError
 
@@ -38,7 +39,7 @@ def status_of(action: Callable[[], object], tokens: list[str], debug: bool = Fal
     except ProcessLost as error:
         if shows():  # one line is enough
             complain(f"unnoise: {error}")
-        return GIVEN
+        _leave(GIVEN)
     except (UserError, OSError) as error:
         _complain(f"unnoise: {error}")
         return GIVEN
@@ -52,6 +53,13 @@ def status_of(action: Callable[[], object], tokens: list[str], debug: bool = Fal
         _report(error, tokens, debug)
         return BUG
     return 0
+
+
+def _leave(status: int) -> NoReturn:
+    """Ends the process at once: torch's threads that wait for a lost process would abort it on its way out."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _complain(text: str) -> None:
