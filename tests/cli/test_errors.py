@@ -83,7 +83,7 @@ status_of(lost, [])
 
 
 def test_a_process_that_lost_another_does_not_abort_on_its_way_out() -> None:
-    """torch's threads, which wait for the lost process, end the interpreter with std::terminate as `abort` does here."""
+    """torch's threads, which wait for the lost one, end the interpreter with std::terminate, as `abort` does here."""
     ended = subprocess.run([sys.executable, "-c", ENDS_ON_THE_WAY_OUT], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (GIVEN, "unnoise: process 1 of 2 lost the connection\n")
 

@@ -10,15 +10,20 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 import unnoise
+from unnoise.aliases import Conditions
 from unnoise.cli.edit import edit as app
 from unnoise.editing import Colourise, Deblur, Inpaint, Outpaint, Upscale, Vary, edit
+from unnoise.editing.denoise import denoise_picture
 from unnoise.editing.edit_latents import edit_latents
 from unnoise.editing.latent_space import ITERATIONS
 from unnoise.editing.margins import margins
 from unnoise.inverse import Grey
-from unnoise.networks.conditioner import SingleConditioner
+from unnoise.networks.clusters import ClusterConditioner
+from unnoise.networks.conditioner import Conditioning, SingleConditioner, TableConditioner
+from unnoise.runs.run import Run
 from unnoise.sampling.conditions import SampleConditions
 from unnoise.sampling.guidance_options import GuidanceOptions
 
@@ -79,6 +84,58 @@ def runs(run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]
         unnoise.train(source, "ldm", folder / name, steps=1, overrides=options)
     unnoise.train("digits", "ddpm-class", folder / "classes", steps=1, overrides=OTHER)
     return {"pixels": run, **{name: folder / name for name in ("latents", "colours", "classes")}}
+
+
+@pytest.fixture(scope="module")
+def clustered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clustered") / "run"
+    overrides = {**SMALL, "train.batch_size": 64, "model.conditioner": {"kind": "cluster", "clusters": 30, "dim": 4}}
+    unnoise.train("digits", "ddpm-digits", folder, steps=1, overrides=overrides)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("inpaint", {}),
+        ("inpaint", {"method": "repaint"}),
+        ("upscale", {"factor": 2}),
+        ("deblur", {"std": 0.8}),
+        ("vary", {"strength": 0.5}),
+        ("invert", {}),
+        ("denoise", {}),
+    ],
+    ids=str,
+)
+def test_edits_ask_for_the_cluster_of_the_picture(
+    clustered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, given: dict[str, Any]
+) -> None:
+    """Untold, the network answers from the part of it that hears of no cluster in training, which is less trained."""
+    told: list[Tensor] = []
+
+    def heard(self: ClusterConditioner, value: Tensor, dropped: Tensor, cond: Conditions) -> Conditioning:
+        told.append(value)
+        return TableConditioner.embed(self, value, dropped, cond)
+
+    monkeypatch.setattr(ClusterConditioner, "embed", heard)
+    picture, mask = tmp_path / "digit.png", tmp_path / "mask.png"
+    digit = np.asarray(unnoise.open_source("digits").pixels)[3]
+    Image.fromarray(digit[0]).save(picture)
+    Image.fromarray(np.eye(8, dtype=np.uint8) * 255).save(mask)
+    if name == "invert":
+        edit_latents(clustered, "invert", [picture], steps=3)
+    elif name == "denoise":
+        denoise_picture(clustered, picture)
+    else:
+        work = {"inpaint": Inpaint, "upscale": Upscale, "deblur": Deblur, "vary": Vary}[name]
+        masked = {"mask": mask} if name == "inpaint" else {}
+        edit(clustered, work(image=picture, steps=3, **masked, **given), [5, 6])
+    model = Run.open(clustered).load("cpu")
+    image = torch.from_numpy(digit[None].astype(np.float32)) / 127.5 - 1
+    own = model.conditioner.derive(image, {})["cluster"]  # type: ignore[union-attr]
+    assert told
+    for value in told:
+        assert (value == own).all()
 
 
 @pytest.mark.parametrize("kind", ["pixels", "latents"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from torch import Tensor
 from unnoise.errors import UserError
 from unnoise.interop.graphs import example_conditions
 from unnoise.interop.told import told_table
+from unnoise.inverse import Blur, Downsampling, Inpainting, Operator
 from unnoise.models.assembly import build_model, model_spec
 from unnoise.models.diffusion import Diffusion
 from unnoise.networks.clusters import ClusterConditioner, thumbnails
@@ -63,6 +64,49 @@ def test_the_cluster_of_an_image_has_the_nearest_mean() -> None:
     assert torch.equal(made.derive(images, {})["cluster"], distances.argmin(1))
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(made.derive(images, {})["cluster"], distances.argmin(1))
+
+
+def bars() -> Tensor:
+    """Images (60, 1, 16, 16) with a dark bar, ten in each of three places down and three across, with noise."""
+    images = torch.full((6, 1, 16, 16), 0.5)
+    for place in range(3):
+        images[place, :, :, 5 * place : 5 * place + 5] = -0.5
+        images[3 + place, :, 5 * place : 5 * place + 5] = -0.5
+    noise = torch.randn(60, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    return images.repeat_interleave(10, 0) + 0.1 * noise
+
+
+LEFT = Inpainting(torch.arange(16).expand(16, 16) < 5)
+"""What of a picture is known."""
+
+
+@pytest.mark.parametrize(
+    ("operator", "told_apart"),
+    [(Downsampling(4), range(60)), (Blur(2.0), range(60)), (LEFT, [*range(10), *range(30, 60)])],
+)
+def test_what_was_seen_of_an_image_tells_its_cluster(operator: Operator, told_apart: Sequence[int]) -> None:
+    """Of the left third the bars across can be told, and that one down which lies there."""
+    images, made = bars(), ClusterConditioner(channels=1, clusters=6, dim=4)
+    made.fit(lambda: [images])
+    own = made.derive(images, {})["cluster"]
+    assert len(own.unique()) == 6
+    found = made.explain(operator.forward, operator.forward(images), (16, 16))["cluster"]
+    assert torch.equal(found[told_apart], own[told_apart])
+
+
+def test_a_model_that_draws_nothing_by_itself_explains_nothing() -> None:
+    cond, image = {"label": torch.tensor([1])}, kinds()[:1]
+    plain = build_model({"network": {"kind": "unet", "channels": 8, "multipliers": [1]}}, (1, 16, 16), 0)
+    assert plain.explained(cond, lambda x: x, image) is cond
+    assert plain.explained(None, lambda x: x, image) is None
+
+
+def test_conditions_that_are_given_stay_where_a_picture_is_explained() -> None:
+    made, image = model(), kinds()[80:81]
+    (own,) = (made.explained(None, lambda x: x, image) or {})["cluster"].tolist()
+    given = {"cluster": torch.tensor([(own + 1) % 3])}
+    assert made.explained(given, lambda x: x, image) == given
+    assert own == made.conditioner.derive(image, {})["cluster"].item()  # type: ignore[union-attr]
 
 
 def test_thumbnails_are_means_of_fields() -> None:

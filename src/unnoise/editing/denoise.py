@@ -38,7 +38,8 @@ def denoised(model: ImageModel, image: Tensor, noise: float) -> Tensor:
         schedule = require_mean(model, "denoising").schedule
         t = schedule.t(torch.tensor(-2 * math.log(noise), dtype=torch.float64))
         t = t.clamp(max=schedule.t_max) if schedule.grid is None else t.round().clamp(min=1)
-        return model.guided()(float(schedule.alpha(t)) * image, t).x_0
+        cond = model.explained(None, lambda clean: clean, image)
+        return model.guided()(float(schedule.alpha(t)) * image, t, cond).x_0
     if isinstance(model, CanReconstruct):
         return model.decode(model.encode(image))
     raise NotApplicable(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -60,9 +60,14 @@ class Editor:
     codec: Codec | None
     start: float = 1.0
 
-    def options(self) -> Record:
-        """The options that all functions of `unnoise.inverse` share."""
-        return {"seeds": self.seeds, "cond": self.cond, "codec": self.codec}
+    def options(self, observe: Callable[[Tensor], Tensor], seen: Tensor) -> Record:
+        """The options that all functions of `unnoise.inverse` share.
+
+        observe: what a task sees of images (N, C, H, W). seen: (1, *), what it was given of the picture.
+        """
+        rows = seen.expand(len(self.seeds), *seen.shape[1:])
+        cond = self.model.explained(self.cond, observe, rows)
+        return {"seeds": self.seeds, "cond": cond, "codec": self.codec}
 
 
 class Edited(NamedTuple):

@@ -118,10 +118,14 @@ def latent_space(
     steps: int = 100,
     cond: Conditions | None = None,
     asked: Callable[[int], object] = lambda count: None,
+    only: Tensor | None = None,
 ) -> LatentSpace:
-    """Where a model's images are mixed. steps, cond, asked: of diffusion models, see `DDIMNoise`."""
+    """Where a model's images are mixed. steps, cond, asked: of diffusion models, see `DDIMNoise`. only: the picture
+    (1, C, H, W) that is all of the space, which is then told the cluster that a model draws by itself."""
     if not isinstance(model, CanDenoise):
         return AutoencoderLatents(model)
+    if only is not None:
+        cond = model.explained(cond, lambda image: image, only)
     return DDIMNoise(require_mean(model, "the noise of a picture"), steps, cond, asked)
 
 

@@ -42,7 +42,8 @@ class Restoring(Edit):
         self, editor: Editor, before: Tensor, operator: Operator, observation: Tensor, noise: float = NOISE
     ) -> Edited:
         """Images that explain what was seen, (1, *), beside what is shown of that."""
-        options = {"method": self.method, "noise": noise, "sampler": self.solver(), **editor.options()}
+        shared = editor.options(operator.forward, observation)
+        options = {"method": self.method, "noise": noise, "sampler": self.solver(), **shared}
         after = restore(editor.denoiser, operator, observation, **options)
         return Edited(before, after, Residual.of(after, operator, observation, noise, editor.codec))
 
@@ -80,7 +81,9 @@ class Inpaint(Restoring):
         if self.sampler is not None:
             raise UserError("repaint is a sampler of its own: leave out --sampler, or choose another method")
         steps = JUMPS if jumps and self.steps is None else self.solver().steps
-        options = {"steps": steps, "repeats": REPEATS, "jumps": jumps, "start": editor.start, **editor.options()}
+        operator = Inpainting(known)
+        shared = editor.options(operator.forward, operator.forward(given))
+        options = {"steps": steps, "repeats": REPEATS, "jumps": jumps, "start": editor.start, **shared}
         return Edited(torch.where(known, given, 1.0), repaint(editor.denoiser, given, known, **options))
 
 
@@ -175,5 +178,5 @@ class Vary(Edit):
 
     def apply(self, editor: Editor) -> Edited:
         given = read_image(self.image, editor.model, fit=self.fit)
-        options = {"sampler": self.solver(), **editor.options()}
+        options = {"sampler": self.solver(), **editor.options(lambda image: image, given)}
         return Edited(given, vary(editor.sampling, given, self.strength, **options))

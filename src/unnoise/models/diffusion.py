@@ -197,6 +197,14 @@ class Diffusion(GenerativeModel, CanDenoise):
             return cond
         return {**self.conditioner.own(seeds), **(cond or {})}
 
+    def explained(
+        self, cond: Conditions | None, observe: Callable[[Tensor], Tensor], seen: Tensor
+    ) -> Conditions | None:
+        if self.conditioner is None or not self.conditioner.draws:
+            return cond
+        _, *size = self.shape
+        return {**self.conditioner.explain(observe, seen, (size[0], size[1])), **(cond or {})}
+
     def fit_conditions(self, images: Callable[[], Iterable[Tensor]]) -> None:
         if self.conditioner is not None:
             self.conditioner.fit(images)

@@ -96,6 +96,16 @@ class ImageModel(nn.Module):
         """The conditions of images drawn from `seeds`, with those that the model draws by itself."""
         return cond
 
+    def explained(
+        self, cond: Conditions | None, observe: Callable[[Tensor], Tensor], seen: Tensor
+    ) -> Conditions | None:
+        """The conditions of images of which something was seen, with those that the model draws by itself: the ones
+        under which that is expected most.
+
+        observe: what is seen of images (N, C, H, W). seen: (B, *).
+        """
+        return cond
+
     def fit_conditions(self, images: Callable[[], Iterable[Tensor]]) -> None:
         """Called before the first step; `images` gives training images, (B, C, H, W) in [-1, 1], anew at each call."""
 

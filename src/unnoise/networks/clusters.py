@@ -65,9 +65,11 @@ class ClusterConditioner(TableConditioner):
 
     def nearest(self, points: Tensor) -> Tensor:
         """The clusters (B,) of thumbnails (B, channels 8 8)."""
-        # Without products, which autocast would make in bf16, and mix up near clusters.
-        exact = "donot_use_mm_for_euclid_dist"
-        return torch.cdist(points.to(self.centers), self.centers, compute_mode=exact).argmin(1)
+        return nearest(points.to(self.centers), self.centers)
+
+    def explain(self, observe: Callable[[Tensor], Tensor], seen: Tensor, size: tuple[int, int]) -> Spec:
+        means = F.interpolate(self.centers.view(-1, self.channels, SIDE, SIDE), size=size, mode="bilinear")
+        return {self.key: nearest(seen.to(means).flatten(1), observe(means).flatten(1))}
 
     def own(self, seeds: Sequence[int]) -> Spec:
         u = SeededNoise(seeds, PURPOSE).uniform(len(seeds))
@@ -87,6 +89,12 @@ class ClusterConditioner(TableConditioner):
             self.centers.copy_(means(points, self.clusters))
         counts = torch.bincount(self.nearest(points.to(self.device)).cpu(), minlength=self.clusters)
         self.share.copy_(counts / len(points))
+
+
+def nearest(points: Tensor, others: Tensor) -> Tensor:
+    """The row (B,) of `others` (N, D) that is nearest to each of the points (B, D)."""
+    # Without products, which autocast would make in bf16, and mix up near clusters.
+    return torch.cdist(points, others, compute_mode="donot_use_mm_for_euclid_dist").argmin(1)
 
 
 def thumbnails(image: Tensor) -> Tensor:

@@ -85,6 +85,9 @@ class Combined(Conditioner):
     def own(self, seeds: Sequence[int]) -> Spec:
         return {name: rows for part in self._parts for name, rows in part.own(seeds).items()}
 
+    def explain(self, observe: Callable[[Tensor], Tensor], seen: Tensor, size: tuple[int, int]) -> Spec:
+        return {name: rows for part in self._parts for name, rows in part.explain(observe, seen, size).items()}
+
     def fit(self, images: Callable[[], Iterable[Tensor]]) -> None:
         for part in self._parts:
             part.fit(images)

@@ -100,6 +100,13 @@ class Conditioner(nn.Module, ABC):
         """The conditions of `draws`, a row from each seed: condition -> rows (N,)."""
         return {}
 
+    def explain(self, observe: Callable[[Tensor], Tensor], seen: Tensor, size: tuple[int, int]) -> Spec:
+        """The conditions of `draws` under which what was seen of some images is expected most: condition -> rows (B,).
+
+        observe: what is seen of images (N, C, H, W). seen: (B, *), of images to be found. size: (H, W), theirs.
+        """
+        return {}
+
     def fit(self, images: Callable[[], Iterable[Tensor]]) -> None:
         """Called once before the first step: where to find what `derive` and `own` need to know of all training images.
 

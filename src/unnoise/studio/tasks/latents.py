@@ -45,9 +45,9 @@ def arithmetic(request: Record, emit: Emit) -> Record:
 @torch.no_grad()
 def invert(request: Record, emit: Emit) -> Record:
     """A picture, and what its latents give back, with the PSNR in dB."""
-    model, space = _space(request)
+    _, model = open_run(request["run"])
     image = _image(request["givens"][0], model)
-    back, psnr = reconstruct(space, image)
+    back, psnr = reconstruct(latent_space(model, request["steps"], only=image), image)
     return {"given": [tiles(image)], "image": tiles(back), "psnr": psnr}
 
 
