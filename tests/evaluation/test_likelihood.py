@@ -10,6 +10,7 @@ from scipy.stats import norm
 
 from unnoise.evaluation import evaluate, score
 from unnoise.evaluation.likelihood import auroc
+from unnoise.evaluation.metrics.likelihood import BitsPerDim
 from unnoise.metrics.bound import variational_bound
 from unnoise.runs.run import Run
 from unnoise.sources import open_source
@@ -88,3 +89,19 @@ def test_auroc_is_the_probability_of_a_higher_score() -> None:
     known, strange = torch.randn(20_000, generator=draws), torch.randn(20_000, generator=draws) + 1
     assert auroc(known, strange) == pytest.approx(norm.cdf(1 / 2**0.5), abs=0.01)
     assert auroc(torch.tensor([0.0, 1.0]), torch.tensor([1.0, 2.0])) == (1 + 0.5 + 2) / 4
+
+
+@pytest.mark.parametrize(
+    ("total", "of", "warned"), [(29.9, {}, True), (7.9, {}, False), (29.9, {"of": "binary pixels"}, False)]
+)
+def test_more_bits_than_raw_pixels_take_are_a_warning(total: float, of: dict[str, str], warned: bool) -> None:
+    how = {
+        "what": "upper bound",
+        "images": 1,
+        "times": "every step",
+        "times_per_image": 1,
+        "steps": 1,
+        "variance": "beta",
+    }
+    result = {"bits_per_dim": {"total": total}, "likelihood": {**how, **of}, "data": {"split": "test"}}
+    assert ("recipe likelihood" in str(BitsPerDim().lines(result))) == warned

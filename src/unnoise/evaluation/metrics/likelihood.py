@@ -16,6 +16,11 @@ from unnoise.evaluation.plots import binned, curves
 FLOW_IMAGES = 32
 OOD_IMAGES = 200
 """Images of each kind that the scores are tried on."""
+RAW_BITS = 8.0
+WORSE_THAN_RAW = (
+    f"raw pixels take {RAW_BITS:g} bits/dim: this model is hardly trained at the least noise, which counts most in the "
+    "bound and least in pictures; for likelihoods train --recipe likelihood"
+)
 TERMS = ("total", "prior", "denoising", "decoder", "stderr")
 
 
@@ -57,7 +62,9 @@ class BitsPerDim(Metric):
 
     def lines(self, result: Result) -> list[Line]:
         terms = [(f"bits/dim {name}", _number(value)) for name, value in result["bits_per_dim"].items()]
-        return [*terms, ("  how", _how(result["likelihood"], result["data"]["split"]))]
+        wasteful = result["bits_per_dim"]["total"] > RAW_BITS and _bits_of(result) == "levels"
+        care = [("  take care", WORSE_THAN_RAW)] if wasteful else []
+        return [*terms, *care, ("  how", _how(result["likelihood"], result["data"]["split"]))]
 
     def figures(self, entries: Sequence[Entry]) -> list[Figure]:
         lines = {e.target.name: binned(e.result["bits_per_t"]) for e in entries if "bits_per_t" in e.result}
