@@ -156,10 +156,23 @@ def test_a_program_of_torch_export_is_loaded_without_the_run(tmp_path: Path) -> 
     torch.testing.assert_close(program(noise), expected, rtol=0, atol=1e-4)
 
 
+def test_a_sampler_that_draws_noise_gives_way_to_ddim(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = a_run(tmp_path / "run", {"kind": "sde-dpm-solver++", "steps": 4})
+    assert graphs_of(run, ExportOptions()).metadata["sampler"] == {
+        "kind": "ddim",
+        "steps": 4,
+        "grid": "auto",
+        "eta": 0.0,
+    }
+    assert "sde-dpm-solver++@4, draws it in its steps: ddim@4 takes its place" in capsys.readouterr().err
+    quiet = a_run(tmp_path / "quiet", {"kind": "unipc", "steps": 4})
+    assert graphs_of(quiet, ExportOptions()).metadata["sampler"]["kind"] == "unipc"
+
+
 def test_what_cannot_be_a_graph_is_refused(tmp_path: Path) -> None:
     run = a_run(tmp_path / "run", {"kind": "ddpm", "steps": 50})
     with pytest.raises(NotApplicable, match=r"ddpm@50 draws noise in its steps.*choose a deterministic --sampler"):
-        graphs_of(run, ExportOptions())
+        graphs_of(run, ExportOptions("ddpm"))
     with pytest.raises(UserError, match="needs a conditional run"):
         graphs_of(run, ExportOptions("ddim@4", GuidanceOptions(guidance=2.0)))
     with pytest.raises(UserError, match="are part of no such export"):

@@ -69,12 +69,8 @@ FINE_SCHEDULES = [LinearBetas(100_000, 1e-6, 2e-4), CosineBetas(100_000), *SCHED
 """The same with native steps enough for a step size to be halved and halved again."""
 
 
-def draws(sampler: Sampler) -> bool:
-    return sampler.order == 0 or getattr(sampler, "eta", 0) > 0 or getattr(sampler, "churn", 0) > 0
-
-
 every_sampler = pytest.mark.parametrize("sampler", SAMPLERS_UNDER_TEST, ids=repr)
-DETERMINISTIC = [sampler for sampler in SAMPLERS_UNDER_TEST if not draws(sampler)]
+DETERMINISTIC = [sampler for sampler in SAMPLERS_UNDER_TEST if not sampler.draws_noise]
 every_deterministic = pytest.mark.parametrize("sampler", DETERMINISTIC, ids=repr)
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
 every_kind_of_schedule = pytest.mark.parametrize(
@@ -114,6 +110,10 @@ def flow_of_a_gaussian(x_T: torch.Tensor, schedule: Schedule) -> torch.Tensor:
     alpha, sigma = schedule.alpha(schedule.t_max), schedule.sigma(schedule.t_max)
     mean, std = GAUSSIAN.means[0], GAUSSIAN.stds[0]
     return mean + (x_T - alpha * mean) * std / ((alpha * std) ** 2 + sigma**2).sqrt()
+
+
+def test_one_call_of_renoise_draws_none() -> None:
+    assert [Renoise(steps=steps).draws_noise for steps in (1, 2)] == [False, True]
 
 
 def test_every_name_is_under_test() -> None:
@@ -186,7 +186,7 @@ def test_same_seeds_same_bits_and_other_seeds_other_noise(sampler: Sampler) -> N
     denoiser, x_T = MIXTURE.denoiser(LinearBetas()), noise(LinearBetas())
     first, again = (sampler.run(denoiser, x_T, seeds=range(32)) for _ in range(2))
     assert torch.equal(first, again)
-    assert torch.equal(first, sampler.run(denoiser, x_T, seeds=range(100, 132))) != draws(sampler)
+    assert torch.equal(first, sampler.run(denoiser, x_T, seeds=range(100, 132))) != sampler.draws_noise
 
 
 @every_sampler

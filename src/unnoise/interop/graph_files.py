@@ -34,9 +34,11 @@ from unnoise.interop.solver_table import solver_table
 from unnoise.models import Diffusion
 from unnoise.models.assembly import model_spec
 from unnoise.process.schedule import Schedule
+from unnoise.progress import notice
 from unnoise.registry import spec_of
 from unnoise.runs.run import Run
-from unnoise.samplers import SAMPLERS, Sampler
+from unnoise.samplers import DDIM, SAMPLERS, Sampler
+from unnoise.samplers.spec import sampler_text
 from unnoise.sampling.sampler_choice import choose_sampler
 
 FILE = "unnoise.json"
@@ -112,6 +114,8 @@ def graphs_of(run: Run, options: ExportOptions) -> Graphs:
     model.scalars.refuse("a graph")
     conditions = example_conditions(model)
     sampler = choose_sampler(run, options.sampler)
+    if options.sampler is None:
+        sampler = without_noise(sampler)
     table = solver_table(sampler, model.schedule)
     guidance = options.guidance.for_model(model, conditions or None)
     scales = tuple(_scale(guidance, model.schedule, t) for t in table.times)
@@ -144,6 +148,18 @@ def graphs_of(run: Run, options: ExportOptions) -> Graphs:
         "steps": _steps(sampler, model.schedule),
     }
     return Graphs(graphs, {**base, **classes, **more})
+
+
+def without_noise(sampler: Sampler) -> Sampler:
+    """The sampler, or where it draws noise in its steps DDIM in as many, which it says."""
+    if not sampler.draws_noise:
+        return sampler
+    taken = DDIM(steps=sampler.steps)
+    notice(
+        f"a graph is given noise once, and the run's sampler, {sampler_text(sampler)}, draws it in its steps: "
+        f"{sampler_text(taken)} takes its place; choose another with --sampler"
+    )
+    return taken
 
 
 def _steps(sampler: Sampler, schedule: Schedule) -> list[Record]:

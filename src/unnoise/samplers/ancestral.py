@@ -85,6 +85,10 @@ class DDIM(Sampler):
         if not 0 <= self.eta <= 1:
             raise UserError(f"eta must lie in [0, 1], got {self.eta}")
 
+    @property
+    def draws_noise(self) -> bool:
+        return self.eta > 0
+
     def step(
         self,
         denoiser: Denoiser,

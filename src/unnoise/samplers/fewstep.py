@@ -42,6 +42,10 @@ class Renoise(Sampler):
     order: ClassVar[int] = 0
     best_grids: ClassVar[Mapping[int, str]] = {1: "karras"}
 
+    @property
+    def draws_noise(self) -> bool:
+        return self.steps > 1
+
     def times(self, schedule: Schedule) -> Tensor:
         if self.start < 1 and self.grid != AUTO:
             raise UserError(f"renoise takes its times from start={self.start:g} or from a grid, and was given both")

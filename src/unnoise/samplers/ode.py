@@ -41,6 +41,10 @@ class Euler(Sampler):
         if self.churn < 0:
             raise UserError(f"churn must be at least 0, got {self.churn}")
 
+    @property
+    def draws_noise(self) -> bool:
+        return self.churn > 0
+
     def step(
         self,
         denoiser: Denoiser,

@@ -51,6 +51,11 @@ class Sampler(ABC):
     best_grids: ClassVar[Mapping[int, str]] = {1: "trailing"}
     """What 'auto' is, from so many steps on."""
 
+    @property
+    def draws_noise(self) -> bool:
+        """Whether its steps draw noise, so that x_T alone does not say where it ends."""
+        return self.order == 0
+
     def chosen_grid(self) -> str | tuple[float, ...]:
         """The grid, 'auto' resolved."""
         return best_grid(self.best_grids, self.steps) if self.grid == AUTO else self.grid
