@@ -40,11 +40,15 @@ def flops_of(network: Any) -> float:
     return forward_flops(SHAPE, rung)
 
 
-@pytest.mark.parametrize(("channels", "gamma"), [(1, 1.0), (3, 1.25)])
-def test_pictures_in_colour_count_the_least_noise_less(machine: Any, channels: int, gamma: float) -> None:
+@pytest.mark.parametrize(
+    ("channels", "drawn", "gamma"), [(1, False, 1.0), (1, True, 1.0), (3, False, 1.25), (3, True, 1.5)]
+)
+def test_pictures_in_colour_count_the_least_noise_less(machine: Any, channels: int, drawn: bool, gamma: float) -> None:
     machine(5e10)
     shape = (channels, *SHAPE[1:])
-    assert dialled(config(), shape, "cpu", None).config["objective"]["weight"] == {"kind": "p2", "gamma": gamma}
+    made = dialled(config(), shape, "cpu", None, drawn=drawn)
+    assert made.config["objective"]["weight"] == {"kind": "p2", "gamma": gamma}
+    assert any("are drawn" in note for note in made.notes) == (gamma == 1.5)
     own = dialled(config(objective__weight__gamma=0.5), shape, "cpu", None).config["objective"]["weight"]
     assert own == {"kind": "p2", "gamma": 0.5}
     assert dialled(config(objective__weight="flat"), shape, "cpu", None).config["objective"]["weight"] == "flat"

@@ -37,8 +37,11 @@ SHAPES, CLEAR = 10_000, 150_000
 """Images seen from which samples have shapes, and clear ones (docs/lab.md, the dial)."""
 FINE = 2
 """Pixels a side of patches within which detail is learned with the shapes."""
-GAMMA_GREY, GAMMA_COLOUR = 1.0, 1.25
-"""How much less the weight `p2` counts the least noise, which pictures in colour want more of (docs/lab.md)."""
+GAMMA_GREY, GAMMA_COLOUR, GAMMA_DRAWN = 1.0, 1.25, 1.5
+"""How much less the weight `p2` counts the least noise; pictures in colour want more of that, drawn ones most."""
+DRAWN_NOTE = (
+    "the pictures are drawn, in areas of one colour, so the loss counts the least noise little (objective.weight)"
+)
 PROBE_SECONDS = 0.5
 NETWORK = ("channels", "multipliers", "blocks", "patch", "attention")
 """Keys of the network that are chosen together, or not at all."""
@@ -93,7 +96,9 @@ class Dialled(NamedTuple):
     seen: float | None = None
 
 
-def dialled(config: Config, shape: tuple[int, int, int], device: str | None, stored: Config | None) -> Dialled:
+def dialled(
+    config: Config, shape: tuple[int, int, int], device: str | None, stored: Config | None, *, drawn: bool = False
+) -> Dialled:
     """A configuration with what its [dial] leaves open filled in; one without a [dial] as it is.
 
     Args:
@@ -101,6 +106,7 @@ def dialled(config: Config, shape: tuple[int, int, int], device: str | None, sto
         shape: (C, H, W) of the images.
         device: where the training computes; None: the best there is.
         stored: the configuration of the run that goes on, whose choices stay.
+        drawn: whether the images are drawn, not photographed (`data.flat`).
 
     Raises:
         UserError: for another quality than those of QUALITIES.
@@ -124,13 +130,21 @@ def dialled(config: Config, shape: tuple[int, int, int], device: str | None, sto
     engine = choose_engine(section(TrainSettings, train, "train"), device)
     speed = choose_rung(engine, shape, 60 * minutes)
     seen = speed.rate * 60 * minutes
+    weight = {"kind": "p2", "gamma": _gamma(shape[0], drawn)}
     made = _filled(
         rest,
         speed.rung.network(max(shape[1:])),
-        {"kind": "p2", "gamma": GAMMA_GREY if shape[0] == 1 else GAMMA_COLOUR},
+        weight,
         {"minutes": train.get("minutes", 0.0), **_training(engine, seen)},
     )
-    return Dialled(made, _notes(made, shape, speed, minutes), seen)
+    said = (DRAWN_NOTE,) if drawn and shape[0] > 1 else ()
+    return Dialled(made, (*_notes(made, shape, speed, minutes), *said), seen)
+
+
+def _gamma(channels: int, drawn: bool) -> float:
+    if channels == 1:
+        return GAMMA_GREY
+    return GAMMA_DRAWN if drawn else GAMMA_COLOUR
 
 
 def _filled(config: Config, network: Spec, weight: Spec | None, train: Spec) -> Config:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from unnoise.aliases import Source
 from unnoise.data.buckets import AnyImages
+from unnoise.data.flat import are_drawn
 from unnoise.errors import NoSplit, UserError
 from unnoise.runs.config import Config
 from unnoise.runs.data import Bucketing, read_split
@@ -51,7 +52,9 @@ def opened(source: Source, data: DataSettings, config: Config, device: str | Non
     check_crop(data)
     if data.fit != BUCKETS:
         images = open_split(source, data, "train")
-        return Opened(replace(data, stream=images.streams), images, dialled(config, images.shape, device, stored))
+        drawn = "dial" in config and stored is None and are_drawn(images)
+        chosen = dialled(config, images.shape, device, stored, drawn=drawn)
+        return Opened(replace(data, stream=images.streams), images, chosen)
     chosen = dialled(config, square_shape(data), device, stored)
     data = replace(bucketed(data, chosen.config), stream=False)
     return Opened(data, open_split(source, data, "train"), chosen)
