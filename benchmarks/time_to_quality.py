@@ -37,7 +37,6 @@ from unnoise.metrics.precision_recall import precision_recall
 from unnoise.metrics.statistics import FeatureStatistics
 from unnoise.registry import build
 from unnoise.runs.config import override, read_recipe
-from unnoise.samplers import DDIM
 from unnoise.sampling.batches import sample_in_batches
 from unnoise.sources import open_source
 from unnoise.training.setup import prepare
@@ -72,7 +71,7 @@ class Ours:
     def __init__(self, images: np.ndarray, seed: int, minutes: float, recipe: str, precision: str) -> None:
         config = override(read_recipe(recipe), {"train.minutes": minutes, "train.precision": precision})
         setup = prepare(images, recipe, config, seed, None, "cpu")
-        self.minutes, self.trainer = minutes, setup.trainer(None)
+        self.minutes, self.trainer, self.sampler = minutes, setup.trainer(None), setup.sampler
 
     def step(self, elapsed: float) -> None:
         self.trainer.seconds = 60 * self.minutes * elapsed
@@ -81,7 +80,8 @@ class Ours:
     def draw(self, n: int, calls: int, seed: int) -> np.ndarray:
         model: Any = self.trainer.model.eval()
         with self.trainer.ema.applied():
-            return sample_in_batches(model, range(seed, seed + n), None, DDIM(steps=calls), None)
+            sampler = None if self.sampler is None else replace(self.sampler, steps=calls)
+            return sample_in_batches(model, range(seed, seed + n), None, sampler, None)
 
 
 def contender(name: str, images: np.ndarray, seed: int, minutes: float, tuned: Tuning | None) -> Contender:
