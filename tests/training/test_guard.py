@@ -50,7 +50,7 @@ def copying(watchful: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def copies(found: int, of: int) -> Copies:
     nothing = torch.zeros(of)
-    return Copies(torch.zeros(of, 1, 2, 2), Likeness(nothing, nothing, nothing.long()), found)
+    return Copies(torch.zeros(of, 1, 2, 2), Likeness(nothing, nothing, nothing, nothing.long()), found)
 
 
 @pytest.mark.parametrize("found", range(0, 20, 3))

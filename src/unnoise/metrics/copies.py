@@ -16,11 +16,15 @@ RATIO = 1 / 3
 
 @dataclass(frozen=True)
 class Likeness:
-    """first, second (N,): the distances of samples to the nearest training image, and to the nearest of another group.
-    index (N,): of the nearest."""
+    """The distances of samples to training images, (N,) each.
+
+    first: to the nearest. second: to the nearest other image. unlike: to the nearest that is no variant of the first.
+    index: of the nearest.
+    """
 
     first: Tensor
     second: Tensor
+    unlike: Tensor
     index: Tensor
 
     def copies(self, ratio: float = RATIO) -> Tensor:
@@ -29,28 +33,37 @@ class Likeness:
 
     @property
     def ratio(self) -> Tensor:
-        """(N,): first over second, 0 for an exact copy and 1 for what is as near to two images."""
-        return self.first / self.second.clamp(min=torch.finfo(self.second.dtype).tiny)
+        """(N,): first over unlike, 0 for an exact copy and 1 for what is as near to two motifs."""
+        return self.first / self.unlike.clamp(min=torch.finfo(self.unlike.dtype).tiny)
 
 
 def likeness(
-    views: Iterable[Tensor], training: Tensor, groups: Tensor | None = None, without: Tensor | None = None
+    views: Iterable[Tensor],
+    training: Tensor,
+    images: Tensor | None = None,
+    variants: Tensor | None = None,
+    without: Tensor | None = None,
 ) -> Likeness:
     """How near samples come to training images.
 
     Args:
         views: (N, D) each: the samples, and changes of them that count as the same image.
         training: (T, D).
-        groups: (T,) int; images of one group are not told apart. By default each is a group of its own.
-        without: (N,) int: a group for each sample, whose images do not count.
+        images: (T,) int: a number for each image, which those have in common that are the same. By default all differ.
+        variants: (T,) int: a number for each motif, which its variants have in common. By default that of the image.
+        without: (N,) int: a motif for each sample, whose images do not count.
     """
-    number = torch.arange(len(training)) if groups is None else groups
+    images = torch.arange(len(training)) if images is None else images
+    variants = images if variants is None else variants
     distances = reduce(torch.minimum, (torch.cdist(view, training) for view in views))
     if without is not None:
-        distances = distances.masked_fill(number[None] == without[:, None], torch.inf)
+        distances = distances.masked_fill(variants[None] == without[:, None], torch.inf)
     first, index = distances.min(1)
-    same = number[None] == number[index][:, None]
-    return Likeness(first, distances.masked_fill(same, torch.inf).min(1).values, index)
+    second, unlike = (
+        distances.masked_fill(number[None] == number[index][:, None], torch.inf).min(1).values
+        for number in (images, variants)
+    )
+    return Likeness(first, second, unlike, index)
 
 
 def copies(samples: Tensor, training: Tensor, *, mirrored: bool = False, ratio: float = RATIO) -> Tensor:

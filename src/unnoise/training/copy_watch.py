@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from functools import cached_property
 
 import torch
@@ -18,9 +19,9 @@ WATCHED = 5000
 """Images of a set that is watched, at most: those are what a model learns by heart."""
 FINE = 16
 """Pixels a side from which on images are compared smoothed and moved."""
-SAME = 0.02
+SAME, VARIANTS = 0.005, 0.02
 """Relative squared distance of what is compared, up to which two training images are one image, as where one was
-encoded twice; variants of a motif, such as emoji of several skin tones, are mostly further apart (docs/guard.md)."""
+encoded twice, and variants of one motif, as emoji of several skin tones (docs/guard.md)."""
 REAL = 500
 """Real images at most whose share of copies is the base rate."""
 MOVES = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
@@ -30,8 +31,9 @@ ROWS = 64
 class CopyWatch:
     """Looks for copies of training images among samples (`metrics.copies`), by pixels at 32 a side at most, smoothed
     over 3 x 3 of them; a sample that is moved by a pixel, or mirrored where training mirrors, is the same image.
-    Training images that look the same, or have one group in the metadata, are not told apart. Images of several shapes
-    are compared as squares.
+    Training images that look the same, or have one group in the metadata, are not told apart; a sample near a variant
+    of a motif is a copy only where it is far nearer to it than to the next variant. Images of several shapes are
+    compared as squares.
 
     Args:
         images: those trained on, of two groups at least.
@@ -44,12 +46,14 @@ class CopyWatch:
         self._held_out = held_out
         self._size = small_size(images)
         self._training = _smoothed(all_small(images))
-        self._groups = torch.from_numpy(grouped(images, near=SAME, seen=self._training).number)
+        self._same, self._variants = (
+            torch.from_numpy(grouped(images, near=near, seen=self._training).number) for near in (SAME, VARIANTS)
+        )
 
     @property
     def can_tell(self) -> bool:
-        """Whether there are groups enough: one that an image belongs to, and two that it can be compared with."""
-        return int(self._groups.max()) >= 2
+        """Whether there are motifs enough: one that an image belongs to, and two that it can be compared with."""
+        return int(self._variants.max()) >= 2
 
     def look(self, samples: Tensor) -> Likeness:
         """How near images (N, C, H, W) come to the training images."""
@@ -69,7 +73,7 @@ class CopyWatch:
     @cached_property
     def real(self) -> tuple[int, int]:
         """(copies, of how many): what the same criterion finds among real images. These are the held-out images, and
-        training images against those of other groups, REAL in all at most."""
+        training images against those of other motifs, REAL in all at most."""
         draws, found = generator(0), []
         if self._held_out is not None:
             rows = torch.randperm(len(self._held_out), generator=draws)[:REAL].sort().values
@@ -77,7 +81,7 @@ class CopyWatch:
         left = REAL - sum(len(part) for part in found)
         rows = torch.randperm(len(self.images), generator=draws)[:left].sort().values
         if len(rows):
-            found.append(self._near(self._some(self.images, rows), self._groups[rows]).copies())
+            found.append(self._near(self._some(self.images, rows), self._variants[rows]).copies())
         copied = torch.cat(found)
         return int(copied.sum()), len(copied)
 
@@ -86,12 +90,12 @@ class CopyWatch:
         return all_small(images.subset(rows.numpy()), self._size)
 
     def _near(self, images: Tensor, without: Tensor | None = None) -> Likeness:
-        """Of images at the size of comparison; without (N,): the group of each, which is not looked at."""
+        """Of images at the size of comparison; without (N,): the motif of each, which is not looked at."""
         excluded = [None] * len(images.split(ROWS)) if without is None else without.split(ROWS)
         return _joined(
             [
-                likeness(self._views(part), self._training, self._groups, groups)
-                for part, groups in zip(images.split(ROWS), excluded, strict=True)
+                likeness(self._views(part), self._training, self._same, self._variants, motifs)
+                for part, motifs in zip(images.split(ROWS), excluded, strict=True)
             ]
         )
 
@@ -114,4 +118,4 @@ def _smoothed(images: Tensor) -> Tensor:
 
 
 def _joined(parts: list[Likeness]) -> Likeness:
-    return Likeness(*(torch.cat([getattr(part, name) for part in parts]) for name in ("first", "second", "index")))
+    return Likeness(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Likeness)))
