@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from unnoise.data import Batch, Images, image_grid, save_png
+from unnoise.data.buckets import some_rows
 from unnoise.models import CanReconstruct, CanSample, ImageModel
 from unnoise.progress import duration
 from unnoise.runs.pictures import picture_file, real_images_file
@@ -188,9 +189,9 @@ class Painter:
 
 
 def preview_rows(images: Images, count: int) -> np.ndarray:
-    """Which images a preview is conditioned on: the first of each class in turn, or just the first."""
+    """Which images a preview shows and is conditioned on: the first of each class in turn, or some of all."""
     if images.labels is None:
-        return np.arange(min(count, len(images)))
+        return some_rows(images, count)
     by_class = [np.flatnonzero(images.labels == label) for label in range(len(images.classes))]
     by_class = [rows for rows in by_class if len(rows)]
     return np.array(
