@@ -84,6 +84,16 @@ def test_every_student_samples_in_one_call(teacher: Path, tmp_path: Path, method
     assert method_of(METHODS[method].objective) == method
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_student_is_made_for_the_calls_that_are_asked_for(teacher: Path, tmp_path: Path, method: str) -> None:
+    if not METHODS[method].for_calls:
+        refused(teacher, "leave --calls out", method=method, calls=1, out=tmp_path / "student")
+        assert not (tmp_path / "student").exists()
+        return
+    run = distill(teacher, method, tmp_path / "student", 1, overrides=BRIEF.get(method), calls=4, device="cpu")
+    assert run.config["objective"]["calls"] == run.config["sampler"]["steps"] == 4
+
+
 @pytest.mark.parametrize(("predicts", "then"), [("v", "v"), ("x0", "x0-skip")])
 def test_consistency_ties_a_run_that_predicts_x_0_to_its_input(tmp_path: Path, predicts: str, then: str) -> None:
     """With the same weights: where noise is strong both answer alike."""

@@ -19,6 +19,7 @@ def distill(
     /,
     *,
     method: Method = "distribution-matching",
+    calls: SomeWhole = None,
     out: Path | None = None,
     set_: SetOptions = None,
     minutes: float | None = None,
@@ -33,8 +34,10 @@ def distill(
 
     Args:
         run: The folder of a diffusion run: the teacher.
+        calls: Network calls that samples are to take, of adversarial, distribution-matching and progressive; by default
+            2. Made for one alone, a student is better in one.
         out: The new run's folder; by default runs/RUN-METHOD.
-        set_: KEY=VALUE, overriding what the method sets: --set train.learning_rate=1e-4 --set objective.calls=4.
+        set_: KEY=VALUE, overriding what the method sets: --set train.learning_rate=1e-4 --set objective.least=0.05.
         minutes: Stop after so many minutes of training, over all sessions of the run.
         steps: Stop after so many steps, over all sessions of the run; by default as many as the teacher's recipe has.
         seed: Everything random follows from it.
@@ -42,6 +45,7 @@ def distill(
     from unnoise.runs.config import parse_overrides
     from unnoise.training.distill import distill as run_distillation
 
-    made = run_distillation(run, method, out, steps, minutes, seed, parse_overrides(set_ or []), device=device)
+    given = parse_overrides(set_ or [])
+    made = run_distillation(run, method, out, steps, minutes, seed, given, calls=calls, device=device)
     assert made.summary is not None
     show(made.summary, json, then=command("sample", made.folder))

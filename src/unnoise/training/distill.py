@@ -27,6 +27,7 @@ def distill(
     seed: int = 0,
     overrides: Spec | None = None,
     *,
+    calls: int | None = None,
     device: str | None = None,
 ) -> Run:
     """Trains a new run that draws in one or a few network calls what a diffusion run draws in many; the same call
@@ -42,18 +43,20 @@ def distill(
         minutes: the same, in minutes.
         seed: everything random follows from it.
         overrides: dotted keys, such as {'train.learning_rate': 1e-4}.
+        calls: network calls that samples are to take, of a method whose students are made for a number of them.
         device: by default the best there is.
 
     Raises:
         UserError: for a run that is no diffusion model, for one that is distilled already, and for one trained on an
-            array.
+            array; for `calls` of a method that takes any number.
     """
     chosen_method = lookup(METHODS, method, "method")
+    made_for = {} if calls is None else _made_for(calls, method, chosen_method)
     base = Run.open(run)
     _check(base, chosen_method)
     limit = {"train.minutes": 0.0 if minutes is None else minutes, **({} if steps is None else {"train.steps": steps})}
     folder = Path(out or Path("runs") / f"{base.folder.resolve().name}-{method}")
-    given = overrides or {}
+    given = {**(overrides or {}), **made_for}
     notice(f"{method}: {chosen_method.about}")
     fitted = chosen_method.fitted
     found = {} if fitted is None else fitted(base, folder, limit["train.minutes"], device)
@@ -66,6 +69,16 @@ def distill(
         paths = {"teacher": _straightness(base, device), "student": _straightness(made, device)}
         made.summary["straightness"] = paths
     return made
+
+
+def _made_for(calls: int, method: str, chosen: Method) -> Spec:
+    if not chosen.for_calls:
+        others = " or ".join(name for name, one in METHODS.items() if one.for_calls)
+        raise UserError(
+            f"students by {method} draw in any number of calls ('unnoise sample --steps K'): leave --calls out, or "
+            f"choose --method {others}"
+        )
+    return {"objective.calls": calls}
 
 
 def _straightness(run: Run, device: str | None) -> float:

@@ -22,6 +22,7 @@ class Method:
         changes: what it changes in the teacher's configuration, by dotted keys.
         sampler: how its students draw, by the options of their objective.
         flow: whether its students are probability flows still, which solvers, inversion and other methods can take.
+        for_calls: whether its students are made for a number of network calls, `objective.calls`.
         straightens: whether the flow is to become straighter.
         goes_on: the methods whose students it takes further, with the teacher that they have.
         fitted: what else it changes, by the teacher, the student's folder, the minutes (0: no limit) and the device.
@@ -31,6 +32,7 @@ class Method:
     changes: Spec
     sampler: Callable[[Spec], Spec]
     flow: bool = False
+    for_calls: bool = False
     straightens: bool = False
     goes_on: tuple[str, ...] = ()
     fitted: Callable[[Run, Path, float, str | None], Spec] | None = None
@@ -77,6 +79,7 @@ METHODS: dict[str, Method] = {
             "train.ema": 0.995,
         },
         _from_start,
+        for_calls=True,
     ),
     "consistency": Method(
         "the same x_0 from two times of a path, which are far apart at first and near in the end",
@@ -104,6 +107,7 @@ METHODS: dict[str, Method] = {
             "train.ema": 0.99,
         },
         _from_start,
+        for_calls=True,
         goes_on=("consistency",),
         fitted=_as_its_teacher,
     ),
@@ -125,6 +129,7 @@ METHODS: dict[str, Method] = {
         "one step of DDIM in place of two of the teacher, again and again",
         {"objective.kind": "progressive", "model.jumps": True},
         lambda options: {"kind": "ddim", "steps": options.get("calls", LAST_CALLS), "grid": "trailing"},
+        for_calls=True,
     ),
     "reflow": Method(
         "a flow trained again on the pairs of noise and image that the teacher joins, which is straighter",
