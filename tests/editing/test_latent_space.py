@@ -22,11 +22,12 @@ from unnoise.editing.latent_space import (
 )
 from unnoise.models import CanSample
 from unnoise.models.assembly import build_model
-from unnoise.samplers import DDIM, interpolate
+from unnoise.samplers import DDIM, interpolate, slerp
 from unnoise.sampling.conditions import SampleConditions
 from unnoise.sources import open_source
 from unnoise.training.train import train
 
+CLUSTERS = {"kind": "cluster", "clusters": 6, "dim": 8, "shown": True}
 SMALL = {"train.batch_size": 32, "train.samples": 0, "train.warmup": 1}
 
 
@@ -130,6 +131,55 @@ def test_seeds_stand_for_the_images_drawn_from_them(diffusion: Path, tmp_path: P
     torch.testing.assert_close(path[[0, -1]], drawn, atol=1e-5, rtol=1e-4)
     lengths = interpolate(a, b, 5, space.between).flatten(1).norm(dim=1)
     assert float(lengths.min()) > 0.95 * float(torch.stack([a, b]).flatten(1).norm(dim=1).min())
+
+
+@pytest.fixture
+def clustered() -> unnoise.Diffusion:
+    """With every parameter off zero, so that a cluster shows at the output."""
+    torch.manual_seed(0)
+    network = {"kind": "unet", "channels": 8, "multipliers": [1]}
+    spec = {"network": network, "parametrization": "v", "conditioner": CLUSTERS}
+    model = build_model(spec, (1, 8, 8), 0)
+    assert isinstance(model, unnoise.Diffusion)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    model.fit_conditions(lambda: [open_source("digits", progress=False).batch(range(200)).image])
+    return model.eval()
+
+
+def test_between_seeds_of_a_model_with_clusters_lie_images_that_sampling_draws(clustered: unnoise.Diffusion) -> None:
+    """Without their clusters the ends were other images than those of the seeds."""
+    space, sampler = latent_space(clustered, steps=10), DDIM(steps=10, grid="uniform")
+    a, b = space.from_seeds([3]), space.from_seeds([9])
+    own = clustered.completed(None, [3, 9])
+    assert own is not None
+    assert own["cluster"][0] != own["cluster"][1]
+    drawn = sampler.run(clustered, clustered.prior([3, 9]), cond=own).clamp(-1, 1)
+    assert (drawn - sampler.run(clustered, clustered.prior([3, 9])).clamp(-1, 1)).abs().max() > 0.1
+    path = interpolated(space, a, b, 3)
+    torch.testing.assert_close(path[[0, -1]], drawn, atol=1e-5, rtol=1e-4)
+    halves = 0.5 * torch.eye(CLUSTERS["clusters"])[own["cluster"]].sum(0, keepdim=True)
+    middle = slerp(clustered.prior([3]), clustered.prior([9]), 0.5)
+    torch.testing.assert_close(path[1:2], sampler.run(clustered, middle, cond={"cluster": halves}).clamp(-1, 1))
+    torch.testing.assert_close(arithmetic(space, a, a, b), path[-1:], atol=1e-5, rtol=1e-4)
+
+
+def test_a_sum_of_clusters_is_none_below_nothing(clustered: unnoise.Diffusion) -> None:
+    """Of a - b + c, in three clusters, a and c have half each."""
+    space = DDIMNoise(clustered)
+    a, b, c = (torch.cat([clustered.prior([k]).flatten(1), torch.eye(6)[k : k + 1]], 1) for k in range(3))
+    _, own = space._parted(space.renormalise(a - b + c, c))
+    assert own["cluster"].tolist() == [[0.5, 0.0, 0.5, 0.0, 0.0, 0.0]]
+
+
+def test_a_picture_has_the_noise_and_the_cluster_that_it_comes_back_from(clustered: unnoise.Diffusion) -> None:
+    space, image = latent_space(clustered, steps=10), open_source("digits", progress=False).batch([7]).image
+    with torch.no_grad():
+        _, own = DDIMNoise(clustered)._parted(space.encode(image))
+    assert clustered.conditioner is not None
+    assert own["cluster"].argmax(1).tolist() == clustered.conditioner.derive(image, {})["cluster"].tolist()
+    assert own["cluster"].sum().item() == 1
 
 
 def test_seeds_from_the_command_and_films(tmp_path: Path) -> None:

@@ -128,6 +128,23 @@ def test_a_shown_cluster_is_the_mean_thumbnail_of_its_images_and_none_where_it_i
     assert fitted()(made.derive(images, {}), 100).spatial is None
 
 
+@pytest.mark.parametrize("shown", [False, True])
+def test_between_clusters_the_network_is_told_their_mean(shown: bool) -> None:
+    made = fitted(shown=shown).eval()
+    dropped = torch.tensor([False, False, True])
+    number = torch.tensor([0, 2, 1])
+    one_hot = torch.eye(3)[number]
+    by_number, by_weights = made({"cluster": number}, 3, dropped), made({"cluster": one_hot}, 3, dropped)
+    torch.testing.assert_close(by_weights.vector, by_number.vector)
+    torch.testing.assert_close(by_weights.spatial, by_number.spatial)
+    halves = made({"cluster": torch.tensor([[0.5, 0.0, 0.5]])}, 1)
+    assert by_number.vector is not None
+    torch.testing.assert_close(halves.vector, by_number.vector[:2].mean(0, keepdim=True))
+    if shown:
+        assert by_number.spatial is not None
+        torch.testing.assert_close(halves.spatial, by_number.spatial[:2].mean(0, keepdim=True))
+
+
 def test_clusters_are_drawn_as_often_as_images_are_in_them() -> None:
     made, n = fitted(), 20_000
     drawn = torch.bincount(made.own(range(n))["cluster"], minlength=3) / n

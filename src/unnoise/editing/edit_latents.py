@@ -88,8 +88,7 @@ def edit_latents(
     begun = time.perf_counter()
     with counted_calls(model) as calls, progress_bar() as progress:
         bar = progress.add_task(task, total=steps * (ITERATIONS * len(inputs) + 1))
-        only = read[0] if task == "invert" and isinstance(read[0], Tensor) else None
-        space = latent_space(model, steps, cond, lambda _: progress.advance(bar), only)
+        space = latent_space(model, steps, cond, lambda _: progress.advance(bar))
         picture, columns, more = _apply(task, space, read, count)
     _write(picture, columns, out)
     seconds = round(time.perf_counter() - begun, 3)

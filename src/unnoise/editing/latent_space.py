@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from unnoise.aliases import Conditions
 from unnoise.errors import NotApplicable
@@ -23,6 +24,7 @@ from unnoise.samplers import DDIM, interpolate, invert, slerp
 from unnoise.samplers.grids import at_most_native
 from unnoise.sampling.conditions import rows_of
 
+TINY = 1e-12
 ITERATIONS = 4
 """Network calls of a DDIM step upwards."""
 
@@ -76,35 +78,63 @@ class AutoencoderLatents:
 class DDIMNoise:
     """The noise of a diffusion model's images, mixed along great circles: a sum is brought to the norm of noise.
 
+    Of a model that draws a cluster for each image, latents are rows of the noise and of how much an image is in each
+    cluster; these are mixed along straight lines.
+
     Args:
-        model: the diffusion model.
+        model: the diffusion model, of images.
         steps: of DDIM, each way.
         cond: what a conditional model is given, both ways.
         asked: called with the number of images of every network call.
     """
 
-    model: CanDenoise
+    model: Any
     steps: int = 100
     cond: Conditions | None = None
     asked: Callable[[int], object] = lambda count: None
 
     def encode(self, image: Tensor) -> Tensor:
-        z = self.model.codec.encode(image)
-        return invert(self._denoiser(), z, self._sampler(), rows_of(self.cond, 0, len(z)), ITERATIONS)
+        own = self.model.explained(None, lambda clean: clean, image) or {}
+        x_0 = self.model.codec.encode(image)
+        noise = invert(self._denoiser(), x_0, self._sampler(), self._told(own, len(x_0)), ITERATIONS)
+        return self._joined(noise, own)
 
     def decode(self, z: Tensor) -> Tensor:
-        drawn = self._sampler().run(self._denoiser(), z, cond=rows_of(self.cond, 0, len(z)))
+        noise, own = self._parted(z)
+        drawn = self._sampler().run(self._denoiser(), noise, cond=self._told(own, len(z)))
         return self.model.codec.decode(drawn)
 
     def from_seeds(self, seeds: Sequence[int]) -> Tensor:
-        return self.model.prior(seeds)
+        return self._joined(self.model.prior(seeds), self.model.completed(None, seeds) or {})
 
     def between(self, a: Tensor, b: Tensor, fraction: float) -> Tensor:
-        return slerp(a, b, fraction)
+        (noise_a, of_a), (noise_b, of_b) = self._parted(a), self._parted(b)
+        weights = {name: torch.lerp(of_a[name], of_b[name], fraction) for name in of_a}
+        return self._joined(slerp(noise_a, noise_b, fraction), weights)
 
     def renormalise(self, z: Tensor, like: Tensor) -> Tensor:
-        norms = [part.flatten(1).norm(dim=1).view(-1, *[1] * (part.ndim - 1)) for part in (z, like)]
-        return z * (norms[1] / norms[0].clamp(min=1e-12))
+        (noise, own), (noise_like, _) = self._parted(z), self._parted(like)
+        norms = [part.flatten(1).norm(dim=1).view(-1, *[1] * (part.ndim - 1)) for part in (noise, noise_like)]
+        shares = {name: _shares(weights) for name, weights in own.items()}
+        return self._joined(noise * (norms[1] / norms[0].clamp(min=TINY)), shares)
+
+    def _joined(self, noise: Tensor, own: Conditions) -> Tensor:
+        """Noise (B, c, h, w) and the number (B,) or the weights (B, K) of each own condition, as a row each."""
+        if not self.model.own_choices:
+            return noise
+        weights = [_weights(own[name], count).to(noise) for name, count in self.model.own_choices.items()]
+        return torch.cat([noise.flatten(1), *weights], dim=1)
+
+    def _parted(self, z: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The opposite of `_joined`: the noise, and weights."""
+        counts = self.model.own_choices
+        if not counts:
+            return z, {}
+        noise, *weights = z.split([z.shape[1] - sum(counts.values()), *counts.values()], dim=1)
+        return noise.view(-1, *self.model.codec.latent_shape), dict(zip(counts, weights, strict=True))
+
+    def _told(self, own: Conditions, count: int) -> Conditions | None:
+        return {**own, **(rows_of(self.cond, 0, count) or {})} or None
 
     def _sampler(self) -> DDIM:
         return DDIM(steps=at_most_native(self.model.schedule, self.steps), grid="uniform")
@@ -113,19 +143,26 @@ class DDIMNoise:
         return CountingDenoiser(self.model, self.asked)
 
 
+def _weights(own: Tensor, count: int) -> Tensor:
+    """(B, count): of a number (B,) all of the weight."""
+    return own if own.is_floating_point() else F.one_hot(own, count)
+
+
+def _shares(weights: Tensor) -> Tensor:
+    """None below 0, and 1 in all."""
+    kept = weights.clamp(min=0)
+    return kept / kept.sum(1, keepdim=True).clamp(min=TINY)
+
+
 def latent_space(
     model: ImageModel,
     steps: int = 100,
     cond: Conditions | None = None,
     asked: Callable[[int], object] = lambda count: None,
-    only: Tensor | None = None,
 ) -> LatentSpace:
-    """Where a model's images are mixed. steps, cond, asked: of diffusion models, see `DDIMNoise`. only: the picture
-    (1, C, H, W) that is all of the space, which is then told the cluster that a model draws by itself."""
+    """Where a model's images are mixed. steps, cond, asked: of diffusion models, see `DDIMNoise`."""
     if not isinstance(model, CanDenoise):
         return AutoencoderLatents(model)
-    if only is not None:
-        cond = model.explained(cond, lambda image: image, only)
     return DDIMNoise(require_mean(model, "the noise of a picture"), steps, cond, asked)
 
 
@@ -145,7 +182,7 @@ def arithmetic(space: LatentSpace, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
 def reconstruct(space: LatentSpace, image: Tensor) -> tuple[Tensor, float]:
     """The image that its latents give, and its PSNR in dB for pixels in [-1, 1]."""
     back = space.decode(space.encode(image))
-    return back, 10 * math.log10(4 / max(float((back - image).square().mean()), 1e-12))
+    return back, 10 * math.log10(4 / max(float((back - image).square().mean()), TINY))
 
 
 @torch.no_grad()

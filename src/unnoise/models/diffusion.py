@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -191,6 +191,11 @@ class Diffusion(GenerativeModel, CanDenoise):
     @property
     def own_conditions(self) -> tuple[str, ...]:
         return () if self.conditioner is None else self.conditioner.draws
+
+    @property
+    def own_choices(self) -> Mapping[str, int]:
+        found = {} if self.conditioner is None else self.conditioner.choices
+        return {name: found[name] for name in self.own_conditions if name in found}
 
     def completed(self, cond: Conditions | None, seeds: Sequence[int]) -> Conditions | None:
         if self.conditioner is None or not self.conditioner.draws:

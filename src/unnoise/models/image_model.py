@@ -82,6 +82,11 @@ class ImageModel(nn.Module):
         """The conditions that the model draws by itself where it is not given them."""
         return ()
 
+    @property
+    def own_choices(self) -> Mapping[str, int]:
+        """Those of them that are one of so many, by number."""
+        return {}
+
     def asked_for(self, batch: Batch) -> Conditions | None:
         """What to ask of the model for images like a batch's: its conditions, but those that the model draws itself."""
         told = self.conditions(batch) or {}

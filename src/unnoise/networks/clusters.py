@@ -26,7 +26,8 @@ class ClusterConditioner(TableConditioner):
 
     p(x) = sum_k p(k) p(x | k): the network learns each p(x | k), which is simpler than p(x), and in sampling k is drawn
     as often as training images are in it. Clusters are those of k-means on thumbnails of 8x8 pixels, and an image's is
-    the one whose mean is nearest. Reads cond['cluster'] (B,) int64; fills `vector`. shown: and `spatial`, with the mean
+    the one whose mean is nearest. Reads cond['cluster'] (B,) int64, or weights (B, clusters) float of what lies between
+    clusters; fills `vector`. shown: and `spatial`, with the mean
     thumbnail of the cluster, which a network would have to learn to paint otherwise. channels comes from the data.
     """
 
@@ -54,11 +55,18 @@ class ClusterConditioner(TableConditioner):
         return ()
 
     def embed(self, value: Tensor, dropped: Tensor, cond: Conditions) -> Conditioning:
-        told = super().embed(value, dropped, cond)
+        mixed = value.is_floating_point()
+        told = self._mixed(value, dropped) if mixed else super().embed(value, dropped, cond)
         if not self.shown:
             return told
-        means = self.centers[value].masked_fill(dropped[:, None], 0)
+        means = value.to(self.centers) @ self.centers if mixed else self.centers[value]
+        means = means.masked_fill(dropped[:, None], 0)
         return replace(told, spatial=means.view(-1, self.channels, SIDE, SIDE))
+
+    def _mixed(self, weights: Tensor, dropped: Tensor) -> Conditioning:
+        vectors, none = self.table.weight.split([self.clusters, 1])
+        mean = weights.to(vectors) @ vectors
+        return Conditioning(vector=torch.where(dropped[:, None], none, mean))
 
     def derive(self, image: Tensor, cond: Conditions) -> Spec:
         return cond if self.key in cond else {**cond, self.key: self.nearest(thumbnails(image))}

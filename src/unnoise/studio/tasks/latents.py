@@ -45,9 +45,9 @@ def arithmetic(request: Record, emit: Emit) -> Record:
 @torch.no_grad()
 def invert(request: Record, emit: Emit) -> Record:
     """A picture, and what its latents give back, with the PSNR in dB."""
-    _, model = open_run(request["run"])
+    model, space = _space(request)
     image = _image(request["givens"][0], model)
-    back, psnr = reconstruct(latent_space(model, request["steps"], only=image), image)
+    back, psnr = reconstruct(space, image)
     return {"given": [tiles(image)], "image": tiles(back), "psnr": psnr}
 
 
