@@ -110,7 +110,7 @@ def vary(
     image: Picture,
     /,
     *,
-    strength: Annotated[float, Parameter(help="0 gives the picture back, 1 forgets it.")] = 0.5,
+    strength: Annotated[float, Parameter(help="0 gives the picture back, 1 forgets all but its cluster.")] = 0.5,
     draw: DrawOptions = DRAW,
 ) -> None:
     """Draw versions of a picture; with a label or a prompt, versions that follow it."""

@@ -26,6 +26,10 @@ class Tail(Sampler):
     sampler: Sampler
     start: int
 
+    @property
+    def draws_noise(self) -> bool:
+        return self.sampler.draws_noise
+
     def times(self, schedule: Schedule) -> Tensor:
         return self.sampler.times(schedule)[self.start :]
 
