@@ -33,8 +33,8 @@ FINEST = 16
 """Positions a side of the finest level of a network on patches, about."""
 SEEN = 60_000
 """Images that a training should see for a network to be worth its cost (docs/lab.md, the dial)."""
-SHAPES, CLEAR = 10_000, 150_000
-"""Images seen from which samples have shapes, and clear ones (docs/lab.md, the dial)."""
+SHAPES, CLEAR, CLEAR_DRAWN = 10_000, 500_000, 60_000
+"""Images seen from which samples have shapes, and most of them clear ones (docs/lab.md: CIFAR-10; emoji and digits)."""
 FINE = 2
 """Pixels a side of patches within which detail is learned with the shapes."""
 GAMMA_GREY, GAMMA_COLOUR, GAMMA_DRAWN = 1.0, 1.25, 1.5
@@ -138,7 +138,8 @@ def dialled(
         {"minutes": train.get("minutes", 0.0), **_training(engine, seen)},
     )
     said = (DRAWN_NOTE,) if drawn and shape[0] > 1 else ()
-    return Dialled(made, (*_notes(made, shape, speed, minutes), *said), seen)
+    clear = CLEAR_DRAWN if drawn else CLEAR
+    return Dialled(made, (*_notes(made, shape, speed, minutes, clear), *said), seen)
 
 
 def _gamma(channels: int, drawn: bool) -> float:
@@ -227,8 +228,8 @@ def _training(engine: Engine, seen: float) -> dict[str, Any]:
     }
 
 
-def _notes(config: Config, shape: tuple[int, int, int], speed: Speed, minutes: float) -> tuple[str, ...]:
-    """What was chosen and why, and what to expect."""
+def _notes(config: Config, shape: tuple[int, int, int], speed: Speed, minutes: float, clear: int) -> tuple[str, ...]:
+    """What was chosen and why, and what to expect. clear: images seen from which shapes are clear."""
     network, train = config["model"]["network"], config["train"]
     _, height, width = shape
     seen = speed.rate * 60 * minutes
@@ -236,9 +237,9 @@ def _notes(config: Config, shape: tuple[int, int, int], speed: Speed, minutes: f
         f"chosen for {minutes:g} minutes at {speed.rate:,.3g} images a second: {network.get('channels')} channels on "
         f"patches of {network.get('patch', 1)}, batches of {train['batch_size']}, so about {seen:,.0f} images are seen"
     )
-    expected = f"expect at {width}x{height} {_expectation(seen)}"
-    if seen < CLEAR:
-        expected += f"; clear shapes need about {_about(CLEAR / speed.rate)} here"
+    expected = f"expect at {width}x{height} {_expectation(seen, clear)}"
+    if seen < clear:
+        expected += f"; clear shapes need about {_about(clear / speed.rate)} here"
     patch = network.get("patch", 1)
     if patch > FINE:
         half = max(height, width) // 2
@@ -251,7 +252,7 @@ def _about(seconds: float) -> str:
     return duration(float(f"{seconds:.2g}"))
 
 
-def _expectation(seen: float) -> str:
+def _expectation(seen: float, clear: int) -> str:
     if seen < SHAPES:
         return "blobs: colours and no shapes"
-    return "shapes that are not always clear" if seen < CLEAR else "clear shapes"
+    return "shapes that are not always clear" if seen < clear else "clear shapes"
