@@ -129,7 +129,7 @@ def test_what_to_expect_is_in_words_and_names_a_size_that_gets_there(machine: An
     # 500,000 images, or 60,000 of drawn ones, of 3 times 0.25 GFLOP at 10 GFLOP/s, by two digits
     assert "clear shapes need about 10 h 16 min here" in notes[1]
     _, notes, _ = dialled(config(train__minutes=1), (3, 128, 128), "cpu", None, drawn=True)
-    assert "clear shapes need about 1 h 13 min here" in notes[1]
+    assert "clear shapes need about 1 h 15 min here" in notes[1]
     assert "on patches of 8: --size 64 halves them" in notes[1]
     machine(1e14)
     assert dialled(config(train__minutes=60), (3, 64, 64), "cpu", None).notes[1].endswith("clear shapes")
