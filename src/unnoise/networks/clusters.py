@@ -17,6 +17,8 @@ from unnoise.seeding import SeededNoise
 
 SIDE = 8
 """Pixels a side of the thumbnails that clusters are made of."""
+AT_ONCE = 16
+"""Clusters whose means are made pictures of the images' size together."""
 PURPOSE = 2
 """Of the draws of clusters: not those of x_T, nor of a sampler."""
 
@@ -73,11 +75,13 @@ class ClusterConditioner(TableConditioner):
 
     def nearest(self, points: Tensor) -> Tensor:
         """The clusters (B,) of thumbnails (B, channels 8 8)."""
-        return nearest(points.to(self.centers), self.centers)
+        return distances(points.to(self.centers), self.centers).argmin(1)
 
     def explain(self, observe: Callable[[Tensor], Tensor], seen: Tensor, size: tuple[int, int]) -> Spec:
-        means = F.interpolate(self.centers.view(-1, self.channels, SIDE, SIDE), size=size, mode="bilinear")
-        return {self.key: nearest(seen.to(means).flatten(1), observe(means).flatten(1))}
+        given = seen.to(self.centers).flatten(1)
+        thumbnails = self.centers.view(-1, self.channels, SIDE, SIDE)
+        pictures = (F.interpolate(part, size=size, mode="bilinear") for part in thumbnails.split(AT_ONCE))
+        return {self.key: torch.cat([distances(given, observe(part).flatten(1)) for part in pictures], 1).argmin(1)}
 
     def own(self, seeds: Sequence[int]) -> Spec:
         u = SeededNoise(seeds, PURPOSE).uniform(len(seeds))
@@ -99,10 +103,10 @@ class ClusterConditioner(TableConditioner):
         self.share.copy_(counts / len(points))
 
 
-def nearest(points: Tensor, others: Tensor) -> Tensor:
-    """The row (B,) of `others` (N, D) that is nearest to each of the points (B, D)."""
+def distances(points: Tensor, others: Tensor) -> Tensor:
+    """(B, N), of points (B, D) and others (N, D)."""
     # Without products, which autocast would make in bf16, and mix up near clusters.
-    return torch.cdist(points, others, compute_mode="donot_use_mm_for_euclid_dist").argmin(1)
+    return torch.cdist(points, others, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def thumbnails(image: Tensor) -> Tensor:

@@ -137,7 +137,7 @@ def dialled(
         weight,
         {"minutes": train.get("minutes", 0.0), **_training(engine, seen)},
     )
-    said = (DRAWN_NOTE,) if drawn and shape[0] > 1 else ()
+    said = (DRAWN_NOTE,) if weight["gamma"] == GAMMA_DRAWN and made["objective"]["weight"] == weight else ()
     clear = CLEAR_DRAWN if drawn else CLEAR
     return Dialled(made, (*_notes(made, shape, speed, minutes, clear), *said), seen)
 
