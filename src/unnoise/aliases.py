@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Conditions: TypeAlias = Mapping[str, Any]
 """Condition -> its value for each row: 'label' (B,), 'map' (B, H, W), 'caption' B texts, 'vector' (B, D)."""
@@ -25,3 +28,6 @@ Source: TypeAlias = Any
 
 Value: TypeAlias = Any
 """One value of a field or a file before it is checked."""
+
+Observe: TypeAlias = Callable[["Tensor"], "Tensor"]
+"""What is seen of images (N, C, H, W): all of them, the known pixels, the image at a smaller size."""

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from unnoise.models.image_model import CanReconstruct, CanSample, CanScore, LogLikelihood
+from unnoise.models.image_model import CanReconstruct, CanSample, CanScore
 from unnoise.models.likelihoods import LIKELIHOODS
+from unnoise.models.log_likelihood import LogLikelihood
 from unnoise.models.vae import VAE, Posterior
 from unnoise.process.divergence import kl_gaussian
 from unnoise.seeding import StepNoise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from unnoise.aliases import Conditions, Record
+from unnoise.aliases import Conditions, Observe, Record
 from unnoise.editing.image_files import FittedPicture, version_file, write_strip
 from unnoise.editing.residual import Residual, joined, warning
 from unnoise.editing.steps import native_steps
@@ -60,7 +60,7 @@ class Editor:
     codec: Codec | None
     start: float = 1.0
 
-    def options(self, observe: Callable[[Tensor], Tensor], seen: Tensor) -> Record:
+    def options(self, observe: Observe, seen: Tensor) -> Record:
         """The options that all functions of `unnoise.inverse` share.
 
         observe: what a task sees of images (N, C, H, W). seen: (1, *), what it was given of the picture.

@@ -7,7 +7,7 @@ DDIM's deterministic sampler turns into the image (Song et al. 2021, section 4.3
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from unnoise.aliases import Conditions
+from unnoise.aliases import Conditions, Observe
 from unnoise.errors import NotApplicable
 from unnoise.models import CanDenoise, CanReconstruct, CanSample, ImageModel
 from unnoise.models.image_model import require, require_mean
@@ -74,6 +74,17 @@ class AutoencoderLatents:
         return z
 
 
+class DrawsConditions(CanDenoise, Protocol):
+    """A denoiser that may draw conditions of its own, as a cluster: the members of `ImageModel` for that."""
+
+    @property
+    def own_choices(self) -> Mapping[str, int]: ...
+
+    def completed(self, cond: Conditions | None, seeds: Sequence[int]) -> Conditions | None: ...
+
+    def explained(self, cond: Conditions | None, observe: Observe, seen: Tensor) -> Conditions | None: ...
+
+
 @dataclass(frozen=True)
 class DDIMNoise:
     """The noise of a diffusion model's images, mixed along great circles: a sum is brought to the norm of noise.
@@ -88,7 +99,7 @@ class DDIMNoise:
         asked: called with the number of images of every network call.
     """
 
-    model: Any
+    model: DrawsConditions
     steps: int = 100
     cond: Conditions | None = None
     asked: Callable[[int], object] = lambda count: None
@@ -163,7 +174,8 @@ def latent_space(
     """Where a model's images are mixed. steps, cond, asked: of diffusion models, see `DDIMNoise`."""
     if not isinstance(model, CanDenoise):
         return AutoencoderLatents(model)
-    return DDIMNoise(require_mean(model, "the noise of a picture"), steps, cond, asked)
+    require_mean(model, "the noise of a picture")
+    return DDIMNoise(model, steps, cond, asked)
 
 
 @torch.no_grad()

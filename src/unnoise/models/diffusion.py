@@ -12,7 +12,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from unnoise.aliases import Columns, Record, Spec
+from unnoise.aliases import Columns, Observe, Record, Spec
 from unnoise.data.batch import Batch
 from unnoise.errors import UserError
 from unnoise.guidance.clipping import Clipped
@@ -202,9 +202,7 @@ class Diffusion(GenerativeModel, CanDenoise):
             return cond
         return {**self.conditioner.own(seeds), **(cond or {})}
 
-    def explained(
-        self, cond: Conditions | None, observe: Callable[[Tensor], Tensor], seen: Tensor
-    ) -> Conditions | None:
+    def explained(self, cond: Conditions | None, observe: Observe, seen: Tensor) -> Conditions | None:
         if self.conditioner is None or not self.conditioner.draws:
             return cond
         _, *size = self.shape

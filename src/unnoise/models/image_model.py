@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from unnoise.aliases import Columns, Record, Spec
+from unnoise.aliases import Columns, Observe, Record, Spec
 from unnoise.data.batch import Batch
 from unnoise.errors import NotApplicable, UserError
 from unnoise.io.picture_reader import PLAIN, Rules
+from unnoise.models.log_likelihood import LogLikelihood
 from unnoise.process.codec import Codec
 from unnoise.process.denoiser import Denoised, Denoiser
 from unnoise.process.schedule import Schedule
@@ -101,9 +100,7 @@ class ImageModel(nn.Module):
         """The conditions of images drawn from `seeds`, with those that the model draws by itself."""
         return cond
 
-    def explained(
-        self, cond: Conditions | None, observe: Callable[[Tensor], Tensor], seen: Tensor
-    ) -> Conditions | None:
+    def explained(self, cond: Conditions | None, observe: Observe, seen: Tensor) -> Conditions | None:
         """The conditions of images of which something was seen, with those that the model draws by itself: the ones
         under which that is expected most.
 
@@ -281,31 +278,6 @@ def require_mean(model: ImageModel, purpose: str) -> CanDenoise:
             "from a few levels; use the run that it was made from"
         )
     return denoising
-
-
-LEVEL_BITS = {"levels": 0.0, "density": math.log2(127.5), "binary": 0.0}
-"""Levels lie 1 / 127.5 apart, so a density p on [-1, 1] gives each about p / 127.5."""
-
-
-@dataclass(frozen=True)
-class LogLikelihood:
-    """log p(x) of each image, or a lower bound of it.
-
-    nats: (N,) per image. exact: whether it is the value or a bound from below. of: what has the probability: 'levels'
-    (the 256 of each pixel), 'density' (of dequantised pixels on [-1, 1]) or 'binary' (black or white pixels).
-    """
-
-    nats: Tensor
-    exact: bool
-    of: str
-
-    def bits_per_dim(self, dims: int) -> Tensor:
-        """-log2 p(x) / dims (N,), for images of `dims` numbers; of a density, with the bits from [-1, 1] to 256 levels.
-
-        'levels' and 'density' compare with each other and with a diffusion model's bound; 'binary' is bits per black
-        or white pixel, which compares with neither.
-        """
-        return -self.nats / (dims * math.log(2)) + LEVEL_BITS[self.of]
 
 
 @runtime_checkable

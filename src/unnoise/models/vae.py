@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from unnoise.errors import UserError
-from unnoise.models.image_model import LogLikelihood
 from unnoise.models.likelihoods import LIKELIHOODS, Likelihood
+from unnoise.models.log_likelihood import LogLikelihood
 from unnoise.models.one_step import OneStep
 from unnoise.networks.autoencoder import Decoder, Encoder, latent_shape
 from unnoise.process.gaussian import gaussian_kl, gaussian_log_prob

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from unnoise.aliases import Conditions, Spec
+from unnoise.aliases import Conditions, Observe, Spec
 from unnoise.errors import UserError
 from unnoise.networks.conditioner import Conditioning, TableConditioner
 from unnoise.registry import Fraction, Positive
@@ -77,7 +77,7 @@ class ClusterConditioner(TableConditioner):
         """The clusters (B,) of thumbnails (B, channels 8 8)."""
         return distances(points.to(self.centers), self.centers).argmin(1)
 
-    def explain(self, observe: Callable[[Tensor], Tensor], seen: Tensor, size: tuple[int, int]) -> Spec:
+    def explain(self, observe: Observe, seen: Tensor, size: tuple[int, int]) -> Spec:
         given = seen.to(self.centers).flatten(1)
         thumbnails = self.centers.view(-1, self.channels, SIDE, SIDE)
         pictures = (F.interpolate(part, size=size, mode="bilinear") for part in thumbnails.split(AT_ONCE))

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unnoise.aliases import Columns, Conditions, Record, Spec
+from unnoise.aliases import Columns, Conditions, Observe, Record, Spec
 from unnoise.errors import UserError
 from unnoise.networks.conditioner import Conditioner, Conditioning
 from unnoise.networks.conditioning import CONDITIONERS
@@ -85,7 +85,7 @@ class Combined(Conditioner):
     def own(self, seeds: Sequence[int]) -> Spec:
         return {name: rows for part in self._parts for name, rows in part.own(seeds).items()}
 
-    def explain(self, observe: Callable[[Tensor], Tensor], seen: Tensor, size: tuple[int, int]) -> Spec:
+    def explain(self, observe: Observe, seen: Tensor, size: tuple[int, int]) -> Spec:
         return {name: rows for part in self._parts for name, rows in part.explain(observe, seen, size).items()}
 
     def fit(self, images: Callable[[], Iterable[Tensor]]) -> None:

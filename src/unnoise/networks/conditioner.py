@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from unnoise.aliases import Columns, Conditions, Spec, Value
+from unnoise.aliases import Columns, Conditions, Observe, Spec, Value
 from unnoise.errors import UserError
 from unnoise.networks.batch_part import uniform_rows
 
@@ -100,7 +100,7 @@ class Conditioner(nn.Module, ABC):
         """The conditions of `draws`, a row from each seed: condition -> rows (N,)."""
         return {}
 
-    def explain(self, observe: Callable[[Tensor], Tensor], seen: Tensor, size: tuple[int, int]) -> Spec:
+    def explain(self, observe: Observe, seen: Tensor, size: tuple[int, int]) -> Spec:
         """The conditions of `draws` under which what was seen of some images is expected most: condition -> rows (B,).
 
         observe: what is seen of images (N, C, H, W). seen: (B, *), of images to be found. size: (H, W), theirs.
