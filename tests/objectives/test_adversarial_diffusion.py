@@ -87,7 +87,7 @@ def test_a_sample_is_what_the_student_draws_in_one_call(start: float) -> None:
             return eps
 
     sampled = made.samples(images(4).image, Given(0), None)
-    torch.testing.assert_close(sampled, Renoise(steps=1, start=start).run(made.model, eps))
+    torch.testing.assert_close(sampled, Renoise(steps=1, start=start).run(made.model.guided(), eps))
 
 
 def test_image_and_sample_are_seen_by_the_network_before_the_first_step() -> None:

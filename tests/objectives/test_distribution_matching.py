@@ -22,6 +22,7 @@ from unnoise.objectives.distribution_matching import DistributionMatching
 from unnoise.process.gaussian import perturb
 from unnoise.process.parametrization import X0
 from unnoise.process.schedule import Cosine, CosineBetas
+from unnoise.samplers import Renoise
 from unnoise.seeding import StepNoise
 from unnoise.training.engine import choose_engine
 from unnoise.training.settings import TrainSettings
@@ -124,6 +125,33 @@ def test_the_gradient_of_the_loss_is_the_direction_samples_move_by(precision: to
     assert moved[0].abs().max() > 0
     assert drawn[0].grad is not None
     torch.testing.assert_close(drawn[0].grad * drawn[0].numel(), moved[0])
+
+
+class Beyond(nn.Module):
+    """Answers x_0 = at, wherever it is asked."""
+
+    def __init__(self, at: float) -> None:
+        super().__init__()
+        self.at = nn.Parameter(torch.tensor(at))
+
+    def forward(self, x: Tensor, noise_level: Tensor, told: Conditioning | None = None) -> Tensor:
+        return self.at.expand_as(x)
+
+
+@pytest.mark.parametrize("clip", [True, False])
+def test_samples_are_judged_as_sampling_draws_them(clip: bool) -> None:
+    """A background below -1 is drawn as -1, which is where the teacher wants it: it moves no further."""
+    made = DistributionMatching(Diffusion(Beyond(-1.3), Cosine(), X0(), shape=(1, 8, 8), clip=clip))
+    with torch.no_grad():
+        made._own.network.at.fill_(-0.5)
+    batch = images()
+    drawn = made.samples(batch.image, StepNoise(0), None)
+    assert drawn.detach().unique().item() == pytest.approx(-1.0 if clip else -1.3)
+    torch.testing.assert_close(drawn, Renoise(steps=1).run(made.model.guided(), torch.zeros_like(drawn)))
+    made.loss(batch, StepNoise(1)).total.backward()
+    moved = made.model.network.at.grad
+    assert moved is not None
+    assert (float(moved) == 0) is clip
 
 
 def test_each_phase_reaches_its_own_parameters_alone() -> None:

@@ -282,6 +282,10 @@ class Diffusion(GenerativeModel, CanDenoise):
         denoiser = plain if guidance is None else guidance(plain)
         return Clipped(denoiser) if self.clip else denoiser
 
+    def in_range(self, x_0: Tensor) -> Tensor:
+        """x_0 as sampling leaves it: clamped to [-1, 1] where the model clips."""
+        return x_0.clamp(-1, 1) if self.clip else x_0
+
     def captured(self, calls: int = CAPTURE_PAYS_FROM, *, compile: bool = False) -> AbstractContextManager[None]:
         """While it lasts, sampling on a GPU replays CUDA graphs, where so many network calls are worth recording one.
 

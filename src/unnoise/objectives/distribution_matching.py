@@ -84,9 +84,9 @@ class DistributionMatching(FewCalls):
     def gradient(self, drawn: Tensor, x_t: Tensor, t: Tensor, cond: Conditions | None, told: Told) -> Tensor:
         """By which the samples `drawn` (B, c, h, w) move; x_t are the same with noise, t (B,)."""
         with self.teaching(x_t, told) as teacher:
-            known = self._clipped(teacher(x_t, t, cond).x_0)
+            known = self.model.in_range(teacher(x_t, t, cond).x_0)
         with self.judging(self._own, x_t):
-            own = self._clipped(self._own(x_t, t, cond, told).x_0)
+            own = self.model.in_range(self._own(x_t, t, cond, told).x_0)
         size = (drawn - known).abs().flatten(1).mean(1).clamp(min=LEAST_ERROR)
         return (own - known) / per_row(size, drawn)
 
@@ -111,6 +111,3 @@ class DistributionMatching(FewCalls):
             return drawn, told
         told = self.told(len(image), noise)
         return self.samples(image, noise, cond, told), told
-
-    def _clipped(self, x_0: Tensor) -> Tensor:
-        return x_0.clamp(-1, 1) if self.model.clip else x_0

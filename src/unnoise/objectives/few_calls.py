@@ -31,9 +31,10 @@ class FewCalls(Distillation):
     """G(x_t, t) = x_0(x_t, t) at the times that `Renoise` visits from `start` in 1 to `calls` calls: x_t is noise alone
     at the first of these times and a noisy image elsewhere.
 
-    What is drawn is judged with new noise, at angles atan(sigma / alpha) that are uniform between `least` and `most`
-    times a right angle; UserError where these are not 0 < least < most < 1. All that judge drop the conditions that the
-    student drops.
+    What is drawn is what sampling would draw, in range: a background of -1 is then clean where the answer lies
+    below, and moves no further. It is judged with new noise, at angles atan(sigma / alpha) that are uniform between
+    `least` and `most` times a right angle; UserError where these are not 0 < least < most < 1. All that judge drop
+    the conditions that the student drops.
     """
 
     def __init__(self, model: Diffusion, guidance: float, calls: int, start: float, least: float, most: float) -> None:
@@ -52,7 +53,7 @@ class FewCalls(Distillation):
         alone = noise_told(schedule, self._times[0]) if self.start < 1 else schedule.prior_std
         x_t = torch.where(begun, perturb(schedule, x_0, eps, t), alone * eps)
         with replayed(x_0):
-            return self.model(x_t, t, cond, told).x_0
+            return self.model.in_range(self.model(x_t, t, cond, told).x_0)
 
     @contextmanager
     def judging(self, judge: Diffusion, x: Tensor) -> Iterator[None]:
