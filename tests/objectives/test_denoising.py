@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from unnoise.data.batch import Batch
 from unnoise.metrics.bound import transition_kl
@@ -14,7 +15,8 @@ from unnoise.models.diffusion import Diffusion
 from unnoise.objectives import Denoising
 from unnoise.objectives.assembly import build_objective, objective_spec
 from unnoise.process.gaussian import perturb
-from unnoise.process.schedule import LinearBetas, RectifiedFlow
+from unnoise.process.parametrization import PARAMETRIZATIONS, X0
+from unnoise.process.schedule import Cosine, LinearBetas, RectifiedFlow
 from unnoise.process.timesteps import TIMESTEP_DISTRIBUTIONS, OnGrid
 from unnoise.process.variance import BetaTilde
 from unnoise.process.weight import WEIGHTS
@@ -134,3 +136,44 @@ def test_with_the_bounds_weight_the_simple_loss_is_the_sum_of_the_bounds_terms(p
         kl = transition_kl(made.model.schedule, made.model(x_t, t), BetaTilde(), x_0, t, t - 1)
         found = made.loss(Batch(x_0, {}), StepNoise(8)).total
     torch.testing.assert_close(found.double(), 1000 * kl.mean(), rtol=1e-3, atol=0)
+
+
+class Answering(nn.Module):
+    """Answers its parameter, a picture (1, 1, 8, 8), wherever it is asked."""
+
+    def __init__(self, answer: Tensor) -> None:
+        super().__init__()
+        self.answer = nn.Parameter(answer)
+
+    def forward(self, x: Tensor, noise_level: Tensor) -> Tensor:
+        return self.answer.expand_as(x)
+
+
+@pytest.mark.parametrize("clipped", [True, False])
+def test_clipped_an_answer_beyond_the_range_errs_by_as_much_as_its_end_does(clipped: bool) -> None:
+    """Left of the image at -1.5, where -1 is drawn; right of it at 0.25."""
+    made = Denoising(
+        Diffusion(Answering(torch.full((1, 1, 8, 8), -1.5)), Cosine(), X0(), shape=(1, 8, 8)), clipped=clipped
+    )
+    image = torch.full((4, 1, 8, 8), -1.0)
+    image[..., 4:] = 0.25
+    made.loss(Batch(image, {}), StepNoise(0)).total.backward()
+    network = made.model.network
+    assert isinstance(network, Answering)
+    assert network.answer.grad is not None
+    heard = network.answer.grad.flatten(0, 2)[0] * 64
+    left, right = (0.0, 2 * (-1 - 0.25)) if clipped else (2 * (-1.5 + 1), 2 * (-1.5 - 0.25))
+    torch.testing.assert_close(heard, torch.tensor([left] * 4 + [right] * 4))
+    assert made.loss(Batch(image, {}), StepNoise(0)).total.item() == pytest.approx((left**2 + right**2) / 8)
+
+
+@pytest.mark.parametrize("name", [name for name in PARAMETRIZATIONS if name != "mean"])
+def test_a_clipped_answer_is_the_target_of_the_image_that_sampling_uses(name: str) -> None:
+    schedule, parametrization = Cosine(), PARAMETRIZATIONS[name]()
+    network = Answering(torch.linspace(-3, 3, 64).reshape(1, 1, 8, 8))
+    model = Diffusion(network, schedule, parametrization, shape=(1, 8, 8))
+    x_t, t = torch.randn(5, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.linspace(0.1, 0.9, 5).double()
+    used = model.guided()(x_t, t)
+    assert used.x_0.detach().abs().max() == 1
+    expected = parametrization.target(schedule, used.x_0, used.eps, t)
+    torch.testing.assert_close(model.clipped(network(x_t, t), x_t, t), expected, rtol=1e-4, atol=1e-4)

@@ -67,6 +67,20 @@ def test_of_a_network_that_answers_nothing_the_loss_is_the_square_of_its_target(
         assert torch.allclose(losses, square.expand(LEVELS, 5))
 
 
+class Beyond(Zero):
+    """Answers -1.5."""
+
+    def forward(self, x: Tensor, level: Tensor) -> Tensor:
+        return super().forward(x, level) - 1.5
+
+
+def test_the_loss_is_that_of_the_image_in_range_which_sampling_uses() -> None:
+    model = Diffusion(Beyond(), CosineBetas(1000), X0(), shape=(1, 8, 8))
+    found = measured(model, images(5, 0), images(5, 1))
+    square = (images(5, 0)[0].image + 1).square().flatten(1).mean(1)
+    torch.testing.assert_close(found.held_out, square.expand(LEVELS, 5))
+
+
 @pytest.mark.parametrize("schedule", [CosineBetas(1000), LinearBetas(1000), RectifiedFlow(), VE()])
 def test_levels_lie_between_their_signal_to_noise_ratios(schedule: Schedule) -> None:
     model = made(schedule, Eps())

@@ -25,6 +25,8 @@ class Denoising(Objective):
     squared distances is least, which makes the paths of the flow straighter (Pooladian et al. 2023; Tong et al. 2024).
     With Eps, native steps and the weight 1 this is L_simple (Ho et al. 2020, equation 14). timesteps: by default
     uniform on the native steps, or on (0, t_max] where there are none. weight: by default 1.
+    clipped: the error is that of the x_0 that sampling uses, in [-1, 1] (`Diffusion.clipped`). E[x_0 | x_t] lies there,
+    so the minimum is the same, and where images are at the end of the range the network need only answer beyond it.
     """
 
     denoises = True
@@ -35,8 +37,10 @@ class Denoising(Objective):
         timesteps: TimestepDistribution | None = None,
         weight: Weight | None = None,
         pairing: Pairing = "independent",
+        clipped: bool = False,
     ) -> None:
         refuse_learned_schedule(model)
+        self.clipped = clipped
         self.pairing = pairing
         self._model = model
         self.timesteps = timesteps or (Uniform() if model.schedule.grid is None else OnGrid())
@@ -65,8 +69,11 @@ class Denoising(Objective):
     def _squared_errors(self, x_0: Tensor, eps: Tensor, t: Tensor, cond: Conditions | None, told: Told) -> Tensor:
         """The mean squared error of the target, per row (B,)."""
         schedule, parametrization = self.model.schedule, self.model.parametrization
-        output, _ = self.model.predict(perturb(schedule, x_0, eps, t), t, cond, told)
-        return (output.to(x_0.dtype) - parametrization.target(schedule, x_0, eps, t)).square().flatten(1).mean(1)
+        x_t = perturb(schedule, x_0, eps, t)
+        output, _ = self.model.predict(x_t, t, cond, told)
+        output = output.to(x_0.dtype)
+        answer = self.model.clipped(output, x_t, t) if self.clipped else output
+        return (answer - parametrization.target(schedule, x_0, eps, t)).square().flatten(1).mean(1)
 
     def _weights(self, t: Tensor) -> Tensor:
         return self.weight(self.model.schedule, self.model.parametrization, t)

@@ -96,10 +96,11 @@ class DistributionMatching(FewCalls):
         cond, image = self.model.conditions(batch), self.model.encoded(batch)
         drawn, told = self._drawn_before(image, noise, cond)
         t, eps = self.judged_at(len(image), noise), noise.normal(image)
-        parametrization = self.model.parametrization
+        x_t, parametrization = perturb(schedule, drawn, eps, t), self.model.parametrization
         with self.judging(self._own, drawn):
-            output, _ = self._own.predict(perturb(schedule, drawn, eps, t), t, cond, told)
-        errors = (output - parametrization.target(schedule, drawn, eps, t)).square().flatten(1).mean(1)
+            output, _ = self._own.predict(x_t, t, cond, told)
+        answer = self._own.clipped(output.to(drawn.dtype), x_t, t)
+        errors = (answer - parametrization.target(schedule, drawn, eps, t)).square().flatten(1).mean(1)
         total = (per_row(self._weight(schedule, parametrization, t), errors) * errors).mean()
         return Loss(total, {"own": total.detach()})
 

@@ -48,8 +48,8 @@ class ByLevel:
 
 
 class LevelLosses:
-    """E ||target - network(x_t, t)||^2 / D within each level, under the averaged weights, with noise that is always the
-    same; at most FRACTION of the time.
+    """E ||target - network(x_t, t)||^2 / D within each level, of the image in range that sampling uses, under the
+    averaged weights, with noise that is always the same; at most FRACTION of the time.
 
     Args:
         model: whose network predicts the target.
@@ -92,9 +92,11 @@ class LevelLosses:
         for high, low in pairwise(EDGES):
             t = times(model, high + (low - high) * noise.uniform(len(x_0)))
             eps = noise.normal(x_0)
-            output, _ = model.predict(perturb(model.schedule, x_0, eps, t), t, cond)
+            x_t = perturb(model.schedule, x_0, eps, t)
+            output, _ = model.predict(x_t, t, cond)
             target = model.parametrization.target(model.schedule, x_0, eps, t)
-            levels.append((output.to(x_0.dtype) - target).square().flatten(1).mean(1).float().cpu())
+            errors = model.clipped(output.to(x_0.dtype), x_t, t) - target
+            levels.append(errors.square().flatten(1).mean(1).float().cpu())
         return torch.stack(levels)
 
 
