@@ -17,10 +17,10 @@ from unnoise.models.diffusion import Diffusion
 from unnoise.networks.activations import Heads
 from unnoise.objectives.adversarial_diffusion import AdversarialDiffusion, squared_gradient
 from unnoise.objectives.assembly import build_objective, objective_spec
-from unnoise.objectives.few_calls import few_call_times
+from unnoise.objectives.few_calls import few_call_paths
 from unnoise.process.gaussian import perturb
 from unnoise.samplers import Renoise
-from unnoise.seeding import StepNoise
+from unnoise.seeding import SeededNoise, StepNoise
 from unnoise.training.engine import choose_engine
 from unnoise.training.settings import TrainSettings
 from unnoise.training.trainer import Trainer
@@ -64,30 +64,42 @@ def test_each_phase_reaches_its_own_parameters_alone(network: dict[str, Any]) ->
             parameter.grad = None
 
 
-def test_one_call_begins_at_noise_and_two_also_at_noisy_images() -> None:
-    one, two = make(calls=1), make(calls=2)
-    for made, depends in ((one, False), (two, True)):
-        samples = [made.samples(images(64, seed).image, StepNoise(1), None) for seed in (1, 2)]
-        same = (samples[0] == samples[1]).flatten(1).all(1)
-        assert bool(same.all()) is not depends
-        assert same.any()
-    schedule = two.model.schedule
-    for start in (1.0, 0.75):
-        drawn = Renoise(steps=2, start=start).times(schedule)[:-1]
-        assert few_call_times(schedule, 2, start).tolist() == drawn.tolist()
+@pytest.mark.parametrize("start", [0.75, 1.0])
+def test_each_time_of_one_to_three_calls_has_the_way_there(start: float) -> None:
+    schedule = make().model.schedule
+    one, two, three = (Renoise(steps=steps, start=start).times(schedule)[:-1].tolist() for steps in (1, 2, 3))
+    first = one[0]
+    ways = [[first, first, first], [first, first, two[1]], [first, first, three[1]], three]
+    expected = sorted(ways, key=lambda way: -way[-1])
+    assert few_call_paths(schedule, 3, start).tolist() == expected
+    assert few_call_paths(schedule, 1, start).tolist() == [[first]]
+
+
+class Drawn(StepNoise):
+    """Noise that picks the time at a share of them, and begins where a sampler with these seeds begins."""
+
+    def __init__(self, at: float, x_T: Tensor, seeds: range) -> None:
+        super().__init__(0)
+        self.at, self.first, self.later = at, x_T, SeededNoise(seeds, purpose=1)
+
+    def uniform(self, count: int) -> Tensor:
+        return torch.full((count,), self.at)
+
+    def normal(self, like: Tensor) -> Tensor:
+        drawn, self.first = self.first, None
+        return self.later.normal(like) if drawn is None else drawn
 
 
 @pytest.mark.parametrize("start", [0.75, 1.0])
-def test_a_sample_is_what_the_student_draws_in_one_call(start: float) -> None:
-    made = make(calls=1, start=start)
+@pytest.mark.parametrize(("calls", "steps", "at"), [(1, 1, 0.5), (2, 1, 0.25), (2, 2, 0.75), (3, 3, 0.9)])
+def test_a_sample_is_what_the_student_draws_in_so_many_calls(start: float, calls: int, steps: int, at: float) -> None:
+    """At the first time as in one call; at the last in the same noises as in all of them."""
+    made, seeds = make(calls=calls, start=start), range(4)
     eps = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-
-    class Given(StepNoise):
-        def normal(self, like: Tensor) -> Tensor:
-            return eps
-
-    sampled = made.samples(images(4).image, Given(0), None)
-    torch.testing.assert_close(sampled, Renoise(steps=1, start=start).run(made.model.guided(), eps))
+    sampled = made.samples(eps, Drawn(at, eps, seeds), None)
+    drawn = Renoise(steps=steps, start=start).run(made.model.guided(), eps, seeds)
+    torch.testing.assert_close(sampled, drawn)
+    assert sampled.requires_grad
 
 
 def test_image_and_sample_are_seen_by_the_network_before_the_first_step() -> None:
@@ -186,7 +198,8 @@ def test_the_discriminator_is_told_the_conditions_that_the_student_is_told() -> 
         model.conditioner.drawn = drawn  # type: ignore[method-assign]
     batch = Batch(images(64).image, {"label": torch.arange(64) % 10})
     made.discriminator_loss(batch, StepNoise(3))
-    student, of_images, of_samples = seen
+    student, again, of_images, of_samples = seen  # in two calls
     assert 0 < int(student.sum()) < 64
+    assert torch.equal(student, again)
     assert torch.equal(student, of_samples)
     assert torch.equal(of_images, of_samples)

@@ -157,7 +157,7 @@ def test_samples_are_judged_as_sampling_draws_them(clip: bool) -> None:
 def test_each_phase_reaches_its_own_parameters_alone() -> None:
     made = make()
     student, own = made.phases()
-    assert (student.updates, own.updates) == (1, 3)
+    assert (student.updates, own.updates) == (1, 2)
     for phase, other in ((student, own), (own, student)):
         phase.loss(images(), StepNoise(0)).total.backward()
         assert any(p.grad is not None for p in phase.parameters)
@@ -187,7 +187,8 @@ def test_all_that_judge_drop_the_conditions_that_the_student_drops() -> None:
     assert torch.equal(seen["student"][0], seen["teacher"][0])
     assert torch.equal(seen["student"][0], seen["own"][0])
     assert torch.equal(seen["student"][0], seen["own"][1])
-    assert len(seen["student"]) == 1  # the copy learns from what was drawn already
+    assert torch.equal(*seen["student"])
+    assert len(seen["student"]) == 2  # two calls of one draw: the copy learns from what was drawn already
 
 
 @pytest.mark.parametrize("given", [{"least": 0.0}, {"most": 1.0}, {"least": 0.9, "most": 0.5}])
@@ -239,10 +240,9 @@ def test_the_copy_learns_in_as_many_updates_as_asked_for_each_with_new_noise() -
 
     objective.judged_at = judged_at  # type: ignore[method-assign]
     made.advance()
-    assert len(drawn) == 4  # the student's, then three of the copy
-    assert len({tuple(t.tolist()) for t in drawn}) == 4
+    assert len(drawn) == 3  # the student's, then two of the copy
+    assert len({tuple(t.tolist()) for t in drawn}) == 3
     assert torch.equal(before[0], before[1])
     assert not torch.equal(before[1], before[2])
-    assert not torch.equal(before[2], before[3])
     rates = [optimizer.param_groups[0]["lr"] for optimizer in made.optimizers]
     assert rates[1] == pytest.approx(objective.rate * rates[0])

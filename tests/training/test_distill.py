@@ -94,16 +94,6 @@ def test_a_student_is_made_for_the_calls_that_are_asked_for(teacher: Path, tmp_p
     assert run.config["objective"]["calls"] == run.config["sampler"]["steps"] == 4
 
 
-def test_a_student_of_one_call_moves_faster_unless_it_is_told_otherwise(teacher: Path, tmp_path: Path) -> None:
-    def rate(out: str, calls: int | None, **given: Any) -> float:
-        run = distill(teacher, "distribution-matching", tmp_path / out, 1, overrides=given, calls=calls, device="cpu")
-        return run.config["train"]["learning_rate"]
-
-    assert rate("one", 1) == 2 * rate("two", None) == 2e-4
-    assert rate("by-key", None, **{"objective.calls": 1}) == 2e-4
-    assert rate("told", 1, **{"train.learning_rate": 3e-5}) == 3e-5
-
-
 @pytest.mark.parametrize(("predicts", "then"), [("v", "v"), ("x0", "x0-skip")])
 def test_consistency_ties_a_run_that_predicts_x_0_to_its_input(tmp_path: Path, predicts: str, then: str) -> None:
     """With the same weights: where noise is strong both answer alike."""

@@ -26,8 +26,7 @@ LEAST_ERROR = 1e-3
 
 class DistributionMatching(FewCalls):
     """`FewCalls` by the gradient of KL(p_student || p_teacher) between noisy samples x_t (Yin et al. 2024, distribution
-    matching distillation, equations 7 and 8; Luo et al. 2023, Diff-Instruct): two phases, no images but at the later
-    times of a student of several calls.
+    matching distillation, equations 7 and 8; Luo et al. 2023, Diff-Instruct): two phases, no images.
 
     A sample x moves by (x_0(x_t) of its own - x_0(x_t) of the teacher) / mean |x - x_0(x_t) of the teacher|. Whose own
     these are: a copy of the teacher that goes on learning to denoise, on what the student drew in this step, in
@@ -42,9 +41,9 @@ class DistributionMatching(FewCalls):
         guidance: float = 1.0,
         calls: Positive = CALLS,
         start: Start = START,
-        updates: Positive = 3,
+        updates: Positive = 2,
         rate: Annotated[float, Bounds(above=0)] = 6.0,
-        least: float = 0.1,
+        least: float = 0.04,
         most: float = 0.98,
     ) -> None:
         super().__init__(model, guidance, calls, start, least, most)

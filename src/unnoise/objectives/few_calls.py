@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Annotated
 
 import torch
@@ -29,7 +30,8 @@ Start = Annotated[float, Bounds(above=0, most=1)]
 
 class FewCalls(Distillation):
     """G(x_t, t) = x_0(x_t, t) at the times that `Renoise` visits from `start` in 1 to `calls` calls: x_t is noise alone
-    at the first of these times and a noisy image elsewhere.
+    at the first of these times, and elsewhere what the student itself has drawn until then, with noise (Yin et al.
+    2024b, section 4.5, backward simulation). So it corrects its own errors, and no image is needed.
 
     What is drawn is what sampling would draw, in range: a background of -1 is then clean where the answer lies
     below, and moves no further. It is judged with new noise, at angles atan(sigma / alpha) that are uniform between
@@ -42,18 +44,23 @@ class FewCalls(Distillation):
         if not 0 < least < most < 1:
             raise UserError(f"need 0 < objective.least < objective.most < 1, got {least} and {most}")
         self.calls, self.start, self.least, self.most = calls, start, least, most
-        self._times = few_call_times(model.schedule, calls, start)
+        self._paths = few_call_paths(model.schedule, calls, start)
 
-    def samples(self, x_0: Tensor, noise: Noise, cond: Conditions | None, told: Told = UNTOLD) -> Tensor:
-        """What the student draws in one call, (B, c, h, w), at one of its times for each row of the images x_0."""
-        schedule = self.model.schedule
-        t = self._times[(noise.uniform(len(x_0)) * len(self._times)).long()]
-        eps = noise.normal(x_0)
-        begun = per_row(t, x_0) < self._times[0]
-        alone = noise_told(schedule, self._times[0]) if self.start < 1 else schedule.prior_std
-        x_t = torch.where(begun, perturb(schedule, x_0, eps, t), alone * eps)
-        with replayed(x_0):
-            return self.model.in_range(self.model(x_t, t, cond, told).x_0)
+    def samples(self, like: Tensor, noise: Noise, cond: Conditions | None, told: Told = UNTOLD) -> Tensor:
+        """What the student draws in one call, (B, c, h, w), at one of its times for each row; in shape as `like`."""
+        schedule, paths = self.model.schedule, self._paths
+        times = paths[(noise.uniform(len(like)) * len(paths)).long()].T
+        alone = noise_told(schedule, paths[0, 0]) if self.start < 1 else schedule.prior_std
+        x = alone * noise.normal(like)
+        for t, s in pairwise(times):
+            with torch.no_grad():
+                later = perturb(schedule, self._drawn_at(x, t, cond, told), noise.normal(like), s)
+            x = torch.where(per_row(s, x) < paths[0, 0], later, x)
+        return self._drawn_at(x, times[-1], cond, told)
+
+    def _drawn_at(self, x: Tensor, t: Tensor, cond: Conditions | None, told: Told) -> Tensor:
+        with replayed(x):
+            return self.model.in_range(self.model(x, t, cond, told).x_0)
 
     @contextmanager
     def judging(self, judge: Diffusion, x: Tensor) -> Iterator[None]:
@@ -70,7 +77,12 @@ class FewCalls(Distillation):
         return t if schedule.grid is None else t.round().clamp(1, schedule.t_max)
 
 
-def few_call_times(schedule: Schedule, calls: int, start: float) -> Tensor:
-    """The times that `Renoise` visits from `start` in 1 to `calls` calls, falling, float64."""
-    samplers = [Renoise(steps=steps, start=start) for steps in range(1, calls + 1)]
-    return torch.cat([sampler.times(schedule)[:-1] for sampler in samplers]).unique().flip(0)
+def few_call_paths(schedule: Schedule, calls: int, start: float) -> Tensor:
+    """For each time that `Renoise` visits from `start` in 1 to `calls` calls, falling: those on the way there, and it,
+    (J, calls) float64. Shorter ones wait at the first."""
+    found: dict[float, list[float]] = {}
+    for steps in range(1, calls + 1):
+        visited = Renoise(steps=steps, start=start).times(schedule)[:-1].tolist()
+        for index, t in enumerate(visited):
+            found.setdefault(t, [visited[0]] * (calls - index - 1) + visited[: index + 1])
+    return torch.tensor([found[t] for t in sorted(found, reverse=True)], dtype=torch.float64)

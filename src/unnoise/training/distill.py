@@ -60,8 +60,7 @@ def distill(
     notice(f"{method}: {chosen_method.about}")
     fitted = chosen_method.fitted
     found = {} if fitted is None else fitted(base, folder, limit["train.minutes"], device)
-    alone = chosen_method.for_one_call if given.get("objective.calls") == 1 else {}
-    chosen = {**chosen_method.changes, **alone, **found, **limit}
+    chosen = {**chosen_method.changes, **found, **limit}
     part = "objective."
     options = {key[len(part) :]: value for key, value in {**chosen, **given}.items() if key.startswith(part)}
     chosen = {**chosen, "sampler": chosen_method.sampler(options), **given}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from unnoise.aliases import Spec
@@ -23,7 +23,6 @@ class Method:
         sampler: how its students draw, by the options of their objective.
         flow: whether its students are probability flows still, which solvers, inversion and other methods can take.
         for_calls: whether its students are made for a number of network calls, `objective.calls`.
-        for_one_call: what it changes besides where that number is 1.
         straightens: whether the flow is to become straighter.
         goes_on: the methods whose students it takes further, with the teacher that they have.
         fitted: what else it changes, by the teacher, the student's folder, the minutes (0: no limit) and the device.
@@ -34,7 +33,6 @@ class Method:
     sampler: Callable[[Spec], Spec]
     flow: bool = False
     for_calls: bool = False
-    for_one_call: Spec = field(default_factory=dict)
     straightens: bool = False
     goes_on: tuple[str, ...] = ()
     fitted: Callable[[Run, Path, float, str | None], Spec] | None = None
@@ -102,7 +100,7 @@ METHODS: dict[str, Method] = {
             "objective.kind": "distribution-matching",
             "model.jumps": True,
             "train.optimizer": "adamw",
-            "train.learning_rate": 1e-4,
+            "train.learning_rate": 2e-4,
             "train.betas": [0.9, 0.99],
             "train.warmup": 20,
             "train.decay": 0.8,
@@ -110,8 +108,6 @@ METHODS: dict[str, Method] = {
         },
         _from_start,
         for_calls=True,
-        # One time is learned sooner than two, so its student may move faster (docs/students.md).
-        for_one_call={"objective.least": 0.04, "objective.updates": 2, "train.learning_rate": 2e-4},
         goes_on=("consistency",),
         fitted=_as_its_teacher,
     ),
