@@ -14,6 +14,7 @@ from unnoise.models.assembly import build_model
 from unnoise.models.diffusion import Diffusion
 from unnoise.objectives import Denoising
 from unnoise.objectives.assembly import build_objective, objective_spec
+from unnoise.objectives.denoising import BEYOND
 from unnoise.process.gaussian import perturb
 from unnoise.process.parametrization import PARAMETRIZATIONS, X0
 from unnoise.process.schedule import Cosine, LinearBetas, RectifiedFlow
@@ -151,7 +152,7 @@ class Answering(nn.Module):
 
 @pytest.mark.parametrize("clipped", [True, False])
 def test_clipped_an_answer_beyond_the_range_errs_by_as_much_as_its_end_does(clipped: bool) -> None:
-    """Left of the image at -1.5, where -1 is drawn; right of it at 0.25."""
+    """Of -1.5, -1 is drawn; left the image is -1, right 0.25. That the answer lies beyond counts little."""
     made = Denoising(
         Diffusion(Answering(torch.full((1, 1, 8, 8), -1.5)), Cosine(), X0(), shape=(1, 8, 8)), clipped=clipped
     )
@@ -162,9 +163,12 @@ def test_clipped_an_answer_beyond_the_range_errs_by_as_much_as_its_end_does(clip
     assert isinstance(network, Answering)
     assert network.answer.grad is not None
     heard = network.answer.grad.flatten(0, 2)[0] * 64
-    left, right = (0.0, 2 * (-1 - 0.25)) if clipped else (2 * (-1.5 + 1), 2 * (-1.5 - 0.25))
-    torch.testing.assert_close(heard, torch.tensor([left] * 4 + [right] * 4))
-    assert made.loss(Batch(image, {}), StepNoise(0)).total.item() == pytest.approx((left**2 + right**2) / 8)
+    errors = ((0.0, -1.25), BEYOND) if clipped else ((-0.5, -1.75), 0.0)
+    (left, right), little = errors
+    slopes = [2 * error + 2 * little * -0.5 for error in (left, right)]
+    torch.testing.assert_close(heard, torch.tensor(slopes).repeat_interleave(4))
+    expected = (left**2 + right**2) / 2 + little * 0.25
+    assert made.loss(Batch(image, {}), StepNoise(0)).total.item() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("name", [name for name in PARAMETRIZATIONS if name != "mean"])

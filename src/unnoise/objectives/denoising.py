@@ -17,6 +17,9 @@ from unnoise.process.timesteps import OnGrid, TimestepDistribution, Uniform
 from unnoise.process.weight import Flat, Weight
 from unnoise.seeding import Noise
 
+BEYOND = 0.01
+"""How much it counts, of an error, that an answer lies beyond the range. With 0 nothing would bring it back."""
+
 
 class Denoising(Objective):
     """E[w(t) ||target - network(x_t, t)||^2 / D], t from `timesteps`, x_t = alpha_t x_0 + sigma_t eps.
@@ -72,8 +75,20 @@ class Denoising(Objective):
         x_t = perturb(schedule, x_0, eps, t)
         output, _ = self.model.predict(x_t, t, cond, told)
         output = output.to(x_0.dtype)
-        answer = self.model.clipped(output, x_t, t) if self.clipped else output
-        return (answer - parametrization.target(schedule, x_0, eps, t)).square().flatten(1).mean(1)
+        target = parametrization.target(schedule, x_0, eps, t)
+        errors = squared_errors_in_range(self.model, output, target, x_t, t) if self.clipped else (output - target) ** 2
+        return errors.flatten(1).mean(1)
 
     def _weights(self, t: Tensor) -> Tensor:
         return self.weight(self.model.schedule, self.model.parametrization, t)
+
+
+def squared_errors_in_range(model: Diffusion, output: Tensor, target: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+    """||target - answer||^2 + BEYOND ||network - answer||^2 of each number, (B, C, H, W): the answer is that of the
+    image that sampling uses, `Diffusion.clipped`.
+
+    Where images are at the end of the range this is the loss of an expectile (Newey & Powell 1987), 1 within it to
+    BEYOND beyond it: the network's own noise ends up beyond, and none of it is seen.
+    """
+    answer = model.clipped(output, x_t, t)
+    return (answer - target).square() + BEYOND * (output - answer.detach()).square()

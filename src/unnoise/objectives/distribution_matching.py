@@ -12,6 +12,7 @@ from unnoise.data.batch import Batch
 from unnoise.models.diffusion import Diffusion
 from unnoise.models.told import UNTOLD, Told
 from unnoise.networks.batch_part import rows_now
+from unnoise.objectives.denoising import squared_errors_in_range
 from unnoise.objectives.distillation import frozen_copy
 from unnoise.objectives.few_calls import CALLS, START, FewCalls, Start
 from unnoise.objectives.objective import Loss, Phase
@@ -98,8 +99,8 @@ class DistributionMatching(FewCalls):
         x_t, parametrization = perturb(schedule, drawn, eps, t), self.model.parametrization
         with self.judging(self._own, drawn):
             output, _ = self._own.predict(x_t, t, cond, told)
-        answer = self._own.clipped(output.to(drawn.dtype), x_t, t)
-        errors = (answer - parametrization.target(schedule, drawn, eps, t)).square().flatten(1).mean(1)
+        target = parametrization.target(schedule, drawn, eps, t)
+        errors = squared_errors_in_range(self._own, output.to(drawn.dtype), target, x_t, t).flatten(1).mean(1)
         total = (per_row(self._weight(schedule, parametrization, t), errors) * errors).mean()
         return Loss(total, {"own": total.detach()})
 
