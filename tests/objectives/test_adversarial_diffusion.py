@@ -70,7 +70,8 @@ def test_each_time_of_one_to_three_calls_has_the_way_there(start: float) -> None
     one, two, three = (Renoise(steps=steps, start=start).times(schedule)[:-1].tolist() for steps in (1, 2, 3))
     first = one[0]
     ways = [[first, first, first], [first, first, two[1]], [first, first, three[1]], three]
-    expected = sorted(ways, key=lambda way: -way[-1])
+    falling = sorted(ways, key=lambda way: -way[-1])
+    expected = [way for way in falling for _ in range({first: 1, two[1]: 2, three[1]: 2, three[2]: 3}[way[-1]])]
     assert few_call_paths(schedule, 3, start).tolist() == expected
     assert few_call_paths(schedule, 1, start).tolist() == [[first]]
 
@@ -91,7 +92,7 @@ class Drawn(StepNoise):
 
 
 @pytest.mark.parametrize("start", [0.75, 1.0])
-@pytest.mark.parametrize(("calls", "steps", "at"), [(1, 1, 0.5), (2, 1, 0.25), (2, 2, 0.75), (3, 3, 0.9)])
+@pytest.mark.parametrize(("calls", "steps", "at"), [(1, 1, 0.5), (2, 1, 0.3), (2, 2, 0.4), (3, 3, 0.9)])
 def test_a_sample_is_what_the_student_draws_in_so_many_calls(start: float, calls: int, steps: int, at: float) -> None:
     """At the first time as in one call; at the last in the same noises as in all of them."""
     made, seeds = make(calls=calls, start=start), range(4)

@@ -12,7 +12,6 @@ from unnoise.data.batch import Batch
 from unnoise.models.diffusion import Diffusion
 from unnoise.models.told import UNTOLD, Told
 from unnoise.networks.batch_part import rows_now
-from unnoise.objectives.denoising import squared_errors_in_range
 from unnoise.objectives.distillation import frozen_copy
 from unnoise.objectives.few_calls import CALLS, START, FewCalls, Start
 from unnoise.objectives.objective import Loss, Phase
@@ -84,9 +83,9 @@ class DistributionMatching(FewCalls):
     def gradient(self, drawn: Tensor, x_t: Tensor, t: Tensor, cond: Conditions | None, told: Told) -> Tensor:
         """By which the samples `drawn` (B, c, h, w) move; x_t are the same with noise, t (B,)."""
         with self.teaching(x_t, told) as teacher:
-            known = self.model.in_range(teacher(x_t, t, cond).x_0)
+            known = teacher(x_t, t, cond).x_0
         with self.judging(self._own, x_t):
-            own = self.model.in_range(self._own(x_t, t, cond, told).x_0)
+            own = self._own(x_t, t, cond, told).x_0
         size = (drawn - known).abs().flatten(1).mean(1).clamp(min=LEAST_ERROR)
         return (own - known) / per_row(size, drawn)
 
@@ -96,11 +95,10 @@ class DistributionMatching(FewCalls):
         cond, image = self.model.conditions(batch), self.model.encoded(batch)
         drawn, told = self._drawn_before(image, noise, cond)
         t, eps = self.judged_at(len(image), noise), noise.normal(image)
-        x_t, parametrization = perturb(schedule, drawn, eps, t), self.model.parametrization
+        parametrization = self.model.parametrization
         with self.judging(self._own, drawn):
-            output, _ = self._own.predict(x_t, t, cond, told)
-        target = parametrization.target(schedule, drawn, eps, t)
-        errors = squared_errors_in_range(self._own, output.to(drawn.dtype), target, x_t, t).flatten(1).mean(1)
+            output, _ = self._own.predict(perturb(schedule, drawn, eps, t), t, cond, told)
+        errors = (output - parametrization.target(schedule, drawn, eps, t)).square().flatten(1).mean(1)
         total = (per_row(self._weight(schedule, parametrization, t), errors) * errors).mean()
         return Loss(total, {"own": total.detach()})
 

@@ -79,10 +79,12 @@ class FewCalls(Distillation):
 
 def few_call_paths(schedule: Schedule, calls: int, start: float) -> Tensor:
     """For each time that `Renoise` visits from `start` in 1 to `calls` calls, falling: those on the way there, and it,
-    (J, calls) float64. Shorter ones wait at the first."""
-    found: dict[float, list[float]] = {}
+    (J, calls) float64. Shorter ones wait at the first. Each is there as often as it has calls: what the last call
+    makes is what is seen, and the earlier ones have less to be exact in."""
+    found: dict[float, list[list[float]]] = {}
     for steps in range(1, calls + 1):
         visited = Renoise(steps=steps, start=start).times(schedule)[:-1].tolist()
         for index, t in enumerate(visited):
-            found.setdefault(t, [visited[0]] * (calls - index - 1) + visited[: index + 1])
-    return torch.tensor([found[t] for t in sorted(found, reverse=True)], dtype=torch.float64)
+            way = [visited[0]] * (calls - index - 1) + visited[: index + 1]
+            found.setdefault(t, [way] * (index + 1))
+    return torch.tensor([way for t in sorted(found, reverse=True) for way in found[t]], dtype=torch.float64)
