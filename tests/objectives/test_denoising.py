@@ -14,7 +14,7 @@ from unnoise.models.assembly import build_model
 from unnoise.models.diffusion import Diffusion
 from unnoise.objectives import Denoising
 from unnoise.objectives.assembly import build_objective, objective_spec
-from unnoise.objectives.denoising import BEYOND
+from unnoise.objectives.clipped import BEYOND, clipped_answer
 from unnoise.process.gaussian import perturb
 from unnoise.process.parametrization import PARAMETRIZATIONS, X0
 from unnoise.process.schedule import Cosine, LinearBetas, RectifiedFlow
@@ -180,4 +180,4 @@ def test_a_clipped_answer_is_the_target_of_the_image_that_sampling_uses(name: st
     used = model.guided()(x_t, t)
     assert used.x_0.detach().abs().max() == 1
     expected = parametrization.target(schedule, used.x_0, used.eps, t)
-    torch.testing.assert_close(model.clipped(network(x_t, t), x_t, t), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(clipped_answer(model, network(x_t, t), x_t, t), expected, rtol=1e-4, atol=1e-4)

@@ -286,20 +286,6 @@ class Diffusion(GenerativeModel, CanDenoise):
         """x_0 as sampling leaves it: clamped to [-1, 1] where the model clips."""
         return x_0.clamp(-1, 1) if self.clip else x_0
 
-    def clipped(self, output: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-        """The answer (B, C, H, W) to x_t at times t (B,) whose x_0 is that of the network's answer, in range.
-
-        Its derivative is that of the network's answer (straight through: Bengio et al. 2013), so one that lies out of
-        range hears of its error.
-        """
-        if not self.clip:
-            return output
-        with torch.no_grad():
-            x_0 = self.parametrization.invert(self.schedule, output, x_t, t).x_0
-            slope = self.parametrization.at_rows(self.schedule, t).x_0_of_output
-            beyond = (x_0 - self.in_range(x_0)) / per_row(slope, x_0)
-        return output + beyond
-
     def captured(self, calls: int = CAPTURE_PAYS_FROM, *, compile: bool = False) -> AbstractContextManager[None]:
         """While it lasts, sampling on a GPU replays CUDA graphs, where so many network calls are worth recording one.
 

@@ -9,6 +9,7 @@ from unnoise.data.batch import Batch
 from unnoise.models.diffusion import Diffusion
 from unnoise.models.image_model import Conditions
 from unnoise.models.told import UNTOLD, Told
+from unnoise.objectives.clipped import squared_errors_in_range
 from unnoise.objectives.continuous_bound import refuse_learned_schedule
 from unnoise.objectives.objective import Loss, Objective
 from unnoise.objectives.pairing import OPTIMAL_TRANSPORT, Pairing, optimal_pairing
@@ -16,9 +17,6 @@ from unnoise.process.gaussian import per_row, perturb
 from unnoise.process.timesteps import OnGrid, TimestepDistribution, Uniform
 from unnoise.process.weight import Flat, Weight
 from unnoise.seeding import Noise
-
-BEYOND = 0.01
-"""How much it counts, of an error, that an answer lies beyond the range. With 0 nothing would bring it back."""
 
 
 class Denoising(Objective):
@@ -28,7 +26,7 @@ class Denoising(Objective):
     squared distances is least, which makes the paths of the flow straighter (Pooladian et al. 2023; Tong et al. 2024).
     With Eps, native steps and the weight 1 this is L_simple (Ho et al. 2020, equation 14). timesteps: by default
     uniform on the native steps, or on (0, t_max] where there are none. weight: by default 1.
-    clipped: the error is that of the x_0 that sampling uses, in [-1, 1] (`Diffusion.clipped`). E[x_0 | x_t] lies there,
+    clipped: the error is that of the x_0 that sampling uses, in [-1, 1] (`clipped_answer`). E[x_0 | x_t] lies there,
     so the minimum is the same, and where images are at the end of the range the network need only answer beyond it.
     """
 
@@ -81,14 +79,3 @@ class Denoising(Objective):
 
     def _weights(self, t: Tensor) -> Tensor:
         return self.weight(self.model.schedule, self.model.parametrization, t)
-
-
-def squared_errors_in_range(model: Diffusion, output: Tensor, target: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-    """||target - answer||^2 + BEYOND ||network - answer||^2 of each number, (B, C, H, W): the answer is that of the
-    image that sampling uses, `Diffusion.clipped`.
-
-    Where images are at the end of the range this is the loss of an expectile (Newey & Powell 1987), 1 within it to
-    BEYOND beyond it: the network's own noise ends up beyond, and none of it is seen.
-    """
-    answer = model.clipped(output, x_t, t)
-    return (answer - target).square() + BEYOND * (output - answer.detach()).square()

@@ -13,6 +13,7 @@ from torch import Tensor
 from unnoise.aliases import Record
 from unnoise.data import Batch
 from unnoise.models import Diffusion
+from unnoise.objectives.clipped import clipped_answer
 from unnoise.process.gaussian import perturb
 from unnoise.seeding import StepNoise
 from unnoise.training.trainer import Trainer
@@ -95,7 +96,7 @@ class LevelLosses:
             x_t = perturb(model.schedule, x_0, eps, t)
             output, _ = model.predict(x_t, t, cond)
             target = model.parametrization.target(model.schedule, x_0, eps, t)
-            errors = model.clipped(output.to(x_0.dtype), x_t, t) - target
+            errors = clipped_answer(model, output.to(x_0.dtype), x_t, t) - target
             levels.append(errors.square().flatten(1).mean(1).float().cpu())
         return torch.stack(levels)
 
